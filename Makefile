@@ -1,0 +1,48 @@
+# Two commands do everything: `make demo` and `make test`. Each sets up what it needs, once.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+DEBIAN_PACKAGES := mbpoll systemd tmux
+
+.PHONY: help demo test check bench soak clean lock
+
+help: ## This list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+demo: $(STAMP) ## A simulated plant, the gateway, the cloud and the console
+	$(BIN)/edgewright demo
+
+test: $(STAMP) .cache/debian-ready ## Everything there is to test
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: $(STAMP) ## Format, lint, types, import rules and the quick tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m pytest -q -m "not slow and not realdata" -n 2 --dist worksteal
+
+clean: ## Remove everything that the other commands made
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-state
+
+lock: ## Renew requirements.lock (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --no-header --all-extras pyproject.toml -o requirements.lock
+
+$(STAMP): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Edgewright needs Python 3.11 or newer; try make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || sh tests/install_debian.sh python3-venv
+	@echo "Setting up $(VENV), once; this takes a minute or two"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --progress-bar on --disable-pip-version-check \
+	  --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.cache/debian-ready: Makefile
+	@sh tests/install_debian.sh $(DEBIAN_PACKAGES)
+	@mkdir -p .cache && touch $@

@@ -1,0 +1,1 @@
+"""Nouns and ports: what every other part of the gateway talks about. No I/O, no clock."""

@@ -1,0 +1,108 @@
+"""The frame: columns of samples, the one shape in which data moves through the gateway."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.core.arrays import BoolArray, FloatArray, IndexArray, StatusArray, TimeArray, frozen
+from gateway.core.quality import quality_of
+
+
+class Origin(IntEnum):
+    """Where a frame comes from; only a live frame may lead to an action on a machine."""
+
+    LIVE = 0
+    """Received from the machine by this process just now."""
+    HISTORICAL = 1
+    """Read later from the machine's own history."""
+    REPLAYED = 2
+    """Read back from the log after a restart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Frame:
+    """Samples as columns of equal length n; the arrays are read-only.
+
+    A block poll, a subscription's notification and a derived result are all frames.
+    """
+
+    tag_index: IndexArray
+    """Position of each sample's tag in the `TagTable` of the running epoch, shape (n,)."""
+    time_ns: TimeArray
+    """Source time of each sample, UTC, shape (n,); receive time where the source has no clock."""
+    value: FloatArray
+    """Shape (n,); NaN only where the status is Bad."""
+    status: StatusArray
+    """OPC UA status code of each sample, shape (n,); its top bits are the `quality`."""
+    received_ns: int
+    """When the gateway had the bytes, wall time in UTC; a derived frame keeps its source's."""
+    arrival_ns: int = 0
+    """The same instant on the monotonic clock, for latencies; 0 when not live."""
+    origin: Origin = Origin.LIVE
+    """Live, historical or replayed."""
+    is_received: bool = True
+    """Whether a server offered these values; false for what the gateway states or computes."""
+
+    def __post_init__(self) -> None:
+        """Check the equal lengths and switch writing off."""
+        count = self.tag_index.shape[0]
+        assert self.tag_index.shape == (count,)
+        assert self.time_ns.shape == (count,)
+        assert self.value.shape == (count,)
+        assert self.status.shape == (count,)
+        for column in (self.tag_index, self.time_ns, self.value, self.status):
+            frozen(column)
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.tag_index)
+
+    @property
+    def quality(self) -> NDArray[np.uint8]:
+        """Quality of each sample as `Quality`, shape (n,)."""
+        return quality_of(self.status)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that the columns take in memory."""
+        return 24 * len(self)
+
+    def where(self, mask: BoolArray) -> "Frame":
+        """Return the samples for which the mask of shape (n,) holds, in the same order."""
+        return replace(
+            self,
+            tag_index=self.tag_index[mask],
+            time_ns=self.time_ns[mask],
+            value=self.value[mask],
+            status=self.status[mask],
+        )
+
+
+def join_frames(frames: Sequence[Frame]) -> Frame:
+    """Return the samples of several frames of one kind as one frame, in their order.
+
+    The arrival is that of the oldest frame, so that a latency measured on the result is never
+    flattering.
+
+    Raises:
+        AssertionError: there is no frame, or they differ in origin or in who made them.
+    """
+    assert frames
+    first = frames[0]
+    if len(frames) == 1:
+        return first
+    assert all(frame.origin is first.origin for frame in frames)
+    assert all(frame.is_received is first.is_received for frame in frames)
+    return Frame(
+        tag_index=np.concatenate([frame.tag_index for frame in frames]),
+        time_ns=np.concatenate([frame.time_ns for frame in frames]),
+        value=np.concatenate([frame.value for frame in frames]),
+        status=np.concatenate([frame.status for frame in frames]),
+        received_ns=first.received_ns,
+        arrival_ns=min(frame.arrival_ns for frame in frames),
+        origin=first.origin,
+        is_received=first.is_received,
+    )
