@@ -111,7 +111,7 @@ class Compressor:
         dp_mbar = clog * self._filter_mbar * (self.flow / RATED_FLOW) ** 1.8
         self.inlet_dp_mbar = approach(self.inlet_dp_mbar, dp_mbar, dt_s, 1.5)
         # The others on the network give more when its pressure falls.
-        others = 900.0 * (7.5 - self.pressure_bar)
+        others = 380.0 * (7.5 - self.pressure_bar)
         surplus = self.flow + others - RATED_FLOW * demand * 1.01
         self.pressure_bar += dt_s * surplus / 3600.0 / 6.0
         self._pressure_ratio = pressure_ratio

@@ -32,9 +32,7 @@ class FaultKind(StrEnum):
 
 
 SENSOR_FAULTS = frozenset({FaultKind.SENSOR_FROZEN, FaultKind.SENSOR_DRIFT})
-SERVER_FAULTS = frozenset(
-    {FaultKind.SERVER_DIES, FaultKind.SERVER_HANGS, FaultKind.SERVER_REFUSES}
-)
+SERVER_FAULTS = frozenset({FaultKind.SERVER_DIES, FaultKind.SERVER_HANGS, FaultKind.SERVER_REFUSES})
 SERVERS = ("opcua", "modbus")
 """What stands in `Fault.asset` for a server fault."""
 

@@ -101,9 +101,13 @@ PUMP_SENSORS = (
     ),
     _sensor("filter_dp_bar", "FilterDp", "bar", (0, 2), (0.6, 0.001, 0.002, 1000)),
     _sensor("current_a", "Current", "A", (0, 60), (0.8, 0.08, 0.2, 100)),
-    _sensor("bearing_temperature_degc", "BearingTemperature", "Cel", (-20, 150), (8, 0.05, 0.5, 10)),
+    _sensor(
+        "bearing_temperature_degc", "BearingTemperature", "Cel", (-20, 150), (8, 0.05, 0.5, 10)
+    ),
     _sensor("fluid_temperature_degc", "FluidTemperature", "Cel", (-20, 150), (12, 0.04, 0.4, 10)),
-    _sensor("ambient_temperature_degc", "AmbientTemperature", "Cel", (-40, 80), (60, 0.04, 0.4, 10)),
+    _sensor(
+        "ambient_temperature_degc", "AmbientTemperature", "Cel", (-40, 80), (60, 0.04, 0.4, 10)
+    ),
     _sensor("vibration_mm_s", "Vibration", "mm/s", (0, 25), (2.0, 0.02, 0.05, 100)),
 )
 COMPRESSOR_SENSORS = (
@@ -130,9 +134,7 @@ def node_of(asset: str, name: str) -> str:
 
 def _points_of(asset: str, connector: str, sensors: tuple[Sensor, ...]) -> tuple[Point, ...]:
     return tuple(
-        Point(
-            asset=asset, sensor=sensor, tag=TagId(f"{connector}.{node_of(asset, sensor.name)}")
-        )
+        Point(asset=asset, sensor=sensor, tag=TagId(f"{connector}.{node_of(asset, sensor.name)}"))
         for sensor in sensors
     )
 

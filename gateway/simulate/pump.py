@@ -164,8 +164,8 @@ class Pump:
         """Take the flow that the network found, and let everything that follows from it follow."""
         self.flow = flow
         clog = self._clog
-        self.filter_dp_bar = clog * flow * (
-            self._filter_square * flow + self._filter_linear * liquid.viscosity
+        self.filter_dp_bar = (
+            clog * flow * (self._filter_square * flow + self._filter_linear * liquid.viscosity)
         )
         blocked = self.faults.blockage_bar * (0.7 + 0.3 * (flow / RATED_FLOW) ** 2)
         blocked *= 1.0 if self.is_turning else 0.05

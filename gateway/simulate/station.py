@@ -12,7 +12,7 @@ HEADER_TARGET_BAR = 5.6
 NEWTON_STEPS = 3
 """From the last step's pressure; a fourth one changes the fifth digit only."""
 STOP_FIRST_S = (1500.0, 2700.0)
-STOP_PAUSE_S = (4500.0, 12_600.0)
+STOP_PAUSE_S = (2400.0, 7200.0)
 STOP_LENGTH_S = (420.0, 1300.0)
 SECOND_PUMP_SHARE = 0.7
 """How often it is the second pump that is stopped."""
@@ -31,7 +31,7 @@ class Station:
         self._resistance = hidden.about(1.45e-4, 0.03)
         self._tank_mean_bar = hidden.about(0.9, 0.03)
         self._liquid_degc = hidden.about(28.0, 0.05)
-        self._demand_slow = Wander(normals, sigma=0.030, tau_s=2400.0)
+        self._demand_slow = Wander(normals, sigma=0.045, tau_s=2400.0)
         self._demand_fast = Wander(normals, sigma=0.010, tau_s=70.0)
         self._tank = Wander(normals, sigma=0.03, tau_s=1500.0)
         self._warmth = Wander(normals, sigma=0.6, tau_s=5400.0)
