@@ -288,6 +288,8 @@ class SendResult:
     """Raw samples in those records, as counted by the far end."""
     duplicate_count: int
     """Records among them that the far end had already."""
+    size_bytes: int = 0
+    """Bytes of the batch as they went over the wire; 0 where the uplink cannot tell."""
 
 
 class Uplink(Protocol):
@@ -302,6 +304,7 @@ class Uplink(Protocol):
 
         Raises:
             UplinkError: refused or no answer; nothing is known to have been taken.
+            RefusedBatchError: a record in it will never be taken; the others may be.
         """
 
     async def aclose(self) -> None:

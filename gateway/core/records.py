@@ -48,6 +48,8 @@ class LedgerReason(StrEnum):
     """The disk refused the commit."""
     CORRUPT = "corrupt"
     """A record did not match its check sum."""
+    REFUSED = "refused"
+    """The far end will never take it; it is kept among the gateway's dead letters."""
 
     @property
     def is_gap(self) -> bool:
