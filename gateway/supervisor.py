@@ -74,7 +74,7 @@ class DeviceSupervisor:
                 self._lost(f"internal error in the connector: {error!r}", type(error).__name__)
             finally:
                 self._note_skipped()
-            await asyncio.sleep(self._backoff.next_pause_s())
+            await asyncio.sleep(self._backoff.failed(now_ns=self._clock.monotonic_ns()))
 
     async def emit(self, frame: Frame) -> None:
         """Take one frame from the connector; waits while the ingress queue is full."""
@@ -83,11 +83,11 @@ class DeviceSupervisor:
             self._last_data_ns = frame.received_ns
             self._frame_count += 1
             self._sample_count += len(frame)
-        self._backoff.note_progress()
 
     def connected(self) -> None:
         """Note the rising edge: an event, and the gap that is now known to be over."""
         now_ns = self._clock.now_ns()
+        self._backoff.succeeded(now_ns=self._clock.monotonic_ns())
         if self._state is DeviceState.LOST:
             self._note_gap(now_ns)
             self._note_event(
