@@ -133,9 +133,16 @@ def test_the_trend_keeps_the_newest_samples_in_order() -> None:
     values = LiveValues(TABLE)
     for second in range(200):
         values.update(frame([float(second)], times=[second * 1_000_000_000]))
-    times, trend = values.trend(0)
-    assert times.tolist() == list(range(80, 200))
+    times, trend, _ = values.trend(0)
+    assert (times // 1_000_000_000).tolist() == list(range(80, 200))
     assert trend.tolist() == [float(second) for second in range(80, 200)]
+
+
+def test_an_unchanged_value_is_stale_only_when_its_source_is_silent() -> None:
+    values = LiveValues(TABLE)
+    values.update(frame([1.0, 2.0], tags=[0, 1], times=[1, 1]))
+    assert values.is_stale(now_ns=20_000_000_000).tolist() == [False, False]
+    assert values.is_stale(now_ns=40_000_000_000).tolist() == [True, True]
 
 
 def test_percentiles_are_those_of_the_newest_measurements() -> None:
