@@ -22,13 +22,13 @@ SCHEMA_VERSION: Final = 1
 _SCHEMA: Final = """
 CREATE TABLE gateways (
     gateway TEXT PRIMARY KEY,
-    record_count INTEGER NOT NULL DEFAULT 0,
-    sample_count INTEGER NOT NULL DEFAULT 0,
-    duplicate_count INTEGER NOT NULL DEFAULT 0,
-    loss_count INTEGER NOT NULL DEFAULT 0,
-    gap_count INTEGER NOT NULL DEFAULT 0,
-    event_count INTEGER NOT NULL DEFAULT 0,
-    last_received_ns INTEGER NOT NULL DEFAULT 0
+    record_count INTEGER NOT NULL,
+    sample_count INTEGER NOT NULL,
+    duplicate_count INTEGER NOT NULL,
+    loss_count INTEGER NOT NULL,
+    gap_count INTEGER NOT NULL,
+    event_count INTEGER NOT NULL,
+    last_received_ns INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE seen (
     gateway TEXT NOT NULL, boot INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
@@ -38,17 +38,31 @@ CREATE TABLE inbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     received_ns INTEGER NOT NULL,
     row_count INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL,
     known TEXT NOT NULL,
     is_spoilt INTEGER NOT NULL DEFAULT 0,
     body BLOB NOT NULL
 );
+CREATE TABLE inbox_level (
+    batch_count INTEGER NOT NULL, row_count INTEGER NOT NULL, size_bytes INTEGER NOT NULL
+);
+INSERT INTO inbox_level VALUES (0, 0, 0);
+CREATE TRIGGER inbox_rises AFTER INSERT ON inbox BEGIN
+    UPDATE inbox_level SET batch_count = batch_count + 1,
+        row_count = row_count + NEW.row_count, size_bytes = size_bytes + NEW.size_bytes;
+END;
+CREATE TRIGGER inbox_falls AFTER DELETE ON inbox BEGIN
+    UPDATE inbox_level SET batch_count = batch_count - 1,
+        row_count = row_count - OLD.row_count, size_bytes = size_bytes - OLD.size_bytes;
+END;
 CREATE TABLE files (
     name TEXT PRIMARY KEY, row_count INTEGER NOT NULL, size_bytes INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE events (
     gateway TEXT NOT NULL, id TEXT NOT NULL, boot INTEGER NOT NULL, seq INTEGER NOT NULL,
     time_ns INTEGER NOT NULL, source TEXT NOT NULL, condition TEXT NOT NULL,
-    severity INTEGER NOT NULL, transition TEXT NOT NULL, onset_ns INTEGER, text TEXT NOT NULL,
+    severity INTEGER NOT NULL, transition TEXT NOT NULL, onset_ns INTEGER,
+    operator TEXT NOT NULL, text TEXT NOT NULL,
     PRIMARY KEY (gateway, id)
 ) WITHOUT ROWID;
 CREATE INDEX events_by_time ON events (time_ns);
@@ -60,7 +74,7 @@ CREATE TABLE ledger (
 ) WITHOUT ROWID;
 CREATE TABLE commands (
     gateway TEXT NOT NULL, boot INTEGER NOT NULL, seq INTEGER NOT NULL,
-    id TEXT NOT NULL, tag TEXT NOT NULL, value REAL NOT NULL, origin TEXT NOT NULL,
+    id TEXT NOT NULL, tag TEXT NOT NULL, value REAL, origin TEXT NOT NULL,
     operator TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL,
     PRIMARY KEY (gateway, boot, seq)
 ) WITHOUT ROWID;
