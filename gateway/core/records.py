@@ -54,7 +54,11 @@ class LedgerReason(StrEnum):
     @property
     def is_gap(self) -> bool:
         """Whether the samples were never held by us, as against held and lost."""
-        return self in (LedgerReason.UNCLEAN_STOP, LedgerReason.DEVICE_LOST)
+        return self in (
+            LedgerReason.UNCLEAN_STOP,
+            LedgerReason.DEVICE_LOST,
+            LedgerReason.SCAN_SKIPPED,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
