@@ -23,6 +23,7 @@ from pydantic import Field
 
 from cloud_sync.cloud.database import Database
 from cloud_sync.cloud.files import TEMPORARY_SUFFIX, finish_durably
+from cloud_sync.cloud.messages import LakeStatus
 from cloud_sync.cloud.parquet import FILE_SUFFIX, write_samples
 from cloud_sync.cloud.unpack import Piece, unpack
 from gateway.core.errors import CorruptRecordError, StoreError
@@ -205,23 +206,7 @@ def _registered_names(connection: sqlite3.Connection) -> tuple[str, ...]:
     return tuple(row["name"] for row in rows)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LakeLevels:
-    """How much is where."""
-
-    file_count: int
-    file_row_count: int
-    """Rows in files, samples that gateways state or compute among them."""
-    file_size_bytes: int
-    inbox_batch_count: int
-    """Acknowledged batches that are not in a file yet."""
-    inbox_row_count: int
-    inbox_size_bytes: int
-    spoilt_batch_count: int
-    """Batches in the inbox that can no longer be read: a disk that fails; 0 is right."""
-
-
-def read_levels(connection: sqlite3.Connection) -> LakeLevels:
+def read_levels(connection: sqlite3.Connection) -> LakeStatus:
     """Return how much is where, inside a transaction."""
     row = connection.execute(
         "SELECT COUNT(*) AS file_count, COALESCE(SUM(row_count), 0) AS file_row_count, "
@@ -232,4 +217,4 @@ def read_levels(connection: sqlite3.Connection) -> LakeLevels:
         "size_bytes AS inbox_size_bytes FROM inbox_level"
     ).fetchone()
     spoilt = connection.execute("SELECT COUNT(*) FROM inbox WHERE is_spoilt").fetchone()
-    return LakeLevels(**dict(row), **dict(inbox), spoilt_batch_count=spoilt[0])
+    return LakeStatus(**dict(row), **dict(inbox), spoilt_batch_count=spoilt[0])
