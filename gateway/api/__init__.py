@@ -2,7 +2,7 @@
 
 from gateway.api.client import GatewayClient
 from gateway.api.errors import GoneError, RefusedError
-from gateway.api.live import Live
+from gateway.api.news import News
 from gateway.api.server import ApiConfig, ApiServer
 from gateway.api.view import GatewayView
 
@@ -12,6 +12,6 @@ __all__ = [
     "GatewayClient",
     "GatewayView",
     "GoneError",
-    "Live",
+    "News",
     "RefusedError",
 ]

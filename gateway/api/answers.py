@@ -281,19 +281,28 @@ class UplinkAnswer(Answer):
     name: str
     address: str
     state: Literal["connecting", "ok", "failing"]
-    since: datetime
+    since: datetime | None
     reason: str
     """Why it is failing, for the engineer."""
     detail: str
     """The same for the expert."""
+    retry: datetime | None
+    """When it is tried again."""
     lag_records: int
     """Records that the far end has not confirmed."""
     lag_s: float
-    """Age of the oldest of them."""
-    record_count: int
-    sample_count: int
-    duplicate_count: int
-    sent_bytes: int
+    """For how long the oldest of them has been waiting."""
+    acknowledged_records: int
+    acknowledged_samples: int
+    duplicate_records: int
+    """Records that the far end had already."""
+    dead_letters: int
+    """Records that the far end will never take; the gateway keeps them."""
+    bytes_today: int
+    outage_s: float
+    """Time without the far end."""
+    drained_records: int
+    """Records delivered late, after an outage."""
 
 
 class UplinkList(Answer):

@@ -11,12 +11,14 @@ class RefusedError(GatewayError):
     """The gateway answered, and refused.
 
     Attributes:
+        error: What is wrong.
         remedy: What to do about it.
     """
 
     def __init__(self, error: str, remedy: str) -> None:
         """Keep both sentences."""
-        super().__init__(error)
+        super().__init__(f"{error}; {remedy}")
+        self.error = error
         self.remedy = remedy
 
 

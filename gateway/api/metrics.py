@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 
 from gateway.api.view import GatewayView
 from gateway.core.device_status import DeviceState, DeviceStatus
-from gateway.core.uplink_status import UplinkState, UplinkStatus
+from gateway.core.uplink_status import UplinkStatus
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -93,11 +93,11 @@ def _uplinks(uplinks: tuple[UplinkStatus, ...]) -> Iterable[Metric]:
     lag = GaugeMetricFamily("uplink_lag_seconds", "Oldest unconfirmed", labels=["uplink"])
     waiting = GaugeMetricFamily("uplink_lag_records", "Unconfirmed", labels=["uplink"])
     records = CounterMetricFamily("uplink_records", "Confirmed", labels=["uplink"])
-    sent = CounterMetricFamily("uplink_sent_bytes", "Confirmed", labels=["uplink"])
+    dead = CounterMetricFamily("uplink_dead_letter_records", "Never taken", labels=["uplink"])
     for uplink in uplinks:
-        ok.add_metric([uplink.name], uplink.state is UplinkState.OK)
+        ok.add_metric([uplink.name], bool(uplink.is_connected))
         lag.add_metric([uplink.name], uplink.lag_s)
         waiting.add_metric([uplink.name], uplink.lag_records)
-        records.add_metric([uplink.name], uplink.record_count)
-        sent.add_metric([uplink.name], uplink.sent_bytes)
-    return ok, lag, waiting, records, sent
+        records.add_metric([uplink.name], uplink.acknowledged_records)
+        dead.add_metric([uplink.name], uplink.dead_letters)
+    return ok, lag, waiting, records, dead

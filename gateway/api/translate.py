@@ -50,6 +50,11 @@ STATE_NAMES: tuple[Literal["unknown", "off", "starting", "running"], ...] = (
     "running",
 )
 """In the order of `OperatingState`."""
+UPLINK_STATES: dict[bool | None, Literal["connecting", "ok", "failing"]] = {
+    None: "connecting",
+    True: "ok",
+    False: "failing",
+}
 
 
 def moment(time_ns: int) -> datetime:
@@ -227,16 +232,20 @@ def uplink_answer(uplink: UplinkStatus) -> UplinkAnswer:
     return UplinkAnswer(
         name=uplink.name,
         address=uplink.address,
-        state=uplink.state.value,
-        since=moment(uplink.since_ns),
-        reason=uplink.reason,
-        detail=uplink.detail,
+        state=UPLINK_STATES[uplink.is_connected],
+        since=moment_or_none(uplink.since_ns),
+        reason=uplink.error,
+        detail=uplink.error_detail,
+        retry=moment_or_none(uplink.retry_ns),
         lag_records=uplink.lag_records,
         lag_s=uplink.lag_s,
-        record_count=uplink.record_count,
-        sample_count=uplink.sample_count,
-        duplicate_count=uplink.duplicate_count,
-        sent_bytes=uplink.sent_bytes,
+        acknowledged_records=uplink.acknowledged_records,
+        acknowledged_samples=uplink.acknowledged_samples,
+        duplicate_records=uplink.duplicate_records,
+        dead_letters=uplink.dead_letters,
+        bytes_today=uplink.bytes_today,
+        outage_s=uplink.outage_s,
+        drained_records=uplink.drained_records,
     )
 
 

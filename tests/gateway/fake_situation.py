@@ -7,7 +7,8 @@ from gateway.core.device_status import DeviceState, DeviceStatus
 from gateway.core.events import Event, Evidence, Transition
 from gateway.core.log_status import LogStatus
 from gateway.core.models import ModelStage, ModelStatus
-from gateway.core.uplink_status import UplinkState, UplinkStatus
+from gateway.core.records import Seq
+from gateway.core.uplink_status import UplinkStatus
 from tests.gateway.fake_plant import DAY, HOUR, NOW_NS, S
 
 LOG_OF_THE_PLANT = LogStatus(
@@ -179,17 +180,23 @@ def models_of_the_plant() -> Iterator[ModelStatus]:
 
 def uplinks_of_the_plant() -> tuple[UplinkStatus, ...]:
     """Return the one uplink."""
-    return (
-        UplinkStatus(
-            name="cloud",
-            address="https://sync.example.com",
-            state=UplinkState.OK,
-            since_ns=NOW_NS - 3 * DAY,
-            lag_records=2,
-            lag_s=0.8,
-            record_count=3_541_202,
-            sample_count=98_211_400,
-            duplicate_count=0,
-            sent_bytes=402_000_000,
-        ),
+    cloud = UplinkStatus(
+        name="cloud",
+        address="https://sync.example.com",
+        is_connected=True,
+        since_ns=NOW_NS - 3 * DAY,
+        error="",
+        error_detail="",
+        retry_ns=None,
+        cursor=Seq(3_541_202),
+        lag_records=2,
+        lag_s=0.8,
+        acknowledged_records=3_541_202,
+        acknowledged_samples=98_211_400,
+        duplicate_records=0,
+        dead_letters=0,
+        bytes_today=9_120_000,
+        outage_s=31.0,
+        drained_records=62,
     )
+    return (cloud,)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from gateway.api.live import Live
+from gateway.api.news import News
 from gateway.api.view import Identity, Subscription, Trend, Values
 from gateway.core.alarms import Alarm, AlarmId, AlarmState
 from gateway.core.arrays import float_column, index_column, status_column, time_column
@@ -35,6 +35,9 @@ from tests.gateway.fake_situation import (
     uplinks_of_the_plant,
 )
 
+STALE_AFTER_S = 30
+TREND_LENGTH = 120
+
 
 @dataclass
 class FakeView:
@@ -50,16 +53,32 @@ class FakeView:
 
     def __post_init__(self) -> None:
         """Fill the live picture with the plant's recent past."""
-        self.live = Live(build_table(self.plant, extra_tags=self.extra_tags))
+        self.tags = build_table(self.plant, extra_tags=self.extra_tags)
+        count = len(self.tags)
+        self.time_ns = np.zeros(count, dtype=np.int64)
+        self.value = np.full(count, np.nan)
+        self.status = np.full(count, Status.BAD_WAITING_FOR_INITIAL_DATA, dtype=np.uint32)
+        self.trends: list[list[tuple[int, float, int]]] = [[] for _ in range(count)]
+        self.news = News(count)
         for step in range(24):
-            self.live.take_frame(self.frame_at(step, of=24))
-        self.live.take_events(events_of_the_plant(self.clock_ns))
+            self.take_frame(self.frame_at(step, of=24))
+        self.news.take_events(events_of_the_plant(self.clock_ns))
+
+    def take_frame(self, frame: Frame) -> None:
+        """Do what the pipeline does with a frame."""
+        self.time_ns[frame.tag_index] = frame.time_ns
+        self.value[frame.tag_index] = frame.value
+        self.status[frame.tag_index] = frame.status
+        columns = (frame.tag_index, frame.time_ns, frame.value, frame.status)
+        for index, *sample in zip(*(column.tolist() for column in columns), strict=True):
+            self.trends[index] = [*self.trends[index][1 - TREND_LENGTH :], tuple(sample)]
+        self.news.take_frame(frame)
 
     def frame_at(self, step: int, *, of: int) -> Frame:
         """Return all values some steps ago; the drift grows towards the last step."""
         grown = ((step + 1) / of) ** 2
         index, value, status, time_ns = [], [], [], []
-        table = self.live.table
+        table = self.tags
         ago_ns = (of - 1 - step) * S
         for plan in self.plant:
             wobble = 0.004 * np.sin(0.9 * step + np.arange(len(plan.signals)))
@@ -96,22 +115,30 @@ class FakeView:
         return self.clock_ns
 
     def table(self) -> TagTable:
-        return self.live.table
+        return self.tags
 
     def values(self) -> Values:
-        values = self.live.values(now_ns=self.clock_ns)
-        # A frame has one receive time, so the one silent sensor of the plant is stated here.
-        silent = (values.time_ns > 0) & (self.clock_ns - values.time_ns > 30 * S)
-        return replace(values, is_stale=silent)
+        age_ns = self.clock_ns - self.time_ns
+        return Values(
+            time_ns=self.time_ns.copy(),
+            value=self.value.copy(),
+            status=self.status.copy(),
+            is_stale=(self.time_ns > 0) & (age_ns > STALE_AFTER_S * S),
+        )
 
     def trend(self, tag: TagId) -> Trend:
-        return self.live.trend(tag)
+        samples = self.trends[self.tags.index(tag)]
+        return Trend(
+            time_ns=time_column([time_ns for time_ns, _, _ in samples]),
+            value=float_column([value for _, value, _ in samples]),
+            status=status_column([status for _, _, status in samples]),
+        )
 
     def twin_states(self) -> tuple[TwinState, ...]:
         return tuple(self._twin_state(plan) for plan in self.plant)
 
     def _twin_state(self, plan: AssetPlan) -> TwinState:
-        values, table = self.live.values(now_ns=self.clock_ns), self.live.table
+        values, table = self.values(), self.tags
         signals = []
         for signal in plan.signals:
             tag = TagId(f"{plan.prefix}.{signal.node}")
@@ -177,10 +204,10 @@ class FakeView:
         return (gap,)[:count]
 
     def events(self, count: int) -> tuple[Event, ...]:
-        return self.live.events(count)
+        return self.news.events(count)
 
     def subscribe(self) -> AbstractContextManager[Subscription]:
-        return self.live.subscribe()
+        return self.news.subscribe()
 
     async def acknowledge(self, alarm: AlarmId, *, operator: str) -> Event:
         index, found = self._alarm(alarm)
@@ -207,7 +234,7 @@ class FakeView:
             text=alarm.text,
             operator=operator,
         )
-        self.live.take_events([event])
+        self.news.take_events([event])
         return event
 
     async def promote(self, model: str, *, operator: str) -> None:
@@ -235,7 +262,7 @@ class FakeView:
 
     async def submit(self, command: Command) -> Command:
         self.commands.append(command)
-        tag = self.live.table.tags[self.live.table.index(command.tag)]
+        tag = self.tags.tags[self.tags.index(command.tag)]
         if not tag.writable:
             raise CommandError(f"{tag.id} is not declared writable")
         return replace(command, state=CommandState.SUCCESSFUL, read_back=command.value)

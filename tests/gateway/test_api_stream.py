@@ -27,7 +27,7 @@ def event(number: int) -> Event:
 
 
 def frame_of_all(view: FakeView, value: float) -> Frame:
-    count = len(view.live.table)
+    count = len(view.tags)
     return Frame(
         tag_index=index_column(range(count)),
         time_ns=time_column([view.clock_ns] * count),
@@ -42,7 +42,7 @@ async def test_changes_between_two_lines_are_one_line() -> None:
     async with stream_of(view, prefix="pumps.P101.") as lines:
         assert (await anext(lines)).values == ()
         for value in (1.0, 2.0, 3.0):
-            view.live.take_frame(frame_of_all(view, value))
+            view.take_frame(frame_of_all(view, value))
         line = await anext(lines)
     assert [value.value for value in line.values] == [3.0] * 10
 
@@ -51,7 +51,7 @@ async def test_events_come_in_order_whatever_the_prefix() -> None:
     view = FakeView()
     async with stream_of(view, prefix="nothing") as lines:
         await anext(lines)
-        view.live.take_events([event(1), event(2)])
+        view.news.take_events([event(1), event(2)])
         line = await anext(lines)
     assert [event.text for event in line.events] == ["1", "2"]
 
@@ -62,8 +62,8 @@ async def test_a_reader_that_slept_gets_the_newest_state_and_is_told() -> None:
     last = 0
     async with asyncio.timeout(DEADLINE_S), client_of(view) as client, connected(client) as sleeper:
         for last in range(1, 151):
-            view.live.take_frame(frame_of_all(view, float(last)))
-            view.live.take_events([event(10 * last + n) for n in range(10)])
+            view.take_frame(frame_of_all(view, float(last)))
+            view.news.take_events([event(10 * last + n) for n in range(10)])
             await asyncio.sleep(0.02)
         reader, writer = await asyncio.open_unix_connection(sock=sleeper, limit=2**24)
         lines = await read_lines(reader, until=float(last))
