@@ -97,3 +97,5 @@ class VisionManifest(Settings):
     """Boxes below it are left out."""
     overlap_max: Annotated[float, Field(ge=0, le=1)] = 0.45
     """Intersection over union above which the weaker of two boxes of one label is left out."""
+    model_sha256: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$")] = None
+    """Digest of the ONNX file it describes; lets a bare file be matched to its manifest."""
