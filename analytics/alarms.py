@@ -177,18 +177,8 @@ class LimitAlarms:
             raise CommandError(f"alarm {alarm}: the time to shelve it until is not ahead")
         standing = self._standing[position]
         standing.state, standing.shelved_until_ns = AlarmState.SHELVED, until_ns
-        return self._event(position, Transition.SHELVED, time_ns, operator=operator)
-
-    def unshelve(self, alarm: AlarmId, *, time_ns: int, operator: str) -> tuple[Event, ...]:
-        """End the silence early; an alarm that is active is raised anew.
-
-        Raises:
-            CommandError: there is no such alarm, or it is not shelved.
-        """
-        position = self._known(alarm)
-        if self._standing[position].state is not AlarmState.SHELVED:
-            raise CommandError(f"alarm {alarm} is not shelved")
-        return self._unshelved(position, time_ns, operator)
+        event = self._event(position, Transition.SHELVED, time_ns, operator=operator)
+        return replace(event, until_ns=until_ns)
 
     def checkpoint(self) -> bytes:
         """Return all that `restore` needs to go on exactly from here."""
@@ -237,13 +227,13 @@ class LimitAlarms:
         for k, standing in enumerate(self._standing):
             until_ns = standing.shelved_until_ns
             if until_ns is not None and until_ns <= received_ns:
-                events += self._unshelved(k, until_ns, "")
+                events += self._unshelved(k, until_ns)
         return events
 
-    def _unshelved(self, position: int, time_ns: int, operator: str) -> tuple[Event, ...]:
+    def _unshelved(self, position: int, time_ns: int) -> tuple[Event, ...]:
         standing = self._standing[position]
         standing.shelved_until_ns = None
-        back = self._event(position, Transition.UNSHELVED, time_ns, operator=operator)
+        back = self._event(position, Transition.UNSHELVED, time_ns)
         if not self._comparators.is_on[position]:
             standing.state = AlarmState.NORMAL
             return (back,)
@@ -321,6 +311,7 @@ class _Wiring:
 
     @classmethod
     def build(cls, tags: IndexArray, clock_of_tag: PositionArray) -> "_Wiring":
+        """Return the wiring of alarms that watch these tags, shape (k,)."""
         count = np.bincount(tags, minlength=len(clock_of_tag)).astype(np.intp)
         return cls(
             count=count,

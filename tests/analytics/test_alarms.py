@@ -203,6 +203,7 @@ class TestShelving:
         board = board_of()
         event = board.shelve(ID, time_ns=0, until_ns=10 * NS, operator="kim")
         assert event.transition is Transition.SHELVED
+        assert event.until_ns == 10 * NS
         assert run(board, vibration(1, 5)) == []
         assert state_of(board) is AlarmState.SHELVED
         assert board.alarms()[0].active
@@ -220,21 +221,12 @@ class TestShelving:
         assert told(run(board, vibration(1, 1), vibration(10, 1))) == [("unshelved", 10.0)]
         assert board.alarms() == ()
 
-    def test_unshelved_by_hand(self) -> None:
-        board = board_of()
-        run(board, vibration(0, 5))
-        board.shelve(ID, time_ns=0, until_ns=10 * NS, operator="kim")
-        events = board.unshelve(ID, time_ns=5 * NS, operator="kim")
-        assert told(events) == [("unshelved", 5.0), ("raised", 5.0)]
-        assert run(board, vibration(11, 5)) == []
-
     @pytest.mark.parametrize(
         "ask",
         [
             lambda board: board.acknowledge(AlarmId("P-9/none"), time_ns=0, operator="kim"),
             lambda board: board.acknowledge(ID, time_ns=0, operator="kim"),
             lambda board: board.shelve(ID, time_ns=5, until_ns=5, operator="kim"),
-            lambda board: board.unshelve(ID, time_ns=5, operator="kim"),
         ],
     )
     def test_what_cannot_be_done_is_refused(self, ask: Callable[[LimitAlarms], object]) -> None:
