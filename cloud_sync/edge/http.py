@@ -10,14 +10,13 @@ with its JSON. The same codes from a proxy in between are an outage.
 
 import asyncio
 import ssl
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal, NoReturn
-from urllib.parse import urlsplit
 
 import aiohttp
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 
+from cloud_sync.edge.addresses import checked_url
 from cloud_sync.edge.credentials import read_credential
 from cloud_sync.edge.delivery import DeliverySettings
 from gateway.core.errors import BatchTooLargeError, ConfigError, RefusedBatchError, UplinkError
@@ -56,13 +55,7 @@ class HttpUplinkConfig(Settings):
     @field_validator("url")
     @classmethod
     def _is_safe(cls, url: str) -> str:
-        """Refuse what would send the token in the clear to another machine."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("https", "http") or not parts.hostname or parts.query:
-            raise ValueError("needs the form https://host or https://host:port/path")
-        if parts.scheme == "http" and not _is_loopback(parts.hostname):
-            raise ValueError("must begin with https://; http:// is for this machine only")
-        return url.rstrip("/")
+        return checked_url(url)
 
     @model_validator(mode="after")
     def _has_one_token(self) -> "HttpUplinkConfig":
@@ -263,10 +256,3 @@ def _tls_context(name: str, config: HttpUplinkConfig) -> ssl.SSLContext:
         raise ConfigError(f"uplinks.{name}.ca_file: {config.ca_file}: {error}") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
