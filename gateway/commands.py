@@ -17,11 +17,10 @@ from pydantic import Field
 from gateway.core.commands import Command, CommandId, CommandOrigin, CommandState
 from gateway.core.errors import CommandError, DeviceError
 from gateway.core.ports import Clock, Connector
-from gateway.core.records import Draft, RecordKind
 from gateway.core.settings import Settings
 from gateway.core.tags import Tag, TagId, TagTable
 from gateway.store import RecordLog
-from gateway.wire.documents import encode_command
+from gateway.wire.documents import draft_command
 
 log = structlog.get_logger()
 
@@ -131,14 +130,7 @@ class CommandDesk:
         return replace(command, state=CommandState.SUCCESSFUL, read_back=read_back)
 
     async def _record(self, command: Command) -> None:
-        now_ns = self._clock.now_ns()
-        draft = Draft(
-            kind=RecordKind.COMMAND,
-            body=encode_command(command),
-            first_ns=now_ns,
-            last_ns=now_ns,
-            is_urgent=True,
-        )
+        draft = draft_command(command, time_ns=self._clock.now_ns())
         await self._store.durable(self._store.append([draft]))
         log.info(
             "command_recorded",

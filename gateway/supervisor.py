@@ -6,6 +6,7 @@ time without data, and the next session begins after a pause with full jitter.
 """
 
 import asyncio
+from collections import deque
 
 import numpy as np
 import structlog
@@ -25,6 +26,8 @@ log = structlog.get_logger()
 
 LOST_SEVERITY = 600
 BACK_SEVERITY = 100
+RATE_POINTS = 6
+"""Frame counts a second apart that the rate is measured over."""
 SKIPPED_REPORT_S = 10.0
 """Skipped scans are ledgered together, at most this often."""
 
@@ -51,7 +54,9 @@ class DeviceSupervisor:
         self._since_ns = clock.now_ns()
         self._reason = ""
         self._detail = ""
+        self._retry_ns: int | None = None
         self._last_data_ns: int | None = None
+        self._rate_points = deque([(clock.monotonic_ns(), 0)], maxlen=RATE_POINTS)
         self._frame_count = 0
         self._sample_count = 0
         self._skipped = 0
@@ -74,7 +79,9 @@ class DeviceSupervisor:
                 self._lost(f"internal error in the connector: {error!r}", type(error).__name__)
             finally:
                 self._note_skipped()
-            await asyncio.sleep(self._backoff.failed(now_ns=self._clock.monotonic_ns()))
+            pause_s = self._backoff.failed(now_ns=self._clock.monotonic_ns())
+            self._retry_ns = self._clock.now_ns() + int(pause_s * 1e9)
+            await asyncio.sleep(pause_s)
 
     async def emit(self, frame: Frame) -> None:
         """Take one frame from the connector; waits while the ingress queue is full."""
@@ -83,6 +90,7 @@ class DeviceSupervisor:
             self._last_data_ns = frame.received_ns
             self._frame_count += 1
             self._sample_count += len(frame)
+            self._note_rate()
 
     def connected(self) -> None:
         """Note the rising edge: an event, and the gap that is now known to be over."""
@@ -105,6 +113,7 @@ class DeviceSupervisor:
             log.info("device_connected", device=self.connector.name, address=self.connector.address)
         self._state = DeviceState.OK
         self._since_ns = now_ns
+        self._retry_ns = None
         self._reason = self._detail = ""
 
     def skipped(self, *, from_ns: int, to_ns: int, count: int) -> None:
@@ -124,11 +133,24 @@ class DeviceSupervisor:
             since_ns=self._since_ns,
             reason=self._reason,
             detail=self._detail,
+            retry_ns=self._retry_ns,
+            tag_count=len(self.connector.tags),
             frame_count=self._frame_count,
+            frames_per_s=self._frame_rate(),
             sample_count=self._sample_count,
             skipped_count=self._skipped,
-            last_data_ns=self._last_data_ns,
         )
+
+    def _note_rate(self) -> None:
+        now_ns = self._clock.monotonic_ns()
+        if now_ns - self._rate_points[-1][0] >= 1_000_000_000:
+            self._rate_points.append((now_ns, self._frame_count))
+
+    def _frame_rate(self) -> float:
+        """Return frames a second since the oldest of the noted points."""
+        then_ns, then_count = self._rate_points[0]
+        elapsed_s = (self._clock.monotonic_ns() - then_ns) / 1e9
+        return (self._frame_count - then_count) / elapsed_s if elapsed_s > 0 else 0.0
 
     def _lost(self, reason: str, detail: str) -> None:
         now_ns = self._clock.now_ns()

@@ -31,8 +31,8 @@ from gateway.pipeline.latency import LatencyMeter
 from gateway.pipeline.processor import Processed, Processor
 from gateway.pipeline.values import LiveValues
 from gateway.store import RecordLog
-from gateway.wire.documents import encode_event, encode_ledger_entry
-from gateway.wire.frames import encode_frame
+from gateway.wire.documents import draft_event, draft_ledger_entry
+from gateway.wire.frames import draft_frame
 
 log = structlog.get_logger()
 
@@ -142,7 +142,7 @@ class Pipeline:
                 case Event():
                     self._append_events([entry])
                 case LedgerEntry():
-                    self._store.append([ledger_draft(entry)])
+                    self._store.append([draft_ledger_entry(entry)])
                 case _:
                     assert_never(entry)
             self.progress_count += 1
@@ -170,24 +170,17 @@ class Pipeline:
             self.values.update(derived)
 
     def _drafts(self, frame: Frame, processed: Processed) -> list[Draft]:
+        epoch = self._table.epoch
         kind = RecordKind.FRAME if frame.is_received else RecordKind.STATED
-        drafts = [self._frame_draft(frame, kind)]
+        drafts = [draft_frame(frame, epoch=epoch, kind=kind)]
         if processed.derived:
-            drafts.append(self._frame_draft(join_frames(processed.derived), RecordKind.DERIVED))
-        drafts += [event_draft(event) for event in processed.events]
+            derived = join_frames(processed.derived)
+            drafts.append(draft_frame(derived, epoch=epoch, kind=RecordKind.DERIVED))
+        drafts += [draft_event(event) for event in processed.events]
         return drafts
 
-    def _frame_draft(self, frame: Frame, kind: RecordKind) -> Draft:
-        return Draft(
-            kind=kind,
-            body=encode_frame(frame, epoch=self._table.epoch),
-            sample_count=len(frame),
-            first_ns=int(frame.time_ns.min()),
-            last_ns=int(frame.time_ns.max()),
-        )
-
     def _append_events(self, events: Sequence[Event]) -> None:
-        self._store.append([event_draft(event) for event in events])
+        self._store.append([draft_event(event) for event in events])
         self._publish(events, is_live=True)
 
     def _tell(self, events: Sequence[Event], frame: Frame) -> None:
@@ -212,13 +205,21 @@ class Pipeline:
         )
 
     def _replay_operator(self, event: Event) -> None:
+        """Repeat what a person did to an alarm; everything else follows from the frames."""
+        if not event.operator:
+            return
         alarm = AlarmId(f"{event.source}/{event.condition}")
+        time_ns, operator = event.time_ns, event.operator
         try:
-            if event.transition is Transition.ACKNOWLEDGED and event.operator:
-                self._board.acknowledge(alarm, time_ns=event.time_ns, operator=event.operator)
-        except CommandError:
-            # The alarm is no longer configured: nothing is left to acknowledge.
-            log.info("acknowledgement_dropped", alarm=alarm)
+            if event.transition is Transition.ACKNOWLEDGED:
+                self._board.acknowledge(alarm, time_ns=time_ns, operator=operator)
+            elif event.transition is Transition.SHELVED and event.until_ns is not None:
+                self._board.shelve(
+                    alarm, time_ns=time_ns, until_ns=event.until_ns, operator=operator
+                )
+        except CommandError as error:
+            # The alarm is no longer configured: nothing is left to acknowledge or shelve.
+            log.info("operator_action_dropped", alarm=alarm, reason=str(error))
 
     async def _checkpoint_if_due(self) -> None:
         age_s = (self._clock.monotonic_ns() - self._checkpointed_ns) / 1e9
@@ -249,25 +250,3 @@ def joined(entries: Sequence[Entry]) -> Iterator[Entry]:
             yield entry
     if waiting:
         yield join_frames(waiting)
-
-
-def event_draft(event: Event) -> Draft:
-    """Return the log entry of an event; it forces a commit."""
-    return Draft(
-        kind=RecordKind.EVENT,
-        body=encode_event(event),
-        first_ns=event.time_ns,
-        last_ns=event.time_ns,
-        is_urgent=True,
-    )
-
-
-def ledger_draft(entry: LedgerEntry) -> Draft:
-    """Return the log entry that states missing samples."""
-    return Draft(
-        kind=RecordKind.LEDGER,
-        body=encode_ledger_entry(entry),
-        first_ns=entry.from_ns,
-        last_ns=entry.to_ns,
-        is_urgent=True,
-    )

@@ -12,7 +12,7 @@ from gateway.wire.clock import SystemClock
 S = 1_000_000_000
 
 
-class Manager:
+class Systemd:
     """The receiving end of systemd's protocol: a real datagram socket."""
 
     def __init__(self, address: str) -> None:
@@ -38,14 +38,14 @@ class Manager:
 
 
 @pytest.fixture(params=["path", "abstract"])
-def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]:
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Systemd]:
     path = tmp_path / "notify"
-    manager = Manager(str(path) if request.param == "path" else f"@edgewright-test-{os.getpid()}")
+    manager = Systemd(str(path) if request.param == "path" else f"@edgewright-test-{os.getpid()}")
     yield manager
     manager.socket.close()
 
 
-def test_each_message_arrives_as_systemd_reads_it(manager: Manager) -> None:
+def test_each_message_arrives_as_systemd_reads_it(manager: Systemd) -> None:
     notifier = Notifier.from_environment({"NOTIFY_SOCKET": manager.address})
     assert notifier.ready()
     assert notifier.status("3 devices\nok")
@@ -66,7 +66,7 @@ def test_a_manager_that_is_gone_does_no_harm(tmp_path: Path) -> None:
 
 def test_a_manager_that_does_not_read_does_not_block(tmp_path: Path) -> None:
     """The kernel's queue for datagrams is short; a full one must not stop the event loop."""
-    manager = Manager(str(tmp_path / "notify"))
+    manager = Systemd(str(tmp_path / "notify"))
     notifier = Notifier(manager.address)
     assert not all(notifier.alive() for _ in range(10_000))
     manager.socket.close()
@@ -105,7 +105,7 @@ def test_the_period_is_half_of_what_systemd_asks(
 
 async def test_the_watchdog_is_fed_by_progress_only(tmp_path: Path) -> None:
     """A part that hangs stops the feed, though the loop and its timers go on."""
-    manager = Manager(str(tmp_path / "notify"))
+    manager = Systemd(str(tmp_path / "notify"))
     clock = SystemClock()
     watchdog = Watchdog({"pipeline": 60.0, "store": 0.1}, now_ns=clock.monotonic_ns())
     feeding = asyncio.create_task(
