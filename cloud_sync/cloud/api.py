@@ -12,6 +12,7 @@ from functools import partial
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from cloud_sync.cloud.database import Database
 from cloud_sync.cloud.ingest import Ingest, IngestSettings
@@ -250,7 +251,7 @@ class Api:
         return web.Response(text=self._openapi, content_type=JSON)
 
     @property
-    def _count_refusals(self) -> web.Middleware:
+    def _count_refusals(self) -> Middleware:
         @web.middleware
         async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
             response = await handler(request)

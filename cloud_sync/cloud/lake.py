@@ -22,12 +22,12 @@ import structlog
 from pydantic import Field
 
 from cloud_sync.cloud.database import Database
-from cloud_sync.cloud.files import TEMPORARY_SUFFIX, finish_durably
 from cloud_sync.cloud.messages import LakeStatus
 from cloud_sync.cloud.parquet import FILE_SUFFIX, write_samples
 from cloud_sync.cloud.unpack import Piece, unpack
 from gateway.core.errors import CorruptRecordError, StoreError
 from gateway.core.settings import Settings
+from gateway.wire.files import PART_SUFFIX, sync_file, sync_folder
 
 log = structlog.get_logger()
 
@@ -75,7 +75,7 @@ class Lake:
             self._folder.mkdir(parents=True, exist_ok=True)
             present = {path.name for path in self._folder.iterdir()}
             for name in sorted(present - registered):
-                if name.endswith((FILE_SUFFIX, TEMPORARY_SUFFIX)):
+                if name.endswith((FILE_SUFFIX, PART_SUFFIX)):
                     (self._folder / name).unlink()
                     log.info("lake_orphan_removed", file=name)
         except OSError as error:
@@ -95,6 +95,18 @@ class Lake:
         """
         names = await self._database.transact(_registered_names)
         return tuple(self._folder / name for name in names)
+
+    async def is_due(self, *, now_ns: int) -> bool:
+        """Return whether the inbox holds enough for a file, or holds something for long enough.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        row_count, oldest_ns = await self._database.transact(_waiting_level)
+        age_s = (now_ns - oldest_ns) / 1e9
+        # A clock that was set back makes ages negative: then it is better written at once.
+        is_old = age_s >= self._settings.period_s or age_s < 0
+        return row_count >= self._settings.file_rows_max or (row_count > 0 and is_old)
 
     async def compact(self) -> int:
         """Move all of the inbox into files and return the number of rows written.
@@ -175,9 +187,11 @@ def _readable(waiting: Sequence[_Waiting]) -> list[tuple[str, Piece]]:
 
 
 def _write_file(pieces: Sequence[tuple[str, Piece]], path: Path) -> int:
-    part = path.with_name(path.name + TEMPORARY_SUFFIX)
+    part = path.with_name(path.name + PART_SUFFIX)
     row_count = write_samples(pieces, part)
-    finish_durably(part, path)
+    sync_file(part)
+    part.replace(path)
+    sync_folder(path.parent)
     return row_count
 
 
@@ -199,6 +213,15 @@ def _register(
 def _set_aside(connection: sqlite3.Connection, *, batch: int) -> None:
     """Leave an unreadable batch in the inbox, where a person finds it, and out of the way."""
     connection.execute("UPDATE inbox SET is_spoilt = 1 WHERE id = ?", (batch,))
+
+
+def _waiting_level(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Return the rows that wait for a file, and when the oldest of them came."""
+    row = connection.execute(
+        "SELECT received_ns FROM inbox WHERE NOT is_spoilt ORDER BY id LIMIT 1"
+    ).fetchone()
+    level = connection.execute("SELECT row_count FROM inbox_level").fetchone()
+    return (0, 0) if row is None else (level["row_count"], row["received_ns"])
 
 
 def _registered_names(connection: sqlite3.Connection) -> tuple[str, ...]:

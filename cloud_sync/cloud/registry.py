@@ -35,7 +35,6 @@ from tuf.api.metadata import (  # type: ignore[attr-defined]  # tuf re-exports w
     Timestamp,
 )
 
-from cloud_sync.cloud.files import write_durably
 from cloud_sync.cloud.messages import ModelRelease
 from cloud_sync.cloud.signing import (
     MODELS_ROLE,
@@ -51,6 +50,7 @@ from cloud_sync.cloud.signing import (
 from gateway.core.errors import ConfigError, ModelError, StoreError
 from gateway.core.ports import Clock
 from gateway.wire.bundle import read_bundle
+from gateway.wire.files import write_durably
 
 
 def version_order(version: str) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from cloud_sync.cloud.ingest import BusyError, WrongGatewayError
 from cloud_sync.cloud.messages import Problem
 from cloud_sync.cloud.openapi import JSON, Access
+from cloud_sync.cloud.retrain import RetrainBusyError, UnknownModelError
 from cloud_sync.cloud.unpack import TooManySamplesError
 from gateway.core.errors import CorruptRecordError, GatewayError, ModelError
 from gateway.wire.settings_file import mistakes_of
@@ -177,6 +178,10 @@ def _meaning(error: GatewayError) -> tuple[int, str]:
             return 403, "give each gateway its own id and its own token"
         case ModelError():
             return 400, "mend the bundle and send it again"
+        case UnknownModelError():
+            return 404, "release a first version; `edgewright train anomaly` makes one"
+        case RetrainBusyError():
+            return 409, "ask again when it is done"
         case BusyError():
             return 503, "send it again later; the cloud is behind with its work"
         case _:

@@ -12,7 +12,6 @@ import os
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
@@ -38,10 +37,8 @@ log = structlog.get_logger()
 RUNS_LISTED_MAX: Final = 100
 """Runs that one question returns at most."""
 
-_ONE_THREAD: Final = {
-    name: "1"
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ARROW_NUM_THREADS")
-}
+_POOLS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""How the numeric libraries are told how many threads they may use."""
 _COMPLAINT_LENGTH_MAX: Final = 500
 _STOP_TIMEOUT_S: Final = 10.0
 
@@ -186,7 +183,7 @@ class Retrainer:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, **_ONE_THREAD},
+            env={**os.environ, **dict.fromkeys(_POOLS, "1")},
         )
         try:
             async with asyncio.timeout(self._settings.timeout_s):

@@ -7,7 +7,7 @@ are put together file by file, the newest first, until there are enough.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -37,17 +37,21 @@ class AlarmPeriod(Settings):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class HealthyRows:
-    """Rows in the order of time, of all assets together; the arrays are read-only."""
+class Run:
+    """Healthy rows of one asset in the order of time; the arrays are read-only."""
 
+    asset: str
+    """As `gateway/asset`."""
     time_ns: TimeArray
-    """The tick of each row, UTC, shape (n,), ascending."""
+    """The tick of each row, UTC, shape (n,), ascending; stops and alarms leave gaps."""
     value: FloatArray
     """Shape (n, m), finite, in the columns' units."""
-    assets: tuple[str, ...]
-    """`gateway/asset` of those that gave a row, sorted."""
     alarm_row_count: int
     """Running rows that were left out for an alarm."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.time_ns)
 
 
 def read_healthy_rows(
@@ -56,49 +60,69 @@ def read_healthy_rows(
     columns: Sequence[str],
     periods: Sequence[AlarmPeriod],
     row_count_max: int,
-) -> HealthyRows:
-    """Return the newest healthy rows in these files.
+) -> tuple[Run, ...]:
+    """Return the newest healthy rows in these files, by asset.
 
     Args:
         paths: Files of the lake, the oldest first.
         columns: The model's columns, m of them.
         periods: Times to leave out.
-        row_count_max: Rows to return at the most.
+        row_count_max: Rows of all assets together to return at the most.
     Raises:
         StoreError: a file cannot be read.
     """
-    parts: list[_Part] = []
+    parts: dict[str, list[Run]] = {}
     row_count = 0
     for path in reversed(paths):
-        found = _parts_of(path, columns, periods)
-        parts += found
-        row_count += sum(len(part.time_ns) for part in found)
+        for part in _parts_of(path, columns, periods):
+            parts.setdefault(part.asset, []).append(part)
+            row_count += len(part)
         if row_count >= row_count_max:
             break
-    time_ns = np.concatenate([part.time_ns for part in parts] or [np.zeros(0, np.int64)])
-    value = np.concatenate([part.value for part in parts] or [np.zeros((0, len(columns)))])
-    order = np.argsort(time_ns, kind="stable")[-row_count_max:]
-    return HealthyRows(
+    runs = [_joined(parts[asset]) for asset in sorted(parts)]
+    times = np.concatenate([run.time_ns for run in runs] or [np.zeros(0, np.int64)])
+    if len(times) > row_count_max:
+        # The newest of all assets together; rows of the same tick come or go together.
+        oldest_ns = np.partition(times, -row_count_max)[-row_count_max]
+        runs = [_part_of(run, run.time_ns > oldest_ns) for run in runs]
+    return tuple(run for run in runs if len(run))
+
+
+def split_by_time(
+    runs: Sequence[Run], *, held_back_share: float
+) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
+    """Return the older and the newer rows of all assets, parted at one instant.
+
+    Args:
+        runs: At least one row.
+        held_back_share: Share of the rows that are newer.
+    """
+    times = np.concatenate([run.time_ns for run in runs])
+    cut_ns = np.quantile(times, 1.0 - held_back_share, method="lower")
+    older = tuple(_part_of(run, run.time_ns <= cut_ns) for run in runs)
+    newer = tuple(_part_of(run, run.time_ns > cut_ns) for run in runs)
+    return tuple(run for run in older if len(run)), tuple(run for run in newer if len(run))
+
+
+def _joined(parts: Sequence[Run]) -> Run:
+    time_ns = np.concatenate([part.time_ns for part in parts])
+    value = np.concatenate([part.value for part in parts])
+    order = np.argsort(time_ns, kind="stable")
+    return Run(
+        asset=parts[0].asset,
         time_ns=frozen(time_ns[order]),
         value=frozen(value[order]),
-        assets=tuple(sorted({part.asset for part in parts if len(part.time_ns)})),
         alarm_row_count=sum(part.alarm_row_count for part in parts),
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Part:
-    """The rows of one asset in one file."""
-
-    asset: str
-    time_ns: TimeArray
-    value: FloatArray
-    alarm_row_count: int
+def _part_of(run: Run, mask: BoolArray) -> Run:
+    return replace(run, time_ns=frozen(run.time_ns[mask]), value=frozen(run.value[mask]))
 
 
 def _parts_of(
     path: Path, columns: Sequence[str], periods: Sequence[AlarmPeriod]
-) -> list[_Part]:  # fmt: skip
+) -> list[Run]:  # fmt: skip
     tags = read_tags([path], kind=RecordKind.DERIVED)
     assets = _assets_with(columns, tags)
     if not assets:
@@ -127,7 +151,7 @@ def _rows_of(
     asset: str,
     columns: Sequence[str],
     periods: Sequence[AlarmPeriod],
-) -> _Part:
+) -> Run:
     name = samples.gateways[gateway]
     times, states = _series(samples, gateway, f"{asset}.{STATE}")
     times = times[states == OperatingState.RUNNING]
@@ -141,10 +165,10 @@ def _rows_of(
     is_whole = np.isfinite(value).all(axis=1)
     is_alarmed = _within(times, [p for p in periods if (p.gateway, p.asset) == (name, asset)])
     keep = is_whole & ~is_alarmed
-    return _Part(
+    return Run(
         asset=f"{name}/{asset}",
-        time_ns=times[keep],
-        value=value[keep],
+        time_ns=frozen(times[keep]),
+        value=frozen(value[keep]),
         alarm_row_count=int((is_whole & is_alarmed).sum()),
     )
 
