@@ -1,0 +1,105 @@
+"""The two lines on top: which gateway, its time, and the six views."""
+
+from datetime import tzinfo
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+from textual.widgets import Static
+
+from gateway.console.format import age, clock
+from gateway.console.palette import ACCENT, MUTED, TEXT
+from gateway.console.snapshot import Snapshot
+
+VIEWS = ("plant", "asset", "alarms", "devices", "sync", "models")
+WIDE = 110
+"""Terminals from this width on show the site as well."""
+
+
+class Masthead(Static):
+    """Which gateway this is, its clock, and since when it runs."""
+
+    snapshot: reactive[Snapshot] = reactive(Snapshot(), init=False)
+    """The newest picture of the gateway."""
+
+    def __init__(self, *, zone: tzinfo | None) -> None:
+        """Write times in a zone; None is the machine's own."""
+        super().__init__(id="masthead")
+        self._zone = zone
+
+    def watch_snapshot(self) -> None:
+        """Draw the line."""
+        self.on_resize()
+
+    def on_resize(self) -> None:
+        """Draw the line anew for the width there is."""
+        status = self.snapshot.status
+        left = Text(" Edgewright", style=f"bold {ACCENT}", no_wrap=True)
+        if status is None:
+            self.update(left.append(" · waiting for the gateway", style=MUTED))
+            return
+        left.append(f" · {status.gateway}", style=f"bold {TEXT}")
+        if self.size.width >= WIDE:
+            left.append(f" · {status.site}", style=MUTED)
+        right = Text(clock(status.now, self._zone), style=TEXT)
+        right.append(f" · up {age(status.started, status.now)} ", style=MUTED)
+        gap = max(1, self.size.width - left.cell_len - right.cell_len)
+        self.update(left.append(" " * gap).append_text(right))
+
+
+class ViewTab(Static):
+    """The name of one view, with its key; a click opens it."""
+
+
+class ViewTabs(Widget):
+    """The six views by their keys; the one shown stands out."""
+
+    snapshot: reactive[Snapshot] = reactive(Snapshot(), init=False)
+    """The newest picture of the gateway."""
+    shown: reactive[str] = reactive("plant")
+    """The view that is shown."""
+
+    def compose(self) -> ComposeResult:
+        """Put the tabs beside each other."""
+        with Horizontal():
+            for key, view in enumerate(VIEWS, start=1):
+                yield ViewTab(self._title(key, view), id=f"tab-{view}")
+
+    def on_mount(self) -> None:
+        """Mark the first view."""
+        self.watch_shown(self.shown)
+
+    def watch_snapshot(self) -> None:
+        """Count what asks for a person."""
+        for key, view in enumerate(VIEWS, start=1):
+            self.query_one(f"#tab-{view}", ViewTab).update(self._title(key, view))
+
+    def watch_shown(self, shown: str) -> None:
+        """Let the shown view stand out."""
+        if self.is_mounted:
+            for view in VIEWS:
+                self.query_one(f"#tab-{view}").set_class(view == shown, "-shown")
+
+    def _title(self, key: int, view: str) -> Content:
+        marker = _marker(view, self.snapshot)
+        return Content.from_markup(
+            "[@click=app.show_view($view)][$accent]$key[/] $title[bold $error]$marker[/][/]",
+            view=repr(view),
+            key=str(key),
+            title=view.capitalize(),
+            marker=f" {marker}!" if marker else "",
+        )
+
+
+def _marker(view: str, snapshot: Snapshot) -> int:
+    """Return how many things in a view ask for a person."""
+    if view == "alarms" and snapshot.status is not None:
+        return snapshot.status.alarms.unacknowledged
+    if view == "devices":
+        return sum(device.state == "lost" for device in snapshot.devices)
+    if view == "sync":
+        return sum(uplink.state == "failing" for uplink in snapshot.uplinks)
+    return 0
