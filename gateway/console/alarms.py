@@ -1,11 +1,12 @@
 """The alarms: what asks for a person, and what the person can do about it."""
 
 from datetime import datetime
+from typing import ClassVar
 
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.widgets import DataTable, Static
 
 from gateway.api.answers import AlarmAnswer
@@ -33,7 +34,7 @@ COLUMNS = (
 class AlarmsView(View):
     """Alarms that are not normal; below them the details of one, and the latest events."""
 
-    BINDINGS = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "a",
             "acknowledge",
@@ -66,7 +67,7 @@ class AlarmsView(View):
         calm.update(Text(" ✓ No alarms.", style=GOOD))
         self._draw_detail()
         events = self.query_one("#events", Static)
-        events.border_title = "latest events"
+        events.border_title = " latest events "
         events.update(event_lines(snapshot.events, snapshot.now, "nothing happened lately"))
 
     @on(DataTable.RowHighlighted)
@@ -74,7 +75,7 @@ class AlarmsView(View):
         alarm, panel = self.chosen, self.query_one("#alarm-detail", Static)
         panel.display = alarm is not None
         if alarm is not None:
-            panel.border_title = f"{alarm.source} · {label(alarm.condition)}"
+            panel.border_title = f" {alarm.source} · {label(alarm.condition)} "
             panel.update(_detail(alarm, self.snapshot.now))
 
     def action_acknowledge(self) -> None:

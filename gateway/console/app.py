@@ -26,7 +26,7 @@ from gateway.console.devices import DevicesView
 from gateway.console.find import FindScreen, Found
 from gateway.console.help import HelpScreen
 from gateway.console.last_words import last_words
-from gateway.console.masthead import VIEWS, Masthead, ViewTabs
+from gateway.console.masthead import VIEWS, Masthead, ViewTab, ViewTabs
 from gateway.console.models import ModelsView
 from gateway.console.palette import THEME
 from gateway.console.plant import PlantView
@@ -101,6 +101,8 @@ class ConsoleApp(App[None]):
             ask_systemd: Tells what is known of a service that does not answer.
         """
         super().__init__()
+        self.register_theme(THEME)
+        self.theme = THEME.name
         self.client = GatewayClient(socket)
         self._period_s = period_s
         self._zone = zone
@@ -125,8 +127,6 @@ class ConsoleApp(App[None]):
 
     def on_mount(self) -> None:
         """Begin to watch the gateway."""
-        self.register_theme(THEME)
-        self.theme = THEME.name
         self.watch_gateway()
         self.call_after_refresh(self._focus_view)
 
@@ -168,6 +168,11 @@ class ConsoleApp(App[None]):
             self._wanted.set()
         if message.opens:
             self.view = "asset"
+
+    @on(ViewTab.Picked)
+    def turn_to_view(self, message: ViewTab.Picked) -> None:
+        """Turn to the view whose name was clicked."""
+        self.view = message.view
 
     @on(View.Acted)
     def look_again(self) -> None:

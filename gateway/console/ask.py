@@ -1,10 +1,11 @@
 """A question with a typed answer: how long to shelve, or which version is really meant."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
@@ -15,7 +16,7 @@ from gateway.console.cells import muted
 class AskScreen(ModalScreen[str | None]):
     """Asks; gives the answer, or None when the person leaves."""
 
-    BINDINGS = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "leave", id="ask.leave", tooltip="Leave without doing anything")
     ]
 

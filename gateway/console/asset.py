@@ -1,10 +1,11 @@
 """One asset: all its signals, what is expected of them, and what happened to it."""
 
 from datetime import datetime
+from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from gateway.api.answers import AssetDetail, EventAnswer, SignalAnswer
@@ -12,7 +13,6 @@ from gateway.console.cells import (
     age_cell,
     expected_cell,
     health_cell,
-    is_outside,
     muted,
     quality_cell,
     score_cell,
@@ -45,7 +45,7 @@ COLUMNS = (
 class AssetView(View):
     """All signals of one asset."""
 
-    BINDINGS = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "t,enter", "trend", "trend", id="asset.trend", tooltip="Draw the signal's last values"
         ),
@@ -85,7 +85,7 @@ class AssetView(View):
         rows = {signal.name: _cells(signal, snapshot.now) for signal in detail.signals}
         self.table.show_rows(rows)
         events = self.query_one("#asset-events", Static)
-        events.border_title = "lately"
+        events.border_title = " lately "
         events.update(event_lines(detail.events, snapshot.now, "nothing happened to it lately"))
 
     def action_step(self, by: int) -> None:
@@ -132,16 +132,13 @@ def _summary(detail: AssetDetail, now: datetime) -> Text:
     line.append_text(state_cell(summary.state)).append("  ")
     line.append_text(health_cell(summary))
     line.append("  score ", style=MUTED).append_text(score_cell(summary.score))
-    line.append(f"  data {age(summary.as_of, now)} old", style=MUTED)
+    line.append(f"  data {age(summary.as_of, now)}", style=MUTED)
     if summary.advice:
         line.append(f"\n → {summary.advice}", style=f"bold {WARN}")
     return line
 
 
 def _cells(signal: SignalAnswer, now: datetime) -> Cells:
-    expected = expected_cell(signal)
-    if is_outside(signal):
-        expected = Text("≠ ", style=WARN).append_text(expected)
     return {
         "signal": Text(label(signal.name), style=TEXT),
         "value": value_cell(signal),
@@ -149,7 +146,7 @@ def _cells(signal: SignalAnswer, now: datetime) -> Cells:
         "quality": quality_cell(signal),
         "age": age_cell(signal, now),
         "trend": spark_cell(signal),
-        "expected": expected,
+        "expected": expected_cell(signal),
         "share": share_cell(signal.share),
         "tag": muted(signal.tag),
     }

@@ -5,7 +5,7 @@ from datetime import datetime
 from rich.text import Text
 
 from gateway.api.answers import AlarmAnswer, AssetAnswer, SignalAnswer, TagAnswer
-from gateway.console.format import STALE_MARK, UNKNOWN, age, bar, number, percent, spark
+from gateway.console.format import STALE_MARK, UNKNOWN, age, around, bar, number, percent, spark
 from gateway.console.palette import (
     ACCENT,
     BAD,
@@ -123,15 +123,11 @@ def spark_cell(signal: SignalAnswer) -> Text:
 
 
 def expected_cell(signal: SignalAnswer) -> Text:
-    """Return what the physics expects, in colour where the value is outside."""
+    """Return what the physics expects; a mark says that the value is outside."""
     if signal.expected is None:
         return Text("")
-    cell = Text(number(signal.expected), style=MUTED)
-    if signal.tolerance is not None:
-        cell.append(f" ±{number(signal.tolerance)}", style=MUTED)
-    if is_outside(signal):
-        cell.stylize(WARN)
-    return cell
+    band = around(signal.expected, signal.tolerance)
+    return Text(f"≠ {band}", style=WARN) if is_outside(signal) else Text(f"  {band}", style=MUTED)
 
 
 def is_outside(signal: SignalAnswer) -> bool:

@@ -47,7 +47,7 @@ class DevicesView(View):
         device = next((each for each in self.snapshot.devices if each.name == key), None)
         panel.display = device is not None
         if device is not None:
-            panel.border_title = f"{device.name} · {device.address}"
+            panel.border_title = f" {device.name} · {device.address} "
             panel.update(_detail(device, self.snapshot))
 
     @property

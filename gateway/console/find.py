@@ -4,12 +4,12 @@ Only as many tags are asked for as the list can show, however many the gateway h
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import DataTable, Input, Static
@@ -56,7 +56,7 @@ class Found:
 class FindScreen(ModalScreen[Found | None]):
     """Asks for a part of a name, and lists what has it."""
 
-    BINDINGS = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "leave", id="find.leave", tooltip="Leave the search"),
         Binding("down", "move(1)", show=False, id="find.down", tooltip="Next match"),
         Binding("up", "move(-1)", show=False, id="find.up", tooltip="Match before"),

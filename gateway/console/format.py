@@ -36,6 +36,17 @@ def number(value: float | None) -> str:
     return f"{value:.3f}" if size >= 0.01 else f"{value:.2e}"
 
 
+def around(expected: float, tolerance: float | None) -> str:
+    """Return an expected value and its band, to the digit that the band allows."""
+    if tolerance is None or tolerance <= 0 or not math.isfinite(tolerance):
+        return number(expected)
+    power = math.floor(math.log10(tolerance))
+    leading = tolerance / 10**power
+    # A band of 2.1 says more with its second digit; one of 4 does not.
+    digits = max(0, -power + (1 if leading < 3 else 0))
+    return f"{expected:.{digits}f} ±{tolerance:.{digits}f}"
+
+
 def counted(value: float) -> str:
     """Return a large count shortened, such as `98.2 M`; a small one as it is."""
     for factor, prefix in _PREFIXES:

@@ -1,10 +1,11 @@
 """Help: every key that works now, made from the bindings, and how to read the marks."""
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
@@ -25,7 +26,7 @@ MARKS = (
 class HelpScreen(ModalScreen[None]):
     """Lists keys and marks."""
 
-    BINDINGS = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,question_mark,enter", "dismiss", "close", id="help.close"),
     ]
 

@@ -5,10 +5,11 @@ A wider terminal gets more columns, not wider ones; one column takes what is lef
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from rich.text import Text
 from textual import events
+from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
 from gateway.console.palette import MUTED
@@ -34,8 +35,18 @@ class Column:
     """Shown only in terminals of at least so many columns."""
 
 
-class LiveTable(DataTable[Text]):
+class LiveTable(DataTable[Text], inherit_bindings=False):
     """A `DataTable` that is told whole lists and changes only what differs."""
+
+    # Without the base class's `enter`: what a row opens is for its view to say.
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "cursor_up", show=False, id="table.up", tooltip="Row above"),
+        Binding("down,j", "cursor_down", show=False, id="table.down", tooltip="Row below"),
+        Binding("pageup", "page_up", show=False, id="table.page_up", tooltip="Page above"),
+        Binding("pagedown", "page_down", show=False, id="table.page_down", tooltip="Page below"),
+        Binding("home", "scroll_top", show=False, id="table.top", tooltip="First row"),
+        Binding("end", "scroll_bottom", show=False, id="table.bottom", tooltip="Last row"),
+    ]
 
     def __init__(self, *columns: Column, id: str) -> None:  # noqa: A002  # Textual's own name
         """Prepare an empty table."""

@@ -1,17 +1,18 @@
 """The two lines on top: which gateway, its time, and the six views."""
 
+from dataclasses import dataclass
 from datetime import tzinfo
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.content import Content
+from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Static
 
 from gateway.console.format import age, clock
-from gateway.console.palette import ACCENT, MUTED, TEXT
+from gateway.console.palette import ACCENT, BAD, MUTED, TEXT
 from gateway.console.snapshot import Snapshot
 
 VIEWS = ("plant", "asset", "alarms", "devices", "sync", "models")
@@ -53,6 +54,31 @@ class Masthead(Static):
 class ViewTab(Static):
     """The name of one view, with its key; a click opens it."""
 
+    @dataclass
+    class Picked(Message):
+        """A person has clicked on a view's name."""
+
+        view: str
+
+    def __init__(self, view: str, key: int) -> None:
+        """Remember the view and its key."""
+        super().__init__(id=f"tab-{view}")
+        self._view = view
+        self._key = key
+
+    def on_mount(self) -> None:
+        """Draw the name alone."""
+        self.show(marker=0)
+
+    def show(self, *, marker: int) -> None:
+        """Draw the name, and how many things in the view ask for a person."""
+        text = Text(f"{self._key} ", style=ACCENT).append(self._view.capitalize(), style="")
+        self.update(text.append(f" {marker}!", style=f"bold {BAD}") if marker else text)
+
+    def on_click(self) -> None:
+        """Say that this view is wanted."""
+        self.post_message(self.Picked(self._view))
+
 
 class ViewTabs(Widget):
     """The six views by their keys; the one shown stands out."""
@@ -66,7 +92,7 @@ class ViewTabs(Widget):
         """Put the tabs beside each other."""
         with Horizontal():
             for key, view in enumerate(VIEWS, start=1):
-                yield ViewTab(self._title(key, view), id=f"tab-{view}")
+                yield ViewTab(view, key)
 
     def on_mount(self) -> None:
         """Mark the first view."""
@@ -74,24 +100,15 @@ class ViewTabs(Widget):
 
     def watch_snapshot(self) -> None:
         """Count what asks for a person."""
-        for key, view in enumerate(VIEWS, start=1):
-            self.query_one(f"#tab-{view}", ViewTab).update(self._title(key, view))
+        for view in VIEWS:
+            marker = _marker(view, self.snapshot)
+            self.query_one(f"#tab-{view}", ViewTab).show(marker=marker)
 
     def watch_shown(self, shown: str) -> None:
         """Let the shown view stand out."""
         if self.is_mounted:
             for view in VIEWS:
                 self.query_one(f"#tab-{view}").set_class(view == shown, "-shown")
-
-    def _title(self, key: int, view: str) -> Content:
-        marker = _marker(view, self.snapshot)
-        return Content.from_markup(
-            "[@click=app.show_view($view)][$accent]$key[/] $title[bold $error]$marker[/][/]",
-            view=repr(view),
-            key=str(key),
-            title=view.capitalize(),
-            marker=f" {marker}!" if marker else "",
-        )
 
 
 def _marker(view: str, snapshot: Snapshot) -> int:

@@ -1,9 +1,11 @@
 """The models: the version in force, the one in shadow, and why each stands where it stands."""
 
+from typing import ClassVar
+
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.widgets import DataTable, Static
 
 from gateway.api.answers import ModelAnswer
@@ -37,7 +39,7 @@ NEXT_STEP = {
 class ModelsView(View):
     """Versions and their history; promotion and return want a typed confirmation."""
 
-    BINDINGS = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "p",
             "promote",
@@ -69,7 +71,7 @@ class ModelsView(View):
         model, panel = self.chosen, self.query_one("#model-detail", Static)
         panel.display = model is not None
         if model is not None:
-            panel.border_title = f"{model.name} {model.version} · {stage_cell(model.stage).plain}"
+            panel.border_title = f" {_key(model)} · {stage_cell(model.stage).plain} "
             text = plain(f" {model.reason.capitalize()}.")
             panel.update(text.append(f"\n {NEXT_STEP[model.stage]}", style=MUTED))
 

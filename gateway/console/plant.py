@@ -1,9 +1,11 @@
 """The plant: every asset with its health, those in trouble first, and why."""
 
+from typing import ClassVar
+
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
 from gateway.api.answers import AssetAnswer
@@ -30,7 +32,7 @@ COLUMNS = (
 class PlantView(View):
     """Overview of the assets; below it the reasons of the one under the cursor."""
 
-    BINDINGS = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "enter",
             "open",

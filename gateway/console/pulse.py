@@ -6,12 +6,13 @@ from rich.text import Text
 from textual.reactive import reactive
 from textual.widgets import Static
 
-from gateway.api.answers import DeviceAnswer, ModelAnswer, UplinkAnswer
+from gateway.api.answers import DeviceAnswer, UplinkAnswer
 from gateway.console.format import STALE_MARK, age, duration, plural
 from gateway.console.palette import ACCENT, BAD, MUTED, TEXT, WARN
 from gateway.console.snapshot import Gone, Snapshot
 
 SEPARATOR = " · "
+KNOWN_LAST = "What you see is what was known last. Trying again by itself."
 
 
 class Pulse(Static):
@@ -31,7 +32,9 @@ class Pulse(Static):
             parts.append(Text(f"{STALE_MARK} log fails", style=f"bold {BAD}"))
         else:
             parts.append(Text(f"buffer {duration(status.log.buffer_s)}", style=MUTED))
-        parts += [_model(model) for model in snapshot.models if model.stage == "shadow"]
+        shadows = sum(model.stage == "shadow" for model in snapshot.models)
+        if shadows:
+            parts.append(Text(f"{shadows} in shadow", style=ACCENT))
         line = Text(" ", no_wrap=True, overflow="ellipsis")
         self.update(line.append_text(Text(SEPARATOR, style=MUTED).join(parts)))
 
@@ -71,8 +74,6 @@ def _uplink(uplink: UplinkAnswer) -> Text:
     if uplink.state == "failing":
         text = Text(f"{uplink.name} away", style=f"bold {BAD}")
         return text.append(f", {duration(uplink.lag_s)} behind", style=MUTED)
-    return Text(f"{uplink.name} {uplink.state}, {duration(uplink.lag_s)} behind", style=MUTED)
-
-
-def _model(model: ModelAnswer) -> Text:
-    return Text(f"{model.name} {model.version} in shadow", style=ACCENT)
+    if uplink.state == "connecting":
+        return Text(f"{uplink.name} connecting", style=WARN)
+    return Text(f"{uplink.name} ok, {duration(uplink.lag_s)} behind", style=MUTED)

@@ -54,7 +54,7 @@ class SyncView(View):
 
     def _show(self, panel: str, title: str, text: Text) -> None:
         shown = self.query_one(f"#{panel}", Static)
-        shown.border_title = title
+        shown.border_title = f" {title} "
         shown.update(text)
 
 

@@ -1,12 +1,12 @@
 """The last values of one tag, drawn over the width of the terminal."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
@@ -28,7 +28,7 @@ PERIOD_S = 1.0
 class TrendScreen(ModalScreen[None]):
     """Draws a tag's trend, and keeps it up to date."""
 
-    BINDINGS = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,t,enter", "dismiss", "close", id="trend.close", tooltip="Close the trend")
     ]
     app: "ConsoleApp"

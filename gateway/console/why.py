@@ -12,7 +12,6 @@ from gateway.console.cells import (
     expected_cell,
     is_doubtful,
     is_outside,
-    muted,
     quality_cell,
     share_cell,
     spark_cell,
@@ -36,7 +35,7 @@ class Why(Static):
             return
         summary = detail.summary
         told = f"why {percent(summary.health)}" if summary.health is not None else "cannot tell"
-        self.border_title = f"{summary.asset} · {told}"
+        self.border_title = f" {summary.asset} · {told} "
         lines = [_line(signal, now) for signal in reasons(detail)]
         if summary.advice:
             lines.append(Text(f" → {summary.advice}", style=f"bold {WARN}"))
@@ -63,7 +62,7 @@ def _line(signal: SignalAnswer, now: datetime) -> Text:
         (quality_cell(signal), 5, "left"),
         (age_cell(signal, now), 6, "right"),
         (spark_cell(signal), SPARK_WIDTH, "left"),
-        (_expected(signal), 13, "left"),
+        (expected_cell(signal), 13, "left"),
         (share_cell(signal.share), 5, "right"),
     )
     line = Text(" ", no_wrap=True)
@@ -74,8 +73,3 @@ def _line(signal: SignalAnswer, now: datetime) -> Text:
         line.append_text(fitted)
         line.append(" ")
     return line
-
-
-def _expected(signal: SignalAnswer) -> Text:
-    cell = expected_cell(signal)
-    return muted("≠ ").append_text(cell) if cell.plain and is_outside(signal) else cell
