@@ -4,10 +4,12 @@ import asyncio
 import json
 import re
 import signal
+import sys
 from collections.abc import Coroutine
 from pathlib import Path
 
 import click
+import structlog
 from pydantic import SecretStr
 
 from gateway.core.errors import ConfigError
@@ -174,6 +176,9 @@ async def _replay(
 
 def _run(work: Coroutine[object, object, None]) -> None:
     """Run until it is done, or a signal asks for a clean stop."""
+
+    # Standard output belongs to the answer; what the service says goes beside it.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
     async def until_told() -> None:
         task = asyncio.ensure_future(work)

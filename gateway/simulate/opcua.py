@@ -138,6 +138,8 @@ class OpcuaServer:
     async def stop(self) -> None:
         """Close everything; a hung server too."""
         await self._wake()
+        await self._server.close()
+        await self._server.forget_sessions()
         await self._server.stop()
         self.state = ServerState.STOPPED
 

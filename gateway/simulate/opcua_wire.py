@@ -143,6 +143,10 @@ class CountingServer(Server):
             )
             transport.abort()
         await self.close()
+        await self.forget_sessions()
+
+    async def forget_sessions(self) -> None:
+        """Drop all sessions and subscriptions."""
         for session in list(self.iserver._external_sessions.values()):  # noqa: SLF001 - no list
             await session.close_session(delete_subs=True)
         service = self.iserver.subscription_service
