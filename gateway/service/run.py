@@ -155,8 +155,8 @@ def _assembled(
         ledger_listeners=[on_ledger_entry],
     )
     supervisors = _supervisors(parts, table, ingress, clock)
-    deliveries = _deliveries(config, store, ingress, folder=folder, clock=clock)
-    keeper = _keeper(config, parts, ingress, folder=folder, clock=clock)
+    deliveries = _deliveries(config, store, ingress, clock=clock)
+    keeper = _keeper(config, parts, ingress, clock=clock)
     desk = CommandDesk(
         config.writes,
         table=table,
@@ -212,7 +212,7 @@ def _supervisors(
 
 
 def _deliveries(
-    config: Config, store: RecordLog, ingress: Ingress, *, folder: Path, clock: Clock
+    config: Config, store: RecordLog, ingress: Ingress, *, clock: Clock
 ) -> tuple[Delivery, ...]:
     letters = config.gateway.state_folder / "dead_letters"
     return tuple(
@@ -230,9 +230,7 @@ def _deliveries(
     )
 
 
-def _keeper(
-    config: Config, parts: Parts, ingress: Ingress, *, folder: Path, clock: Clock
-) -> ModelKeeper | None:
+def _keeper(config: Config, parts: Parts, ingress: Ingress, *, clock: Clock) -> ModelKeeper | None:
     if config.models is None:
         return None
     state_folder = config.gateway.state_folder / "models"
