@@ -3,14 +3,19 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
+from cloud_sync.edge.keeper import ModelKeeper
 from cloud_sync.edge.models import Release
 from gateway.core.errors import ModelError, UplinkError
+from gateway.core.events import Event
 from gateway.core.manifest import AnomalyManifest, RolloutRules
-from gateway.core.models import CanaryReport, Comparison
+from gateway.core.models import CanaryReport, Comparison, ModelStage
 from gateway.wire.bundle import Bundle, Canary, read_bundle, write_bundle
+from gateway.wire.clock import SystemClock
 
 NAME = "pump-anomaly"
 RULES = RolloutRules(shadow_rows=100, probation_rows=100, probation_alarm_share_max=0.05)
@@ -36,6 +41,11 @@ def bundle_of(version: str, *, name: str = NAME, rules: RolloutRules = RULES) ->
 
 def version_of(bundle: bytes) -> str:
     return read_bundle(bundle).manifest.version
+
+
+QUIET = Comparison(rows=100, latencies_ms=(1.0,) * 100)
+"""A trial whose end is reached without anything to complain of."""
+NOISY = Comparison(rows=50, trial_only_alarms=40)
 
 
 class FakeHost:
@@ -130,3 +140,65 @@ class FakeStore:
             raise UplinkError("the model repository cannot be reached")
         if not self.is_trusted:
             raise ModelError("the list of models is not to be trusted")
+
+
+@dataclass
+class Gateway:
+    """A gateway over its starts: the store's files and the stages stay, host and keeper do not."""
+
+    folder: Path
+    store: FakeStore = field(default_factory=FakeStore)
+    events: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        self.host = FakeHost()
+        self.keeper = ModelKeeper(
+            self.store,
+            [self.host],
+            path=self.folder / "models" / "stages.json",
+            period_s=3600.0,
+            clock=SystemClock(),
+            note=self.events.append,
+            count_period_s=0.001,
+        )
+
+    async def restart(self) -> None:
+        """Start again, with the network down: only what is on disk counts."""
+        self.start()
+        was = self.store.is_reachable
+        self.store.is_reachable = False
+        await self.keeper.restore()
+        self.store.is_reachable = was
+
+    async def release(self, version: str) -> None:
+        self.store.offer(version)
+        await self.keeper.look()
+
+    async def count(self, comparison: Comparison) -> None:
+        self.host.comparisons.append(comparison)
+        await self.keeper.count()
+
+    async def with_candidate(self) -> "Gateway":
+        await self.release("1.0")
+        await self.release("1.1")
+        return self
+
+    async def on_probation(self) -> "Gateway":
+        await self.with_candidate()
+        await self.count(QUIET)
+        return self
+
+    def versions(self) -> tuple[str | None, str | None, str | None]:
+        """Active, candidate and former version as the host runs them."""
+        return self.host.active, self.host.candidate, self.host.former
+
+    @property
+    def told(self) -> list[str]:
+        return [event.condition.removeprefix("model_") for event in self.events]
+
+    def stage(self, version: str) -> ModelStage:
+        (status,) = [each for each in self.keeper.models() if each.version == version]
+        return status.stage

@@ -1,87 +1,16 @@
 """The life of a model on a gateway, with a restart in every stage."""
 
 import asyncio
-import json
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from cloud_sync.edge.keeper import ModelKeeper
 from gateway.core.errors import CommandError, ModelError
-from gateway.core.events import Event
 from gateway.core.manifest import VisionManifest
 from gateway.core.models import CanaryReport, Comparison, ModelStage
 from gateway.wire.bundle import Bundle, write_bundle
-from gateway.wire.clock import SystemClock
 from tests.cloud_sync.edge_doubles import until
-from tests.cloud_sync.edge_models import NAME, RULES, FakeHost, FakeStore, bundle_of
-
-QUIET = Comparison(rows=100, latencies_ms=(1.0,) * 100)
-"""A trial whose end is reached without anything to complain of."""
-NOISY = Comparison(rows=50, trial_only_alarms=40)
-
-
-@dataclass
-class Gateway:
-    """A gateway over its starts: the store's files and the stages stay, host and keeper do not."""
-
-    folder: Path
-    store: FakeStore = field(default_factory=FakeStore)
-    events: list[Event] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.start()
-
-    def start(self) -> None:
-        self.host = FakeHost()
-        self.keeper = ModelKeeper(
-            self.store,
-            [self.host],
-            path=self.folder / "models" / "stages.json",
-            period_s=3600.0,
-            clock=SystemClock(),
-            note=self.events.append,
-            count_period_s=0.001,
-        )
-
-    async def restart(self) -> None:
-        """Start again, with the network down: only what is on disk counts."""
-        self.start()
-        was = self.store.is_reachable
-        self.store.is_reachable = False
-        await self.keeper.restore()
-        self.store.is_reachable = was
-
-    async def release(self, version: str) -> None:
-        self.store.offer(version)
-        await self.keeper.look()
-
-    async def count(self, comparison: Comparison) -> None:
-        self.host.comparisons.append(comparison)
-        await self.keeper.count()
-
-    async def with_candidate(self) -> "Gateway":
-        await self.release("1.0")
-        await self.release("1.1")
-        return self
-
-    async def on_probation(self) -> "Gateway":
-        await self.with_candidate()
-        await self.count(QUIET)
-        return self
-
-    def versions(self) -> tuple[str | None, str | None, str | None]:
-        """Active, candidate and former version as the host runs them."""
-        return self.host.active, self.host.candidate, self.host.former
-
-    @property
-    def told(self) -> list[str]:
-        return [event.condition.removeprefix("model_") for event in self.events]
-
-    def stage(self, version: str) -> ModelStage:
-        (status,) = [each for each in self.keeper.models() if each.version == version]
-        return status.stage
+from tests.cloud_sync.edge_models import NAME, NOISY, QUIET, RULES, FakeStore, Gateway, bundle_of
 
 
 @pytest.fixture
@@ -242,141 +171,6 @@ async def test_without_probation_rows_there_is_no_probation(gateway: Gateway) ->
     await gateway.keeper.look()
     await gateway.count(QUIET)
     assert gateway.versions() == ("1.1", None, None)
-
-
-# Restarts.
-
-
-async def test_restart_with_a_version_in_force(gateway: Gateway) -> None:
-    await gateway.release("1.0")
-    gateway.events.clear()
-    await gateway.restart()
-    assert gateway.versions() == ("1.0", None, None)
-    assert gateway.events == []
-
-
-async def test_restart_in_shadow_begins_it_anew(gateway: Gateway) -> None:
-    await gateway.with_candidate()
-    await gateway.count(Comparison(rows=99))
-    await gateway.restart()
-    assert gateway.versions() == ("1.0", "1.1", None)
-    await gateway.count(Comparison(rows=99))
-    assert gateway.versions() == ("1.0", "1.1", None)
-    await gateway.count(Comparison(rows=1))
-    assert gateway.versions() == ("1.1", None, "1.0")
-
-
-async def test_restart_on_probation_goes_on_where_it_was(gateway: Gateway) -> None:
-    await gateway.on_probation()
-    running = asyncio.create_task(gateway.keeper.run())
-    gateway.host.comparisons.append(Comparison(rows=60))
-    await until(lambda: gateway.keeper.models()[0].rows == 60)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-    await gateway.restart()
-    assert gateway.versions() == ("1.1", None, "1.0")
-    assert gateway.keeper.models()[0].rows == 60
-    await gateway.count(Comparison(rows=40))
-    assert gateway.versions() == ("1.1", None, None)
-
-
-async def test_restart_on_probation_can_still_go_back(gateway: Gateway) -> None:
-    await gateway.on_probation()
-    await gateway.restart()
-    await gateway.count(NOISY)
-    assert gateway.versions() == ("1.0", None, None)
-
-
-async def test_power_cut_between_download_and_activation(gateway: Gateway) -> None:
-    """The bundle is here, the stages know nothing of it: it is tried as any release."""
-    await gateway.release("1.0")
-    gateway.store.offer("1.1")
-    await gateway.store.fetch(NAME, "1.1")
-    await gateway.restart()
-    assert gateway.versions() == ("1.0", None, None)
-    await gateway.keeper.look()
-    assert gateway.versions() == ("1.0", "1.1", None)
-
-
-async def test_what_is_not_vouched_for_never_runs_again(gateway: Gateway) -> None:
-    """On probation the former version takes over; that is told."""
-    await gateway.on_probation()
-    del gateway.store.here[NAME, "1.1"]
-    await gateway.restart()
-    assert gateway.versions() == ("1.0", None, None)
-    assert gateway.told[-2:] == ["refused", "rolled_back"]
-    assert gateway.stage("1.1") is ModelStage.ROLLED_BACK
-
-
-async def test_after_probation_the_version_before_can_take_over(gateway: Gateway) -> None:
-    await gateway.on_probation()
-    await gateway.count(QUIET)
-    del gateway.store.here[NAME, "1.1"]
-    await gateway.restart()
-    assert gateway.versions() == ("1.0", None, None)
-
-
-async def test_a_probation_without_its_former_version_ends(gateway: Gateway) -> None:
-    await gateway.on_probation()
-    del gateway.store.here[NAME, "1.0"]
-    await gateway.restart()
-    assert gateway.versions() == ("1.1", None, None)
-    assert gateway.told[-1] == "confirmed"
-
-
-async def test_with_nothing_vouched_for_nothing_runs_until_the_network_mends_it(
-    gateway: Gateway,
-) -> None:
-    await gateway.release("1.0")
-    gateway.store.here.clear()
-    await gateway.restart()
-    assert gateway.versions() == (None, None, None)
-    assert gateway.told[-1] == "refused"
-    await gateway.keeper.look()
-    assert gateway.versions() == ("1.0", None, None)
-    assert gateway.told[-1] == "restored"
-
-
-async def test_with_nothing_vouched_for_a_newer_release_may_begin(gateway: Gateway) -> None:
-    await gateway.release("1.0")
-    gateway.store.here.clear()
-    gateway.store.offered.clear()
-    await gateway.restart()
-    await gateway.release("1.1")
-    assert gateway.versions() == ("1.1", None, None)
-    assert gateway.stage("1.0") is ModelStage.RETIRED
-
-
-async def test_a_candidate_that_is_gone_is_tried_as_a_release(gateway: Gateway) -> None:
-    await gateway.with_candidate()
-    del gateway.store.here[NAME, "1.1"]
-    await gateway.restart()
-    assert gateway.versions() == ("1.0", None, None)
-    await gateway.keeper.look()
-    assert gateway.versions() == ("1.0", "1.1", None)
-
-
-async def test_damaged_stages_are_set_aside_and_a_start_is_made(gateway: Gateway) -> None:
-    await gateway.release("1.0")
-    path = gateway.folder / "models" / "stages.json"
-    path.write_text(path.read_text()[:-20])
-    await gateway.restart()
-    assert gateway.versions() == (None, None, None)
-    assert [each.suffix for each in path.parent.iterdir()] == [".damaged"]
-    await gateway.keeper.look()
-    assert gateway.versions() == ("1.0", None, None)
-
-
-async def test_stages_of_a_model_that_is_not_configured_now_are_kept(gateway: Gateway) -> None:
-    path = gateway.folder / "models" / "stages.json"
-    await gateway.release("1.0")
-    stages = json.loads(path.read_text())
-    path.write_text(json.dumps({**stages, "other-anomaly": stages[NAME]}))
-    gateway.store.here["other-anomaly", "1.0"] = b"kept"
-    await gateway.restart()
-    await gateway.release("1.1")
-    assert "other-anomaly" in json.loads(path.read_text())
-    assert ("other-anomaly", "1.0") in gateway.store.here
 
 
 # By hand.
