@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Connectors: from machines to frames. They know the ports and not one another."""

@@ -128,7 +128,7 @@ class ModbusServer:
         elif self.state is not ServerState.SERVING:
             await self._listen()
 
-    async def refresh(  # noqa: PLR0917 - pymodbus passes them by position
+    async def refresh(
         self,
         function_code: int,
         start_address: int,

@@ -19,7 +19,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from gateway.core.arrays import BoolArray, FloatArray
+from gateway.core.arrays import BoolArray, FloatArray, IndexArray
 from gateway.core.errors import CorruptRecordError
 
 IntArray = NDArray[np.int64]
@@ -100,6 +100,15 @@ class ByteReader:
             raise CorruptRecordError(f"{value} {what}; at most {limit} are allowed")
         return value
 
+    def expect_end(self) -> None:
+        """Check that nothing is left.
+
+        Raises:
+            CorruptRecordError: there is.
+        """
+        if self.left:
+            raise CorruptRecordError(f"{self.left} bytes too many at the end")
+
 
 def put_unsigned(value: int) -> bytes:
     """Return an integer from 0 to 2^64 - 1 as `ByteReader.unsigned` reads it."""
@@ -136,6 +145,18 @@ def get_integers(reader: ByteReader, count: int) -> IntArray:
     values[0] = reader.signed()
     values[1:] = _get_steps(reader, count - 1)
     return np.cumsum(values)
+
+
+def get_positions(reader: ByteReader, count: int) -> IndexArray:
+    """Return the next column of `count` positions in a table.
+
+    Raises:
+        CorruptRecordError: see `get_integers`; or one is negative or beyond int32.
+    """
+    positions = get_integers(reader, count)
+    if ((positions < 0) | (positions > np.iinfo(np.int32).max)).any():
+        raise CorruptRecordError("a position is negative or beyond int32")
+    return positions.astype(np.int32)
 
 
 def put_values(values: FloatArray, starts: IntArray) -> bytes:
@@ -217,7 +238,7 @@ def decompress(packed: bytes, *, size_bytes_max: int) -> bytes:
     if form == b"\x00" and len(content) <= size_bytes_max:
         return content
     if form != b"\x01":
-        raise CorruptRecordError(f"{len(packed)} packed bytes are too many or of unknown form")
+        raise CorruptRecordError(f"{len(packed)} bytes of the form {form!r} cannot be unpacked")
     try:
         size = zstandard.frame_content_size(content)
         if not 0 <= size <= size_bytes_max:
