@@ -99,7 +99,7 @@ async def run_gateway(config: Config, *, folder: Path, say: Say) -> None:
         loop.add_signal_handler(number, stop.set)
     begun_ns = time.monotonic_ns()
     async with opened(config, folder=folder, clock=SystemClock()) as gateway:
-        await _restore(gateway)
+        await restore_state(gateway)
         notifier = Notifier.from_environment()
         try:
             await _run(gateway, stop, notifier, say, begun_ns=begun_ns)
@@ -245,7 +245,7 @@ def _keeper(config: Config, parts: Parts, ingress: Ingress, *, clock: Clock) -> 
     )
 
 
-async def _restore(gateway: Gateway) -> None:
+async def restore_state(gateway: Gateway) -> None:
     """Bring all state to the end of the log, as if the service had never stopped."""
     seq, checkpoint = await asyncio.to_thread(gateway.store.load_checkpoints)
     for reason in gateway.pipeline.restore(checkpoint):
@@ -354,7 +354,7 @@ def _summary(gateway: Gateway) -> dict[str, object]:
         "stopped": True,
         "boot": gateway.store.boot,
         "received": gateway.ingress.received_samples,
-        "stored": books.stored,
+        "stored": books.stored - gateway.gauge.stored_before,
         "lost": books.lost,
         "acknowledged": sum(each.acknowledged_samples for each in gateway.view.uplinks()),
         "quarantined_frames": gateway.pipeline.quarantined_frames,
