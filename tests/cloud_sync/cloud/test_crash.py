@@ -124,8 +124,12 @@ async def test_second_process_on_one_state_is_refused(tmp_path: Path) -> None:
 
 
 async def _new_file(folder: Path) -> None:
-    seen = set(folder.iterdir())
-    await _until(lambda: _is_true(set(folder.iterdir()) - seen))
+    seen = _files(folder)
+    await _until(lambda: _is_true(_files(folder) - seen))
+
+
+def _files(folder: Path) -> set[Path]:
+    return set(folder.iterdir())
 
 
 async def _refuses(gateway: Gateway) -> bool:
