@@ -1,6 +1,8 @@
 """`edgewright cloud`: run the cloud side, and operate one that runs."""
 
 import asyncio
+import json
+import os
 import re
 import time
 from collections.abc import Callable
@@ -18,6 +20,7 @@ from cloud_sync.cloud.setup import CONFIGURATION, HAND_OVER, OPERATOR_TOKEN, cre
 from gateway.cli import EXIT_FAILED
 from gateway.core.errors import ConfigError
 from gateway.wire.clock import SystemClock
+from gateway.wire.messages import set_up_messages
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -61,9 +64,16 @@ def init(folder: Path, gateways: tuple[str, ...], host: str, port: int) -> None:
 
 @command.command("run")
 @click.option("-c", "--config", "path", type=FILE, required=True, help="Configuration (TOML).")
-def run(path: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print where it listens, once it does.")
+def run(path: Path, *, as_json: bool) -> None:
     """Run the cloud until it is told to stop (SIGTERM, Ctrl-C)."""
-    asyncio.run(run_cloud(read_cloud_settings(path)))
+    set_up_messages()
+
+    def started(url: str) -> None:
+        if as_json:
+            click.echo(json.dumps({"url": url, "pid": os.getpid()}))
+
+    asyncio.run(run_cloud(read_cloud_settings(path), started=started))
 
 
 @command.command("renew")

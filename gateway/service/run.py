@@ -99,7 +99,7 @@ async def run_gateway(config: Config, *, folder: Path, say: Say) -> None:
         loop.add_signal_handler(number, stop.set)
     begun_ns = time.monotonic_ns()
     async with opened(config, folder=folder, clock=SystemClock()) as gateway:
-        await _restore(gateway)
+        await restore_state(gateway)
         notifier = Notifier.from_environment()
         try:
             await _run(gateway, stop, notifier, say, begun_ns=begun_ns)
@@ -155,8 +155,8 @@ def _assembled(
         ledger_listeners=[on_ledger_entry],
     )
     supervisors = _supervisors(parts, table, ingress, clock)
-    deliveries = _deliveries(config, store, ingress, folder=folder, clock=clock)
-    keeper = _keeper(config, parts, ingress, folder=folder, clock=clock)
+    deliveries = _deliveries(config, store, ingress, clock=clock)
+    keeper = _keeper(config, parts, ingress, clock=clock)
     desk = CommandDesk(
         config.writes,
         table=table,
@@ -212,7 +212,7 @@ def _supervisors(
 
 
 def _deliveries(
-    config: Config, store: RecordLog, ingress: Ingress, *, folder: Path, clock: Clock
+    config: Config, store: RecordLog, ingress: Ingress, *, clock: Clock
 ) -> tuple[Delivery, ...]:
     letters = config.gateway.state_folder / "dead_letters"
     return tuple(
@@ -230,9 +230,7 @@ def _deliveries(
     )
 
 
-def _keeper(
-    config: Config, parts: Parts, ingress: Ingress, *, folder: Path, clock: Clock
-) -> ModelKeeper | None:
+def _keeper(config: Config, parts: Parts, ingress: Ingress, *, clock: Clock) -> ModelKeeper | None:
     if config.models is None:
         return None
     state_folder = config.gateway.state_folder / "models"
@@ -247,7 +245,7 @@ def _keeper(
     )
 
 
-async def _restore(gateway: Gateway) -> None:
+async def restore_state(gateway: Gateway) -> None:
     """Bring all state to the end of the log, as if the service had never stopped."""
     seq, checkpoint = await asyncio.to_thread(gateway.store.load_checkpoints)
     for reason in gateway.pipeline.restore(checkpoint):
@@ -356,7 +354,7 @@ def _summary(gateway: Gateway) -> dict[str, object]:
         "stopped": True,
         "boot": gateway.store.boot,
         "received": gateway.ingress.received_samples,
-        "stored": books.stored,
+        "stored": books.stored - gateway.gauge.stored_before,
         "lost": books.lost,
         "acknowledged": sum(each.acknowledged_samples for each in gateway.view.uplinks()),
         "quarantined_frames": gateway.pipeline.quarantined_frames,

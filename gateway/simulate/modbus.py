@@ -79,8 +79,9 @@ class ModbusServer:
         """Responses so far that contained the poll count."""
         return self._poll_count
 
-    async def start(self) -> None:
+    async def start(self, values: Sequence[float], time_ns: int) -> None:
         """Listen."""
+        await self.show(values, time_ns)
         await self._listen()
 
     async def stop(self) -> None:

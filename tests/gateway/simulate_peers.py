@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from asyncua.client.client import Client
+from asyncua.common.node import Node
+from asyncua.common.subscription import DataChangeNotif
 from pydantic import SecretStr
 
 from gateway.core.tags import TagId
@@ -52,9 +54,8 @@ async def opcua_server(
         state_folder=folder,
         clock=SystemClock(),
     )
-    await server.start()
+    await server.start([2000.0] * len(nodes), time.time_ns())
     try:
-        await server.show([2000.0] * len(nodes), time.time_ns())
         yield server
     finally:
         await server.stop()
@@ -66,9 +67,8 @@ async def modbus_server(folder: Path) -> AsyncIterator[ModbusServer]:
     """Run the compressor's Modbus server on a free port; its book is `compressor.book`."""
     book = OfferedBook(folder / "compressor.book", connector=COMPRESSOR_CONNECTOR, tags=MODBUS_TAGS)
     server = ModbusServer(host="127.0.0.1", port=0, book=book, clock=SystemClock())
-    await server.start()
+    await server.start([*(1.5 * i for i in range(9)), 3.0], time.time_ns())
     try:
-        await server.show([*(1.5 * i for i in range(9)), 3.0], time.time_ns())
         yield server
     finally:
         await server.stop()
@@ -82,10 +82,11 @@ class Subscriber:
         self.received: Counter[tuple[TagId, int]] = Counter()
         self.values: dict[TagId, float] = {}
 
-    def datachange_notification(self, node: object, value: float, data: object) -> None:
+    def datachange_notification(self, node: Node, value: float, data: DataChangeNotif) -> None:
         """Take one notification; asyncua calls this."""
-        tag = TagId(f"{PUMP_CONNECTOR}.{node.nodeid.Identifier}")  # type: ignore[attr-defined]  # asyncua's Node
-        source_time = data.monitored_item.Value.SourceTimestamp  # type: ignore[attr-defined]  # asyncua's
+        tag = TagId(f"{PUMP_CONNECTOR}.{node.nodeid.Identifier!s}")
+        source_time = data.monitored_item.Value.SourceTimestamp
+        assert source_time is not None
         self.received[tag, to_ns(source_time)] += 1
         self.values[tag] = value
 

@@ -5,7 +5,7 @@ import shutil
 import struct
 import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -40,7 +40,7 @@ async def connected(server: ModbusServer) -> AsyncIterator[AsyncModbusTcpClient]
         client.close()
 
 
-def as_floats(registers: list[int]) -> list[float]:
+def as_floats(registers: Sequence[int]) -> list[float]:
     packed = struct.pack(f">{len(registers)}H", *registers)
     return list(struct.unpack(f">{len(registers) // 2}f", packed))
 
@@ -150,7 +150,7 @@ async def test_a_taken_port_is_a_mistake_of_the_configuration(tmp_path: Path) ->
         book = OfferedBook(tmp_path / "b", connector="compressor", tags=MODBUS_TAGS)
         second = ModbusServer(host="127.0.0.1", port=port, book=book, clock=SystemClock())
         with pytest.raises(ConfigError, match="choose another address"):
-            await second.start()
+            await second.start([0.0] * 10, time.time_ns())
         book.close()
 
 

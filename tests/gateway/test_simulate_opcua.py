@@ -9,7 +9,12 @@ import pytest
 from asyncua import ua
 from asyncua.client.client import Client
 from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
-from asyncua.ua.uaerrors import BadOutOfRange, BadTypeMismatch, BadUserAccessDenied
+from asyncua.ua.uaerrors import (
+    BadOutOfRange,
+    BadTypeMismatch,
+    BadUserAccessDenied,
+    UaError,
+)
 
 from gateway.core.errors import ConfigError
 from gateway.core.tags import TagId
@@ -91,46 +96,50 @@ async def test_with_a_user_nobody_else_gets_in(tmp_path: Path) -> None:
         stranger = Client(server.endpoint)
         stranger.set_user("otto")
         stranger.set_password("wrong")
-        with pytest.raises(ua.UaStatusCodeError):
+        with pytest.raises(UaError):
             await stranger.connect()
-        with pytest.raises((ua.UaError, ua.UaStatusCodeError)):
+        with pytest.raises(UaError):
             await Client(server.endpoint).connect()
 
 
 async def test_offered_is_what_subscribers_received(tmp_path: Path) -> None:
     """Two clients and reads in between: the books equal what they got, sample by sample."""
-    async with opcua_server(tmp_path) as server:
-        async with Client(server.endpoint) as first, Client(server.endpoint) as second:
-            one, two = Subscriber(), Subscriber()
-            await one.subscribe(first)
-            await two.subscribe(second, period_ms=35.0)
-            reads: Counter[tuple[TagId, int]] = Counter()
-            for round_index in range(12):
-                time_ns = time.time_ns() // 1000 * 1000
-                values = row(float(round_index))
-                values[3] = 7.0  # one that does not change is offered once
-                await server.show(values, time_ns)
-                if round_index % 4 == 0:
-                    await first.read_values([first.get_node(FLOW), first.get_node(SETPOINT)])
-                    reads[FLOW_TAG, time_ns] += 1
-                    reads[TagId("pumps.P101.SpeedSetpoint"), time_ns] += 1
-                await asyncio.sleep(0.01)
-            received = one.received + two.received + reads
-            await until(
-                lambda: (
-                    (one.received + two.received + reads).total() == server.book.count
-                    and one.values.get(FLOW_TAG) == two.values.get(FLOW_TAG) == 12.0
-                ),
-                what="the last notifications",
-            )
-            received = one.received + two.received + reads
-            assert offered(tmp_path / "pumps.book") == received
-            assert max(one.received.values()) == 1
-            unchanged = plant_nodes()[3].tag
-            assert sum(count for (tag, _), count in one.received.items() if tag == unchanged) == 2
-            assert server.book.counts()[FLOW_TAG] == sum(
-                count for (tag, _), count in received.items() if tag == FLOW_TAG
-            )
+    async with (
+        opcua_server(tmp_path) as server,
+        Client(server.endpoint) as first,
+        Client(server.endpoint) as second,
+    ):
+        one, two = Subscriber(), Subscriber()
+        await one.subscribe(first)
+        await two.subscribe(second, period_ms=35.0)
+        reads: Counter[tuple[TagId, int]] = Counter()
+        for round_index in range(12):
+            time_ns = time.time_ns() // 1000 * 1000
+            values = row(float(round_index))
+            values[3] = 7.0  # one that does not change is offered once
+            await server.show(values, time_ns)
+            if round_index % 4 == 0:
+                await first.read_values([first.get_node(FLOW), first.get_node(SETPOINT)])
+                reads[FLOW_TAG, time_ns] += 1
+                reads[TagId("pumps.P101.SpeedSetpoint"), time_ns] += 1
+            await asyncio.sleep(0.01)
+        await until(
+            lambda: (
+                (one.received + two.received + reads).total() == server.book.count
+                and one.values.get(FLOW_TAG) == two.values.get(FLOW_TAG) == 12.0
+            ),
+            what="the last notifications",
+        )
+        assert offered(tmp_path / "pumps.book") == one.received + two.received + reads
+        assert max(one.received.values()) == 1
+        unchanged = plant_nodes()[3].tag
+        assert count_of(one.received, unchanged) == 2
+        received = one.received + two.received + reads
+        assert server.book.counts()[FLOW_TAG] == count_of(received, FLOW_TAG)
+
+
+def count_of(samples: Counter[tuple[TagId, int]], tag: TagId) -> int:
+    return sum(count for (each, _), count in samples.items() if each == tag)
 
 
 async def test_a_value_that_is_no_number_is_bad(tmp_path: Path) -> None:
@@ -155,7 +164,7 @@ async def test_only_a_setpoint_within_its_range_is_written(tmp_path: Path) -> No
         clock=SystemClock(),
         on_write=lambda tag, value: written.append((tag, value)),
     )
-    await server.start()
+    await server.start(row(2000.0), time.time_ns())
     try:
         async with Client(server.endpoint) as client:
             before_ns = time.time_ns() // 1000 * 1000
@@ -251,7 +260,7 @@ async def test_a_taken_port_is_a_mistake_of_the_configuration(tmp_path: Path) ->
             clock=SystemClock(),
         )
         with pytest.raises(ConfigError, match="choose another address"):
-            await second.start()
+            await second.start(row(0.0), time.time_ns())
         await second.stop()
         book.close()
 
@@ -261,5 +270,5 @@ async def _drop(client: Client) -> None:
     try:
         async with asyncio.timeout(5.0):
             await client.disconnect()
-    except (OSError, ua.UaError, TimeoutError):
+    except (OSError, UaError, TimeoutError):
         pass
