@@ -16,18 +16,21 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Annotated
 
+import structlog
 from pydantic import Field
 
 from cloud_sync.cloud.database import Database
 from cloud_sync.cloud.ranges import fresh_positions, merged_ranges
 from cloud_sync.cloud.unpack import Identity, Note, Unpacked, raw_sample_count, unpack
 from gateway.core.commands import Command
-from gateway.core.errors import GatewayError
+from gateway.core.errors import CorruptRecordError, GatewayError, StoreError
 from gateway.core.events import Event
 from gateway.core.ports import Clock
 from gateway.core.records import LedgerEntry
 from gateway.core.settings import Settings
 from gateway.wire.batches import BATCH_SIZE_BYTES_MAX
+
+log = structlog.get_logger()
 
 
 class IngestSettings(Settings):
@@ -81,6 +84,7 @@ class Ingest:
         self._clock = clock
         self._places = asyncio.Semaphore(settings.parallel_batches_max)
         self._waiting = 0
+        self._failing_since_ns: int | None = None
 
     async def take(self, body: bytes, *, gateway: str) -> Receipt:
         """Take one encoded batch; it is on disk when this returns.
@@ -114,9 +118,29 @@ class Ingest:
                     received_ns=self._clock.now_ns(),
                     inbox_size_bytes_max=self._settings.inbox_size_bytes_max,
                 )
-                return await self._database.transact(work)
+                receipt = await self._database.transact(work)
+        except CorruptRecordError:
+            raise
+        except StoreError as error:
+            self._failed(error)
+            raise
         finally:
             self._waiting -= 1
+        self._succeeded()
+        return receipt
+
+    def _failed(self, error: StoreError) -> None:
+        """Tell once that nothing can be committed."""
+        if self._failing_since_ns is None:
+            self._failing_since_ns = self._clock.monotonic_ns()
+            log.error("ingest_failed", stage="receiving", reason=str(error))
+
+    def _succeeded(self) -> None:
+        """Tell once that commits work again."""
+        if self._failing_since_ns is not None:
+            duration_s = (self._clock.monotonic_ns() - self._failing_since_ns) / 1e9
+            self._failing_since_ns = None
+            log.info("ingest_resumed", duration_s=round(duration_s, 1))
 
 
 def _store(
@@ -244,29 +268,3 @@ def _count(
             received_ns,
         ),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GatewayCounts:
-    """What came from one gateway so far."""
-
-    gateway: str
-    record_count: int
-    """Records taken, each once; a block is one."""
-    sample_count: int
-    """Raw samples taken, each once."""
-    duplicate_count: int
-    """Records that came again."""
-    loss_count: int
-    """Ledger entries about samples that the gateway had and lost."""
-    gap_count: int
-    """Ledger entries about samples that nobody ever held."""
-    event_count: int
-    last_received_ns: int
-    """When the last batch came, UTC."""
-
-
-def read_counts(connection: sqlite3.Connection) -> tuple[GatewayCounts, ...]:
-    """Return the counts of all gateways, by name, inside a transaction."""
-    rows = connection.execute("SELECT * FROM gateways ORDER BY gateway").fetchall()
-    return tuple(GatewayCounts(**dict(row)) for row in rows)

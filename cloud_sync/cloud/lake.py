@@ -22,11 +22,12 @@ import structlog
 from pydantic import Field
 
 from cloud_sync.cloud.database import Database
-from cloud_sync.cloud.files import TEMPORARY_SUFFIX, finish_durably
+from cloud_sync.cloud.messages import LakeStatus
 from cloud_sync.cloud.parquet import FILE_SUFFIX, write_samples
 from cloud_sync.cloud.unpack import Piece, unpack
 from gateway.core.errors import CorruptRecordError, StoreError
 from gateway.core.settings import Settings
+from gateway.wire.files import PART_SUFFIX, sync_file, sync_folder
 
 log = structlog.get_logger()
 
@@ -74,7 +75,7 @@ class Lake:
             self._folder.mkdir(parents=True, exist_ok=True)
             present = {path.name for path in self._folder.iterdir()}
             for name in sorted(present - registered):
-                if name.endswith((FILE_SUFFIX, TEMPORARY_SUFFIX)):
+                if name.endswith((FILE_SUFFIX, PART_SUFFIX)):
                     (self._folder / name).unlink()
                     log.info("lake_orphan_removed", file=name)
         except OSError as error:
@@ -94,6 +95,18 @@ class Lake:
         """
         names = await self._database.transact(_registered_names)
         return tuple(self._folder / name for name in names)
+
+    async def is_due(self, *, now_ns: int) -> bool:
+        """Return whether the inbox holds enough for a file, or holds something for long enough.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        row_count, oldest_ns = await self._database.transact(_waiting_level)
+        age_s = (now_ns - oldest_ns) / 1e9
+        # A clock that was set back makes ages negative: then it is better written at once.
+        is_old = age_s >= self._settings.period_s or age_s < 0
+        return row_count >= self._settings.file_rows_max or (row_count > 0 and is_old)
 
     async def compact(self) -> int:
         """Move all of the inbox into files and return the number of rows written.
@@ -174,9 +187,11 @@ def _readable(waiting: Sequence[_Waiting]) -> list[tuple[str, Piece]]:
 
 
 def _write_file(pieces: Sequence[tuple[str, Piece]], path: Path) -> int:
-    part = path.with_name(path.name + TEMPORARY_SUFFIX)
+    part = path.with_name(path.name + PART_SUFFIX)
     row_count = write_samples(pieces, part)
-    finish_durably(part, path)
+    sync_file(part)
+    part.replace(path)
+    sync_folder(path.parent)
     return row_count
 
 
@@ -200,28 +215,21 @@ def _set_aside(connection: sqlite3.Connection, *, batch: int) -> None:
     connection.execute("UPDATE inbox SET is_spoilt = 1 WHERE id = ?", (batch,))
 
 
+def _waiting_level(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Return the rows that wait for a file, and when the oldest of them came."""
+    row = connection.execute(
+        "SELECT received_ns FROM inbox WHERE NOT is_spoilt ORDER BY id LIMIT 1"
+    ).fetchone()
+    level = connection.execute("SELECT row_count FROM inbox_level").fetchone()
+    return (0, 0) if row is None else (level["row_count"], row["received_ns"])
+
+
 def _registered_names(connection: sqlite3.Connection) -> tuple[str, ...]:
     rows = connection.execute("SELECT name FROM files ORDER BY name").fetchall()
     return tuple(row["name"] for row in rows)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LakeLevels:
-    """How much is where."""
-
-    file_count: int
-    file_row_count: int
-    """Rows in files, samples that gateways state or compute among them."""
-    file_size_bytes: int
-    inbox_batch_count: int
-    """Acknowledged batches that are not in a file yet."""
-    inbox_row_count: int
-    inbox_size_bytes: int
-    spoilt_batch_count: int
-    """Batches in the inbox that can no longer be read: a disk that fails; 0 is right."""
-
-
-def read_levels(connection: sqlite3.Connection) -> LakeLevels:
+def read_levels(connection: sqlite3.Connection) -> LakeStatus:
     """Return how much is where, inside a transaction."""
     row = connection.execute(
         "SELECT COUNT(*) AS file_count, COALESCE(SUM(row_count), 0) AS file_row_count, "
@@ -232,4 +240,4 @@ def read_levels(connection: sqlite3.Connection) -> LakeLevels:
         "size_bytes AS inbox_size_bytes FROM inbox_level"
     ).fetchone()
     spoilt = connection.execute("SELECT COUNT(*) FROM inbox WHERE is_spoilt").fetchone()
-    return LakeLevels(**dict(row), **dict(inbox), spoilt_batch_count=spoilt[0])
+    return LakeStatus(**dict(row), **dict(inbox), spoilt_batch_count=spoilt[0])

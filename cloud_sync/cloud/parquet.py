@@ -97,13 +97,16 @@ def write_samples(pieces: Iterable[tuple[str, Piece]], path: Path) -> int:
     return int(table.num_rows)
 
 
-def read_samples(paths: Sequence[Path], *, kind: RecordKind) -> LakeSamples:
-    """Return all samples of one kind in these files.
+def read_samples(
+    paths: Sequence[Path], *, kind: RecordKind, tags: Sequence[TagId] | None = None
+) -> LakeSamples:
+    """Return the samples of one kind in these files, of some tags or of all.
 
     Raises:
         StoreError: a file is missing or damaged.
     """
-    return _samples_of(_read(paths, kind, ["gateway", "tag", "time_ns", "value", "status"]))
+    columns = ["gateway", "tag", "time_ns", "value", "status"]
+    return _samples_of(_read(paths, kind, columns, tags=tags))
 
 
 def read_tags(paths: Sequence[Path], *, kind: RecordKind) -> frozenset[TagId]:
@@ -177,17 +180,26 @@ def _table_of(pieces: Sequence[tuple[str, Piece]]) -> "pa.Table":
     return pa.table(columns).take(np.lexsort((tag, columns["kind"])))
 
 
-def _read(paths: Sequence[Path], kind: RecordKind, columns: list[str]) -> "pa.Table":
+def _read(
+    paths: Sequence[Path],
+    kind: RecordKind,
+    columns: list[str],
+    *,
+    tags: Sequence[TagId] | None = None,
+) -> "pa.Table":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    filters: list[tuple[str, str, object]] = [("kind", "==", int(kind))]
+    if tags is not None:
+        filters.append(("tag", "in", list(tags)))
     try:
         tables = [
             # One thread: whoever reads must leave the machine to ingest.
             pq.read_table(
                 path,
                 columns=columns,
-                filters=[("kind", "==", int(kind))],
+                filters=filters,
                 read_dictionary=["gateway", "tag"],
                 use_threads=False,
             )

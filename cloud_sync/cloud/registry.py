@@ -19,7 +19,6 @@ Source: TUF specification 1.0.x, sections 4 and 6; the metadata classes are pyth
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -36,7 +35,7 @@ from tuf.api.metadata import (  # type: ignore[attr-defined]  # tuf re-exports w
     Timestamp,
 )
 
-from cloud_sync.cloud.files import write_durably
+from cloud_sync.cloud.messages import ModelRelease
 from cloud_sync.cloud.signing import (
     MODELS_ROLE,
     ONLINE_ROLES,
@@ -51,19 +50,7 @@ from cloud_sync.cloud.signing import (
 from gateway.core.errors import ConfigError, ModelError, StoreError
 from gateway.core.ports import Clock
 from gateway.wire.bundle import read_bundle
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
-    """One released version of one model."""
-
-    name: str
-    version: str
-    target: str
-    """Path in the repository, `models/<name>/<name>-<version>.ewm`."""
-    sha256: str
-    """Digest of the bundle, hexadecimal."""
-    size_bytes: int
+from gateway.wire.files import write_durably
 
 
 def version_order(version: str) -> tuple[int, int]:
@@ -103,7 +90,7 @@ class Registry:
                 "make one with `edgewright cloud init`"
             ) from error
 
-    def release(self, data: bytes) -> Release:
+    def release(self, data: bytes) -> ModelRelease:
         """Publish a bundle; gateways see it with their next look.
 
         Raises:
@@ -132,7 +119,7 @@ class Registry:
             self._publish(models)
         return _release_of(target, file)
 
-    def releases(self) -> tuple[Release, ...]:
+    def releases(self) -> tuple[ModelRelease, ...]:
         """Return all releases, by name, the newest version first.
 
         Raises:
@@ -144,7 +131,7 @@ class Registry:
         releases.sort(key=lambda one: version_order(one.version), reverse=True)
         return tuple(sorted(releases, key=lambda one: one.name))
 
-    def newest(self, name: str) -> Release | None:
+    def newest(self, name: str) -> ModelRelease | None:
         """Return the newest release of a model; None when it has none.
 
         Raises:
@@ -153,7 +140,7 @@ class Registry:
         with self._lock, _store_errors():
             return _newest(self._models().signed.targets, name)
 
-    def read(self, release: Release) -> bytes:
+    def read(self, release: ModelRelease) -> bytes:
         """Return the bundle of a release.
 
         Raises:
@@ -298,14 +285,14 @@ class _store_errors:  # noqa: N801  # reads as the context it is
             raise StoreError(f"the model registry failed: {error}") from error
 
 
-def _newest(targets: Mapping[str, TargetFile], name: str) -> Release | None:
+def _newest(targets: Mapping[str, TargetFile], name: str) -> ModelRelease | None:
     releases = (_release_of(path, file) for path, file in targets.items())
     named = [release for release in releases if release.name == name]
     return max(named, key=lambda release: version_order(release.version), default=None)
 
 
-def _release_of(path: str, file: TargetFile) -> Release:
-    return Release(
+def _release_of(path: str, file: TargetFile) -> ModelRelease:
+    return ModelRelease(
         name=str(file.custom["name"]),
         version=str(file.custom["version"]),
         target=path,

@@ -21,9 +21,9 @@ from tuf.api.metadata import (  # type: ignore[attr-defined]  # tuf re-exports w
     Timestamp,
 )
 
-from cloud_sync.cloud.files import write_durably
 from gateway.core.errors import ConfigError
 from gateway.core.settings import Settings
+from gateway.wire.files import write_durably
 
 MODELS_ROLE: Final = "models"
 """Name of the delegated role; no other delegator may ever use it."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from connectors.modbus import ModbusConnector
-from gateway.config import Config, read_config
+from connectors.modbus import ModbusConfig, ModbusConnector
+from gateway.config import Config, ConnectorConfig, read_config
 from gateway.core.ports import Connector
 from gateway.service.build import Parts, build_parts
 from gateway.wire.clock import SystemClock
@@ -16,7 +16,7 @@ BYTES_PER_SAMPLE = 2.5
 """On disk, sealed, for slowly changing signals; derived samples cost the same."""
 PAGE_BYTES = 4096
 PAGES_PER_COMMIT = 4
-"""A commit writes at least the pages it touches into the write-ahead log, and later into the file."""
+"""A commit writes the pages it touches into the write-ahead log, and later into the file."""
 DAY_S = 86_400
 
 
@@ -74,10 +74,15 @@ def load_text(connector: Connector) -> str:
     return text
 
 
+def period_ms(settings: ConnectorConfig) -> int:
+    """Return how often a connector's ungrouped tags can have new values at the most."""
+    return settings.period_ms if isinstance(settings, ModbusConfig) else settings.sampling_ms
+
+
 def forecast_of(config: Config, parts: Parts) -> Forecast:
     """Return what a configuration will cost at its configured rates."""
     measured = sum(
-        len(connector.tags) * 1000 / settings.period_ms
+        len(connector.tags) * 1000 / period_ms(settings)
         for connector, settings in zip(parts.connectors, config.connectors.values(), strict=True)
     )
     derived = sum(

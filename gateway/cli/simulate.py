@@ -4,10 +4,12 @@ import asyncio
 import json
 import re
 import signal
+import sys
 from collections.abc import Coroutine
 from pathlib import Path
 
 import click
+import structlog
 from pydantic import SecretStr
 
 from gateway.core.errors import ConfigError
@@ -45,10 +47,22 @@ class Duration(click.ParamType[float]):
 @click.option(
     "--modbus", default="127.0.0.1:5020", show_default=True, help="Compressor: host:port."
 )
-@click.option("--state", type=FOLDER, default=Path("simulator-state"), show_default=True)
+@click.option(
+    "--state",
+    type=FOLDER,
+    default=Path("simulator-state"),
+    show_default=True,
+    help="Folder for the certificate, the books of what was offered, and the control socket.",
+)
 @click.option("--user", default="", help="OPC UA user; anonymous clients are let in without.")
 @click.option("--password-file", type=FILE, help="Holds the password of --user.")
-@click.option("--speed", default=1.0, show_default=True, type=click.FloatRange(0.01, 1000))
+@click.option(
+    "--speed",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0.01, 1000),
+    help="Seconds of the plant, or of the recording, in one real second.",
+)
 @click.option("--period", default="1s", show_default=True, type=Duration(), help="Between scans.")
 @click.option(
     "--healthy-hours", type=click.FloatRange(0.01, 10_000), help="Record, without faults."
@@ -174,6 +188,8 @@ async def _replay(
 
 def _run(work: Coroutine[object, object, None]) -> None:
     """Run until it is done, or a signal asks for a clean stop."""
+    # Standard output belongs to the answer; what the service says goes beside it.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
     async def until_told() -> None:
         task = asyncio.ensure_future(work)

@@ -27,7 +27,8 @@ class LogGauge:
         self._stats: StoreStats | None = None
         self._levels: deque[tuple[int, int]] = deque(maxlen=POINTS)
         self._gap_s = 0.0
-        self._received_before = 0
+        self.stored_before = 0
+        """Raw samples that earlier starts committed."""
 
     async def run(self) -> None:
         """Keep the figures fresh until cancelled."""
@@ -42,7 +43,7 @@ class LogGauge:
         except StoreError:
             return
         if self._stats is None:
-            self._received_before = stats.stored_samples
+            self.stored_before = stats.stored_samples
         self._stats = stats
         self._levels.append((self._clock.monotonic_ns(), stats.used_bytes))
 
@@ -74,7 +75,7 @@ class LogGauge:
             return Books(received=received, stored=0, acknowledged=0, lost=0, gap_count=0, gap_s=0)
         behind = max((cursor.samples for cursor in stats.cursors), default=stats.stored_samples)
         return Books(
-            received=self._received_before + received,
+            received=self.stored_before + received,
             stored=stats.stored_samples,
             acknowledged=max(stats.stored_samples - behind, 0),
             lost=stats.ledgered_samples,

@@ -35,8 +35,8 @@ from gateway.pipeline import Ingress, LiveValues, Pipeline
 from gateway.service.build import Parts, build_parts
 from gateway.service.feed import Feed
 from gateway.service.gauge import LogGauge
-from gateway.service.vision import build_inspections
 from gateway.service.view import ServiceView
+from gateway.service.vision import build_inspections
 from gateway.store import RecordLog
 from gateway.supervisor import DeviceSupervisor
 from gateway.wire.backoff import Backoff
@@ -78,7 +78,7 @@ class Gateway:
     @property
     def state_folder(self) -> Path:
         """Where the gateway keeps its state."""
-        return self.folder / self.config.gateway.state_folder
+        return self.config.gateway.state_folder
 
 
 async def run_gateway(config: Config, *, folder: Path, say: Say) -> None:
@@ -99,7 +99,7 @@ async def run_gateway(config: Config, *, folder: Path, say: Say) -> None:
         loop.add_signal_handler(number, stop.set)
     begun_ns = time.monotonic_ns()
     async with opened(config, folder=folder, clock=SystemClock()) as gateway:
-        await _restore(gateway)
+        await restore_state(gateway)
         notifier = Notifier.from_environment()
         try:
             await _run(gateway, stop, notifier, say, begun_ns=begun_ns)
@@ -112,7 +112,7 @@ async def run_gateway(config: Config, *, folder: Path, say: Say) -> None:
 async def opened(config: Config, *, folder: Path, clock: Clock) -> AsyncIterator[Gateway]:
     """Build a gateway with its log open for writing; closes the log in good order."""
     parts = build_parts(config, folder=folder, clock=clock)
-    state_folder = folder / config.gateway.state_folder
+    state_folder = config.gateway.state_folder
     state_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     store = await asyncio.to_thread(
         RecordLog.open,
@@ -155,8 +155,8 @@ def _assembled(
         ledger_listeners=[on_ledger_entry],
     )
     supervisors = _supervisors(parts, table, ingress, clock)
-    deliveries = _deliveries(config, store, ingress, folder=folder, clock=clock)
-    keeper = _keeper(config, parts, ingress, folder=folder, clock=clock)
+    deliveries = _deliveries(config, store, ingress, clock=clock)
+    keeper = _keeper(config, parts, ingress, clock=clock)
     desk = CommandDesk(
         config.writes,
         table=table,
@@ -212,12 +212,12 @@ def _supervisors(
 
 
 def _deliveries(
-    config: Config, store: RecordLog, ingress: Ingress, *, folder: Path, clock: Clock
+    config: Config, store: RecordLog, ingress: Ingress, *, clock: Clock
 ) -> tuple[Delivery, ...]:
-    letters = folder / config.gateway.state_folder / "dead_letters"
+    letters = config.gateway.state_folder / "dead_letters"
     return tuple(
         Delivery(
-            HttpUplink(name, settings.beside(folder)),
+            HttpUplink(name, settings),
             address=settings.url,
             gateway=GatewayId(config.gateway.id),
             reader=store,
@@ -230,15 +230,13 @@ def _deliveries(
     )
 
 
-def _keeper(
-    config: Config, parts: Parts, ingress: Ingress, *, folder: Path, clock: Clock
-) -> ModelKeeper | None:
+def _keeper(config: Config, parts: Parts, ingress: Ingress, *, clock: Clock) -> ModelKeeper | None:
     if config.models is None:
         return None
-    state_folder = folder / config.gateway.state_folder / "models"
+    state_folder = config.gateway.state_folder / "models"
     state_folder.mkdir(parents=True, exist_ok=True)
     return ModelKeeper(
-        TufModelStore(config.models.beside(folder), folder=state_folder),
+        TufModelStore(config.models, folder=state_folder),
         parts.detectors,
         path=state_folder / "stages.json",
         period_s=config.models.period_s,
@@ -247,7 +245,7 @@ def _keeper(
     )
 
 
-async def _restore(gateway: Gateway) -> None:
+async def restore_state(gateway: Gateway) -> None:
     """Bring all state to the end of the log, as if the service had never stopped."""
     seq, checkpoint = await asyncio.to_thread(gateway.store.load_checkpoints)
     for reason in gateway.pipeline.restore(checkpoint):
@@ -263,7 +261,7 @@ async def _restore(gateway: Gateway) -> None:
 async def _run(
     gateway: Gateway, stop: asyncio.Event, notifier: Notifier, say: Say, *, begun_ns: int
 ) -> None:
-    server = ApiServer(gateway.config.api.beside(gateway.folder), gateway.view)
+    server = ApiServer(gateway.config.api, gateway.view)
     async with asyncio.TaskGroup() as group, server.serving():
         pipeline = _start(group, {"pipeline": gateway.pipeline.run()})
         background = _start(group, {"gauge": gateway.gauge.run()})
@@ -344,7 +342,7 @@ def _ready(gateway: Gateway, *, begun_ns: int) -> dict[str, object]:
         "ready": True,
         "pid": os.getpid(),
         "boot": gateway.store.boot,
-        "socket": str(gateway.folder / gateway.config.api.socket),
+        "socket": str(gateway.config.api.socket),
         "start_s": round((time.monotonic_ns() - begun_ns) / 1e9, 3),
     }
 
@@ -356,7 +354,7 @@ def _summary(gateway: Gateway) -> dict[str, object]:
         "stopped": True,
         "boot": gateway.store.boot,
         "received": gateway.ingress.received_samples,
-        "stored": books.stored,
+        "stored": books.stored - gateway.gauge.stored_before,
         "lost": books.lost,
         "acknowledged": sum(each.acknowledged_samples for each in gateway.view.uplinks()),
         "quarantined_frames": gateway.pipeline.quarantined_frames,

@@ -58,6 +58,7 @@ class Fault:
 
     def __post_init__(self) -> None:
         """Check what the field docstrings promise."""
+        assert isinstance(self.kind, FaultKind), self.kind
         mistake = fault_mistake(self.kind, self.asset, self.signal)
         assert not mistake, mistake
         assert self.onset_s >= 0.0, self.onset_s

@@ -79,8 +79,9 @@ class ModbusServer:
         """Responses so far that contained the poll count."""
         return self._poll_count
 
-    async def start(self) -> None:
+    async def start(self, values: Sequence[float], time_ns: int) -> None:
         """Listen."""
+        await self.show(values, time_ns)
         await self._listen()
 
     async def stop(self) -> None:
@@ -127,7 +128,7 @@ class ModbusServer:
         elif self.state is not ServerState.SERVING:
             await self._listen()
 
-    async def refresh(  # noqa: PLR0917 - pymodbus passes them by position
+    async def refresh(
         self,
         function_code: int,
         start_address: int,

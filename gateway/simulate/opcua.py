@@ -107,7 +107,7 @@ class OpcuaServer:
         """Where it listens."""
         return f"opc.tcp://{self._access.host}:{self._port}"
 
-    async def start(self) -> None:
+    async def start(self, values: Sequence[float], time_ns: int) -> None:
         """Build the address space, which takes a second or two, and listen."""
         server = self._server
         await server.init()
@@ -129,6 +129,7 @@ class OpcuaServer:
         else:
             server.set_identity_tokens([ua.AnonymousIdentityToken])
         await self._add_nodes()
+        await self.show(values, time_ns)
         server.subscribe_server_callback(CallbackType.PostRead, self._counter.count_read)
         server.subscribe_server_callback(CallbackType.PreWrite, self._check_write)
         server.subscribe_server_callback(CallbackType.PostWrite, self._pass_write_on)
@@ -138,6 +139,8 @@ class OpcuaServer:
     async def stop(self) -> None:
         """Close everything; a hung server too."""
         await self._wake()
+        await self._server.close()
+        await self._server.forget_sessions()
         await self._server.stop()
         self.state = ServerState.STOPPED
 

@@ -14,6 +14,7 @@ import socket
 import struct
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias, cast
+from weakref import WeakKeyDictionary
 
 from asyncua import ua
 from asyncua.common.callback import Callback, CallbackService, ServerItemCallback
@@ -45,15 +46,12 @@ class Counter:
         self._book = book
         self._clock = clock
         self._index_by_node: dict[ua.NodeId, int] = {}
-        self._handles: dict[int, tuple[int, _Handles]] = {}
+        self._handles: WeakKeyDictionary[InternalSubscription, tuple[int, _Handles]]
+        self._handles = WeakKeyDictionary()
 
     def know(self, node: ua.NodeId, index: int) -> None:
         """Count a node's value from now on, under a position in the book."""
         self._index_by_node[node] = index
-
-    def forget_subscriptions(self) -> None:
-        """Drop what is known of subscriptions: the server has died."""
-        self._handles.clear()
 
     def count_publish(self, result: ua.PublishResult, subscription: InternalSubscription) -> None:
         """Count the values of a notification."""
@@ -95,7 +93,7 @@ class Counter:
         """Return the position in the book of each client handle of a subscription."""
         service = subscription.monitored_item_srv
         created = service._monitored_item_counter  # noqa: SLF001 - grows with every new item
-        known, handles = self._handles.setdefault(subscription.data.SubscriptionId, (0, {}))
+        known, handles = self._handles.setdefault(subscription, (0, {}))
         if known != created:
             for item in service._monitored_items.values():  # noqa: SLF001 - no public way
                 target = item.read_value_id
@@ -104,7 +102,7 @@ class Counter:
                 index = self._index_by_node.get(target.NodeId)
                 if index is not None and item.client_handle is not None:
                     handles[item.client_handle] = index
-            self._handles[subscription.data.SubscriptionId] = (created, handles)
+            self._handles[subscription] = (created, handles)
         return handles
 
 
@@ -143,11 +141,14 @@ class CountingServer(Server):
             )
             transport.abort()
         await self.close()
+        await self.forget_sessions()
+
+    async def forget_sessions(self) -> None:
+        """Drop all sessions and subscriptions."""
         for session in list(self.iserver._external_sessions.values()):  # noqa: SLF001 - no list
             await session.close_session(delete_subs=True)
         service = self.iserver.subscription_service
         await service.delete_subscriptions(list(service.subscriptions))
-        self.counter.forget_subscriptions()
 
     def transports(self) -> list[asyncio.Transport]:
         """Return the transports of all connections."""

@@ -87,6 +87,7 @@ class _Reader:
         self._line = 1
 
     def read(self, lines: Iterator[list[str]]) -> Recording:
+        """Return what the lines say."""
         names = next(lines, [])
         time_index = self._find_time(names)
         columns = tuple(name for index, name in enumerate(names) if index != time_index)

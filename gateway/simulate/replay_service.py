@@ -46,8 +46,7 @@ class Replay:
         """
         rows = zip(self._recording.time_s, self._recording.rows, strict=True)
         try:
-            await self.server.start()
-            await self.server.show(self._recording.rows[0], self._clock.now_ns())
+            await self.server.start(self._recording.rows[0], self._clock.now_ns())
             on_ready(self)
             wall_ns, monotonic_ns = self._clock.now_ns(), self._clock.monotonic_ns()
             for time_s, values in rows:

@@ -67,9 +67,12 @@ class SimulatedServer(Protocol):
     def book(self) -> OfferedBook:
         """What it has offered."""
 
-    async def start(self) -> None:
-        """Begin to serve.
+    async def start(self, values: Sequence[float], time_ns: int) -> None:
+        """Begin to serve, with these values: nobody ever sees a server without any.
 
+        Args:
+            values: As in `show`.
+            time_ns: As in `show`.
         Raises:
             ConfigError: the address is not to be had.
         """

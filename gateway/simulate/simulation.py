@@ -37,6 +37,8 @@ from gateway.simulate.server import STATE_OF_FAULT, ServerState, SimulatedServer
 
 NS_PER_S = 1_000_000_000
 SUBSTEP_S_MAX = 2.0
+CATCH_UP_TICKS_MAX = 600
+"""After a longer sleep of the computer the plant has slept too."""
 STATE_FOLDER_MODE = 0o700
 
 log = structlog.get_logger()
@@ -121,10 +123,10 @@ class Simulation:
         return (*self.plant.faults, *self._server_faults)
 
     async def start(self) -> None:
-        """Show the first values and begin to serve."""
-        for server in self.servers.values():
-            await server.start()
-        await self._show(self._clock.now_ns())
+        """Begin to serve."""
+        pumps, compressor = self._values()
+        await self._opcua.start(pumps, self._clock.now_ns())
+        await self._modbus.start(compressor, self._clock.now_ns())
 
     async def stop(self) -> None:
         """Stop the servers and close the books."""
@@ -137,7 +139,7 @@ class Simulation:
         dt_s = self.settings.period_s * self.settings.speed
         parts = math.ceil(dt_s / SUBSTEP_S_MAX)
         async for count, time_ns in ticks(self.settings.period_s, self._clock):
-            for _ in range(count * parts):
+            for _ in range(min(count, CATCH_UP_TICKS_MAX) * parts):
                 self.plant.step(dt_s / parts)
             await self.apply_server_faults()
             await self._show(time_ns)
@@ -184,11 +186,16 @@ class Simulation:
                 log.info("server_state_changed", server=name, state=wanted)
 
     async def _show(self, time_ns: int) -> None:
+        pumps, compressor = self._values()
+        await self._opcua.show(pumps, time_ns)
+        await self._modbus.show(compressor, time_ns)
+
+    def _values(self) -> tuple[list[float], list[float]]:
+        """Return what each server shows, in its order."""
         plant, shown = self.plant, self.plant.shown()
         count = len(PUMP_POINTS)
         setpoints = [plant.setpoint_rpm(pump) for pump in PUMPS]
-        await self._opcua.show([*shown[:count], *setpoints], time_ns)
-        await self._modbus.show([*shown[count:], float(plant.alarm_word)], time_ns)
+        return [*shown[:count], *setpoints], [*shown[count:], float(plant.alarm_word)]
 
     def _take_setpoint(self, tag: TagId, value: float) -> None:
         pump = next(pump for pump in PUMPS if setpoint_tag(pump) == tag)

@@ -197,7 +197,7 @@ class Bench:
 async def until(condition: Callable[[], bool], *, deadline_s: float = 20.0) -> None:
     """Wait for any condition; TimeoutError after the deadline."""
     async with asyncio.timeout(deadline_s):
-        while not condition():  # noqa: ASYNC110  # the condition is any, so it has no event
+        while not condition():  # the condition is any, so it has no event
             await asyncio.sleep(0.001)
 
 

@@ -13,14 +13,14 @@ import pytest
 from cloud_sync.cloud.database import Database, open_database
 from cloud_sync.cloud.ingest import (
     BusyError,
-    GatewayCounts,
     Ingest,
     IngestSettings,
     Receipt,
     WrongGatewayError,
-    read_counts,
 )
+from cloud_sync.cloud.journal import read_gateways
 from cloud_sync.cloud.lake import Lake, LakeSettings, read_levels
+from cloud_sync.cloud.messages import GatewayStatus
 from cloud_sync.cloud.parquet import count_in_lake, read_samples, read_tags
 from cloud_sync.cloud.unpack import TooManySamplesError
 from gateway.core.errors import CorruptRecordError, StoreError
@@ -53,8 +53,8 @@ class Cloud:
     async def take(self, *records: Record) -> Receipt:
         return await self.ingest.take(batch(*records), gateway=GATEWAY)
 
-    async def counts(self) -> GatewayCounts:
-        [counts] = await self.database.transact(read_counts)
+    async def counts(self) -> GatewayStatus:
+        [counts] = await self.database.transact(read_gateways)
         return counts
 
     async def rows(self, table: str) -> list[dict[str, object]]:
