@@ -35,7 +35,7 @@ ingress_size_mib = 0
 
 [connectors.blower]
 type = "modbus"
-address = "nowhere"
+address = "10.0.0.7:modbus"
 unit = 300
 period_ms = 1
 tags = "blower.csv"
