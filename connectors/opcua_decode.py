@@ -302,8 +302,9 @@ class _ItemReader:
         if not length:
             raise ValueError(f"an item of {layout.size} bytes is cut short")
         here = slice(self._done, self._done + length)
-        for name, _ in layout.columns:
-            self._columns[name][here] = items[name][:length]
+        with np.errstate(invalid="ignore"):  # widening a signalling NaN quietens it, no more
+            for name, _ in layout.columns:
+                self._columns[name][here] = items[name][:length]
         if not layout.has_number:
             status = self._status[here]
             status[status < Status.BAD] = Status.BAD_TYPE_MISMATCH

@@ -30,12 +30,18 @@ from gateway.core.records import GatewayId, LedgerEntry, Record, RecordKind, Seq
 from gateway.core.settings import Settings
 from gateway.core.tags import TagTable
 from gateway.core.uplink_status import UplinkStatus
+from gateway.store import StoreStats
 from gateway.wire.backoff import Backoff
 from gateway.wire.frames import FRAME_KINDS
 
 REFUSED_SEVERITY: Final = 700
 REFUSALS_IN_A_ROW_MAX: Final = 3
 """More dead letters than this without a confirmed record between them are an outage."""
+
+LAG_PERIOD_NS: Final = 1_000_000_000
+"""Between two looks at how long the oldest record has waited."""
+
+MIB: Final = 1024 * 1024
 
 _NS_PER_S: Final = 1_000_000_000
 _KINDS_WITH_TAGS: Final = FRAME_KINDS | {RecordKind.BLOCK}
@@ -55,7 +61,9 @@ class DeliverySettings(Settings):
     """Records in one batch at the most."""
     batch_size_bytes_min: Annotated[int, Field(ge=1024, le=1024 * 1024)] = 16 * 1024
     """Batches do not shrink below this on a slow link."""
-    batch_size_bytes_max: Annotated[int, Field(ge=1024 * 1024, le=32 * 1024 * 1024)] = 4194304
+    batch_size_bytes_max: Annotated[int, Field(ge=1024 * 1024, le=32 * 1024 * 1024)] = (
+        2 * 1024 * 1024
+    )
     """Batches do not grow above this on a fast link; a single larger record still goes out."""
     batch_target_s: Annotated[float, Field(gt=0, le=600)] = 5.0
     """Time that one batch may take; its size follows."""
@@ -82,6 +90,9 @@ class DeliveryLog(RecordReader, Protocol):
 
     async def wait_for_records(self, *, after: Seq) -> None:
         """Return as soon as a record behind this position is committed."""
+
+    async def stats(self) -> StoreStats:
+        """Return what the log tells of itself, its readers' lag included."""
 
 
 class Delivery:
@@ -119,21 +130,25 @@ class Delivery:
             size_bytes_max=settings.batch_size_bytes_max,
             target_s=settings.batch_target_s,
         )
-        self._level_ns = clock.monotonic_ns()
+        self._waiting_since_ns = clock.now_ns()
+        self._looked_ns = clock.monotonic_ns() - LAG_PERIOD_NS
         self._is_stalled = False
         self._refusals_in_a_row = 0
 
     async def run(self) -> None:
         """Deliver until cancelled."""
         while True:
-            if self._lag == 0:
-                await self._reader.wait_for_records(after=self._cursor)
-                self._level_ns = self._clock.monotonic_ns()
-                await asyncio.sleep(self._settings.linger_s)
             try:
+                if self._lag == 0:
+                    await self._reader.wait_for_records(after=self._cursor)
+                    self._waiting_since_ns = self._clock.now_ns()
+                    await asyncio.sleep(self._settings.linger_s)
                 await self._deliver_next()
+                await self._look_at_lag()
             except UplinkError as error:
-                await asyncio.sleep(self._lost(error))
+                wait_s = self._lost(error)
+                await self._look_at_lag()
+                await asyncio.sleep(wait_s)
             except StoreError as error:
                 await asyncio.sleep(self._stalled(error))
 
@@ -155,12 +170,13 @@ class Delivery:
 
     def status(self) -> UplinkStatus:
         """Return how the uplink is doing."""
-        now_ns = self._clock.monotonic_ns()
+        now_ns = self._clock.now_ns()
+        waiting_s = max(now_ns - self._waiting_since_ns, 0) / _NS_PER_S
         return self._link.status(
             cursor=self._cursor,
             end=Seq(self._cursor + self._lag),
-            lag_s=(now_ns - self._level_ns) / _NS_PER_S if self._lag else 0.0,
-            now_ns=self._clock.now_ns(),
+            lag_s=waiting_s if self._lag else 0.0,
+            now_ns=now_ns,
         )
 
     @property
@@ -198,6 +214,16 @@ class Delivery:
             size_bytes=sum(len(record.body) for record in records), duration_s=duration_s
         )
 
+    async def _look_at_lag(self) -> None:
+        """While behind, ask the log now and then how long the oldest record has waited."""
+        now_ns = self._clock.monotonic_ns()
+        if self._lag == 0 or now_ns - self._looked_ns < LAG_PERIOD_NS:
+            return
+        self._looked_ns = now_ns
+        for lag in (await self._reader.stats()).cursors:
+            if lag.name == self._uplink.name and lag.oldest_ns is not None:
+                self._waiting_since_ns = lag.oldest_ns
+
     async def _tables_of(self, records: Sequence[Record]) -> tuple[TagTable, ...]:
         tables: dict[int, TagTable] = {}
         for record in records:
@@ -217,10 +243,7 @@ class Delivery:
         self._suspects.passed(self._cursor)
         self._refusals_in_a_row = 0
         self._is_stalled = False
-        now_ns = self._clock.monotonic_ns()
-        self._backoff.succeeded(now_ns=now_ns)
-        if self._lag == 0:
-            self._level_ns = now_ns
+        self._backoff.succeeded(now_ns=self._clock.monotonic_ns())
         for event in self._link.confirmed(
             result,
             cursor=self._cursor,

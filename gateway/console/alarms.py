@@ -1,6 +1,5 @@
 """The alarms: what asks for a person, and what the person can do about it."""
 
-from datetime import datetime
 from typing import ClassVar
 
 from rich.text import Text
@@ -11,13 +10,13 @@ from textual.widgets import DataTable, Static
 
 from gateway.api.answers import AlarmAnswer
 from gateway.console.ask import AskScreen
-from gateway.console.asset import event_lines
 from gateway.console.cells import alarm_mark, alarm_state, muted, plain
-from gateway.console.format import age, duration, label, number, parse_duration, percent, when
+from gateway.console.event_lines import event_lines
+from gateway.console.format import duration, label, number, parse_duration, percent
 from gateway.console.live_table import Cells, Column, LiveTable
 from gateway.console.palette import GOOD, MUTED, TEXT, severity_colour
 from gateway.console.snapshot import Snapshot
-from gateway.console.view import View
+from gateway.console.view import TALL, View
 from gateway.core.units import printed_unit
 
 COLUMNS = (
@@ -29,6 +28,7 @@ COLUMNS = (
     Column(key="since", title="since", width=9, align="right"),
     Column(key="text", title="what", width=52, screen_min=110),
 )
+FEW = 4
 
 
 class AlarmsView(View):
@@ -67,8 +67,10 @@ class AlarmsView(View):
         calm.update(Text(" ✓ No alarms.", style=GOOD))
         self._draw_detail()
         events = self.query_one("#events", Static)
+        # With many alarms in a low terminal the alarms need the lines more.
+        events.display = self.app.size.height >= TALL or len(snapshot.alarms) <= FEW
         events.border_title = " latest events "
-        events.update(event_lines(snapshot.events, snapshot.now, "nothing happened lately"))
+        events.update(event_lines(snapshot.events, snapshot))
 
     @on(DataTable.RowHighlighted)
     def _draw_detail(self) -> None:
@@ -76,7 +78,7 @@ class AlarmsView(View):
         panel.display = alarm is not None
         if alarm is not None:
             panel.border_title = f" {alarm.source} · {label(alarm.condition)} "
-            panel.update(_detail(alarm, self.snapshot.now))
+            panel.update(_detail(alarm, self.snapshot))
 
     def action_acknowledge(self) -> None:
         """Acknowledge the alarm under the cursor."""
@@ -127,13 +129,13 @@ def _cells(alarm: AlarmAnswer, snapshot: Snapshot) -> Cells:
         "source": Text(alarm.source, style=f"bold {TEXT}"),
         "condition": plain(label(alarm.condition)),
         "state": alarm_state(alarm),
-        "since": muted(age(alarm.raised, snapshot.now)),
+        "since": muted(snapshot.age(alarm.raised)),
         "text": plain(alarm.text),
     }
 
 
-def _detail(alarm: AlarmAnswer, now: datetime) -> Text:
-    lines = [plain(f" {alarm.text}"), muted(f" {_times(alarm, now)}")]
+def _detail(alarm: AlarmAnswer, snapshot: Snapshot) -> Text:
+    lines = [plain(f" {alarm.text}"), muted(f" {_times(alarm, snapshot)}")]
     for reason in alarm.evidence:
         line = Text(f"   {label(reason.name):<22}", style=TEXT)
         line.append(f"{number(reason.value):>7} {printed_unit(reason.unit):<5}", style=TEXT)
@@ -145,11 +147,11 @@ def _detail(alarm: AlarmAnswer, now: datetime) -> Text:
     return Text("\n").join(lines)
 
 
-def _times(alarm: AlarmAnswer, now: datetime) -> str:
-    parts = [f"raised {when(alarm.raised, now, None)}"]
+def _times(alarm: AlarmAnswer, snapshot: Snapshot) -> str:
+    parts = [f"raised {snapshot.when(alarm.raised)}"]
     if alarm.onset is not None:
-        parts.append(f"began {when(alarm.onset, now, None)}")
+        parts.append(f"began {snapshot.when(alarm.onset)}")
     if alarm.shelved_until is not None:
-        parts.append(f"shelved until {when(alarm.shelved_until, now, None)}")
+        parts.append(f"shelved until {snapshot.when(alarm.shelved_until)}")
     parts.append("still active" if alarm.is_active else "no longer active")
     return " · ".join(parts)

@@ -6,7 +6,7 @@ Nothing here waits for the gateway but the one worker that watches it.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import ClassVar
@@ -19,7 +19,7 @@ from textual.reactive import reactive
 from textual.widgets import ContentSwitcher, DataTable, Footer
 
 from gateway.api.client import GatewayClient
-from gateway.api.errors import GoneError
+from gateway.api.errors import GoneError, RefusedError
 from gateway.console.alarms import AlarmsView
 from gateway.console.asset import AssetView
 from gateway.console.devices import DevicesView
@@ -112,7 +112,7 @@ class ConsoleApp(App[None]):
 
     def compose(self) -> ComposeResult:
         """Put the views between the masthead and the pulse."""
-        yield Masthead(zone=self._zone).data_bind(ConsoleApp.snapshot)
+        yield Masthead(id="masthead").data_bind(ConsoleApp.snapshot)
         yield ViewTabs().data_bind(ConsoleApp.snapshot, shown=ConsoleApp.view)
         with ContentSwitcher(initial="plant", id="views"):
             yield PlantView(id="plant").data_bind(ConsoleApp.snapshot)
@@ -143,9 +143,19 @@ class ConsoleApp(App[None]):
                 except TimeoutError:
                     continue
 
+    @work(exclusive=True, group="asset")
+    async def _fetch_asset(self, asset: str) -> None:
+        """Fetch one asset at once: a key must be on the screen before the next period."""
+        try:
+            detail = await self.client.asset(asset)
+        except (GoneError, RefusedError):
+            # The next snapshot says so.
+            return
+        self.post_message(self.SnapshotFetched(replace(self.snapshot, asset=detail)))
+
     async def _next_snapshot(self) -> Snapshot:
         try:
-            return await fetch(self.client, self._asset)
+            return await fetch(self.client, self._asset, self._zone)
         except GoneError as error:
             before = self.snapshot.gone
             since = before.since if before else datetime.now(UTC)
@@ -156,16 +166,23 @@ class ConsoleApp(App[None]):
     def take_snapshot(self, message: SnapshotFetched) -> None:
         """Hand the snapshot down to everything on the screen."""
         gone = message.snapshot.gone
-        self.query_one(GoneBanner).show(gone, datetime.now(UTC))
+        self.query_one(GoneBanner).show(message.snapshot, datetime.now(UTC))
         self.query_one("#views").set_class(gone is not None, "-gone")
-        self.snapshot = message.snapshot
+        self.snapshot = self._with_chosen_asset(message.snapshot)
+
+    def _with_chosen_asset(self, snapshot: Snapshot) -> Snapshot:
+        """Return a snapshot that was on its way when another asset was chosen, without the old."""
+        late = snapshot.asset is not None and snapshot.asset.summary.asset != self._asset
+        if self._asset and late:
+            return replace(snapshot, asset=self.snapshot.asset)
+        return snapshot
 
     @on(View.AssetChosen)
     def turn_to_asset(self, message: View.AssetChosen) -> None:
         """Fetch the signals of another asset, and show them where wanted."""
         if message.asset != self._asset:
             self._asset = message.asset
-            self._wanted.set()
+            self._fetch_asset(message.asset)
         if message.opens:
             self.view = "asset"
 

@@ -1,6 +1,5 @@
 """One asset: all its signals, what is expected of them, and what happened to it."""
 
-from datetime import datetime
 from typing import ClassVar
 
 from rich.text import Text
@@ -8,7 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
-from gateway.api.answers import AssetDetail, EventAnswer, SignalAnswer
+from gateway.api.answers import AssetDetail, SignalAnswer
 from gateway.console.cells import (
     age_cell,
     expected_cell,
@@ -22,9 +21,10 @@ from gateway.console.cells import (
     unit_cell,
     value_cell,
 )
-from gateway.console.format import age, label, when
+from gateway.console.event_lines import event_lines
+from gateway.console.format import label
 from gateway.console.live_table import Cells, Column, LiveTable
-from gateway.console.palette import ACCENT, MUTED, TEXT, WARN, severity_colour
+from gateway.console.palette import ACCENT, MUTED, TEXT, WARN
 from gateway.console.snapshot import Snapshot
 from gateway.console.trend import TrendScreen
 from gateway.console.view import View
@@ -81,12 +81,12 @@ class AssetView(View):
             self.query_one("#asset-events", Static).update("")
             self.table.show_rows({})
             return
-        self.query_one("#asset-summary", Static).update(_summary(detail, snapshot.now))
-        rows = {signal.name: _cells(signal, snapshot.now) for signal in detail.signals}
+        self.query_one("#asset-summary", Static).update(_summary(detail, snapshot))
+        rows = {signal.name: _cells(signal, snapshot) for signal in detail.signals}
         self.table.show_rows(rows)
         events = self.query_one("#asset-events", Static)
         events.border_title = " lately "
-        events.update(event_lines(detail.events, snapshot.now, "nothing happened to it lately"))
+        events.update(event_lines(detail.events, snapshot))
 
     def action_step(self, by: int) -> None:
         """Turn to a neighbour, in the order of the plant view."""
@@ -109,42 +109,26 @@ class AssetView(View):
         return self.query_one("#signals", LiveTable)
 
 
-def event_lines(events: tuple[EventAnswer, ...], now: datetime, calm: str) -> Text:
-    """Return events as lines, the newest first; `calm` where there are none."""
-    if not events:
-        return muted(f" {calm}")
-    return Text("\n").join(_event_line(event, now) for event in events)
-
-
-def _event_line(event: EventAnswer, now: datetime) -> Text:
-    line = Text(f" {when(event.time, now, None):<13}", style=MUTED, no_wrap=True)
-    line.append(f"{event.transition:<13}", style=severity_colour(event.severity))
-    line.append(event.text, style=TEXT)
-    if event.operator:
-        line.append(f"  ({event.operator})", style=MUTED)
-    return line
-
-
-def _summary(detail: AssetDetail, now: datetime) -> Text:
+def _summary(detail: AssetDetail, snapshot: Snapshot) -> Text:
     summary = detail.summary
     line = Text(f" {summary.asset}", style=f"bold {ACCENT}", no_wrap=True)
     line.append(f"  {summary.asset_type.replace('_', ' ')}  ", style=MUTED)
     line.append_text(state_cell(summary.state)).append("  ")
     line.append_text(health_cell(summary))
     line.append("  score ", style=MUTED).append_text(score_cell(summary.score))
-    line.append(f"  data {age(summary.as_of, now)}", style=MUTED)
+    line.append(f"  data {snapshot.age(summary.as_of)}", style=MUTED)
     if summary.advice:
         line.append(f"\n → {summary.advice}", style=f"bold {WARN}")
     return line
 
 
-def _cells(signal: SignalAnswer, now: datetime) -> Cells:
+def _cells(signal: SignalAnswer, snapshot: Snapshot) -> Cells:
     return {
         "signal": Text(label(signal.name), style=TEXT),
         "value": value_cell(signal),
         "unit": unit_cell(signal.unit),
         "quality": quality_cell(signal),
-        "age": age_cell(signal, now),
+        "age": age_cell(signal, snapshot),
         "trend": spark_cell(signal),
         "expected": expected_cell(signal),
         "share": share_cell(signal.share),

@@ -1,22 +1,32 @@
 """Pieces of text with their colours, used by several views. Pure."""
 
-from datetime import datetime
-
 from rich.text import Text
 
 from gateway.api.answers import AlarmAnswer, AssetAnswer, SignalAnswer, TagAnswer
-from gateway.console.format import STALE_MARK, UNKNOWN, age, around, bar, number, percent, spark
+from gateway.console.format import (
+    ALARM_WORDS,
+    BAR_FULL,
+    STALE_MARK,
+    UNKNOWN,
+    around,
+    bar,
+    number,
+    percent,
+    spark,
+)
 from gateway.console.palette import (
     ACCENT,
     BAD,
     FAINT,
     GOOD,
     MUTED,
+    SPARK,
     TEXT,
     WARN,
     health_colour,
     severity_colour,
 )
+from gateway.console.snapshot import Snapshot
 from gateway.core.units import printed_unit
 
 BAR_WIDTH = 10
@@ -32,13 +42,6 @@ ALARM_MARKS = {
     "shelved": "◌",
     "normal": " ",
 }
-ALARM_WORDS = {
-    "unacknowledged": "new",
-    "returned": "new, gone",
-    "acknowledged": "acknowledged",
-    "shelved": "shelved",
-    "normal": "normal",
-}
 
 
 def plain(text: str) -> Text:
@@ -51,12 +54,17 @@ def muted(text: str) -> Text:
     return Text(text, style=MUTED)
 
 
+def bar_cell(share: float | None, width: int, colour: str) -> Text:
+    """Return a bar, its filled part in a colour."""
+    blocks = bar(share, width)
+    filled = len(blocks) - len(blocks.lstrip(BAR_FULL))
+    return Text().append(blocks[:filled], style=colour).append(blocks[filled:], style=FAINT)
+
+
 def health_cell(asset: AssetAnswer) -> Text:
     """Return the health bar, its figure and where it goes."""
     colour = health_colour(asset.health)
-    blocks = bar(asset.health, BAR_WIDTH)
-    cell = Text(blocks.replace("░", ""), style=colour)
-    cell.append(blocks.replace("█", ""), style=FAINT)
+    cell = bar_cell(asset.health, BAR_WIDTH, colour)
     cell.append(f" {percent(asset.health):>5}", style=colour)
     cell.append(f" {direction(asset)}", style=BAD)
     return cell
@@ -111,15 +119,15 @@ def quality_cell(value: SignalAnswer | TagAnswer) -> Text:
     return Text(QUALITY_WORDS[value.quality], style=colour)
 
 
-def age_cell(value: SignalAnswer | TagAnswer, now: datetime) -> Text:
+def age_cell(value: SignalAnswer | TagAnswer, snapshot: Snapshot) -> Text:
     """Return the age; that of a doubtful value is struck."""
     style = f"strike {WARN}" if is_doubtful(value) else MUTED
-    return Text(age(value.time, now), style=style)
+    return Text(snapshot.age(value.time), style=style)
 
 
 def spark_cell(signal: SignalAnswer) -> Text:
     """Return the last values as a line."""
-    return Text(spark(signal.trend, SPARK_WIDTH), style=FAINT if is_doubtful(signal) else ACCENT)
+    return Text(spark(signal.trend, SPARK_WIDTH), style=FAINT if is_doubtful(signal) else SPARK)
 
 
 def expected_cell(signal: SignalAnswer) -> Text:

@@ -7,7 +7,7 @@ from textual.widgets import DataTable, Static
 
 from gateway.api.answers import DeviceAnswer
 from gateway.console.cells import link_cell, muted, plain
-from gateway.console.format import UNKNOWN, age, counted, number, plural
+from gateway.console.format import UNKNOWN, counted, number, plural
 from gateway.console.live_table import Cells, Column, LiveTable
 from gateway.console.palette import GOOD, MUTED, TEXT, WARN
 from gateway.console.snapshot import Snapshot
@@ -61,7 +61,7 @@ def _cells(device: DeviceAnswer, snapshot: Snapshot) -> Cells:
     return {
         "name": Text(device.name, style=f"bold {TEXT}"),
         "state": link_cell(device.state),
-        "since": muted(age(device.since, snapshot.now)),
+        "since": muted(snapshot.age(device.since)),
         "tags": plain(str(device.tag_count)),
         "rate": plain(f"{device.frames_per_s:.1f}"),
         "samples": plain(counted(device.sample_count)),
@@ -76,7 +76,7 @@ def _cells(device: DeviceAnswer, snapshot: Snapshot) -> Cells:
 def _detail(device: DeviceAnswer, snapshot: Snapshot) -> Text:
     if not device.reason:
         text = Text(" ✓ Connected", style=GOOD)
-        text.append(f" for {age(device.since, snapshot.now)}.", style=TEXT)
+        text.append(f" for {snapshot.age(device.since)}.", style=TEXT)
         if device.skipped_count:
             skipped = plural(device.skipped_count, "sample")
             text.append(f"\n {skipped} not asked for: a scan could not start in time.", style=WARN)

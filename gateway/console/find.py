@@ -141,5 +141,5 @@ def _tag_cells(tag: TagAnswer, snapshot: Snapshot) -> Cells:
         "value": value_cell(tag),
         "unit": unit_cell(tag.unit),
         "quality": quality_cell(tag),
-        "age": age_cell(tag, snapshot.now),
+        "age": age_cell(tag, snapshot),
     }

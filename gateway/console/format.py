@@ -9,6 +9,19 @@ UNKNOWN = "–"
 """Stands where there is nothing to tell."""
 STALE_MARK = "▒"
 """Marks what is old or cannot be trusted, also where there is no colour."""
+ALARM_WORDS = {
+    "unacknowledged": "new",
+    "returned": "new, gone",
+    "acknowledged": "acknowledged",
+    "shelved": "shelved",
+    "normal": "normal",
+}
+"""The states of ISA-18.2 in the words of the plant."""
+BAR_FULL = "▇"
+"""Not the full block: bars below each other must not run together."""
+BAR_EMPTY = "░"
+FLAT_SHARE = 0.02
+"""A change below this share of the value is noise to the eye: the line stays low and flat."""
 _SPARKS = "▁▂▃▄▅▆▇█"
 _UNIT_SUFFIX = re.compile(r"_(rpm|m3h|bar|mbar|degc|a|mm_s|kw|w|s|ms|percent|share|hz)$")
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -73,7 +86,7 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return UNKNOWN
     for length, unit in _PARTS_S:
-        if seconds >= length * 2 or (unit == "min" and seconds >= length):
+        if seconds >= length * 2:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s" if seconds >= 10 or seconds == 0 else f"{seconds:.1f} s"
 
@@ -109,11 +122,11 @@ def when(moment: datetime | None, now: datetime, zone: tzinfo | None) -> str:
 
 
 def bar(share: float | None, width: int) -> str:
-    """Return a bar of blocks; where nothing is known it is dotted."""
+    """Return a bar of blocks; where nothing is known it is a dotted line."""
     if share is None:
         return "┄" * width
     filled = min(width, max(0, round(share * width)))
-    return "█" * filled + "░" * (width - filled)
+    return BAR_FULL * filled + BAR_EMPTY * (width - filled)
 
 
 def spark(values: Sequence[float | None], width: int) -> str:
@@ -122,9 +135,7 @@ def spark(values: Sequence[float | None], width: int) -> str:
     known = [value for value in shown if value is not None]
     if not known:
         return " " * width
-    low, high = min(known), max(known)
-    # Below a thousandth of its size a change is noise to the eye: a flat line says so.
-    span = max(high - low, 1e-3 * max(abs(low), abs(high)), 1e-12)
+    low, span = _scale(known)
     cells = (
         " " if value is None else _SPARKS[min(7, int((value - low) / span * 8))] for value in shown
     )
@@ -137,8 +148,7 @@ def chart(values: Sequence[float | None], width: int, height: int) -> list[str]:
     known = [value for value in shown if value is not None]
     if not known:
         return [" " * width] * height
-    low, high = min(known), max(known)
-    span = max(high - low, 1e-3 * max(abs(low), abs(high)), 1e-12)
+    low, span = _scale(known)
     levels = [None if v is None else 1 + (v - low) / span * (height * 8 - 1) for v in shown]
     return [
         "".join(_chart_cell(level, height - 1 - line) for level in levels).rjust(width)
@@ -154,6 +164,12 @@ def label(name: str) -> str:
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _scale(known: Sequence[float]) -> tuple[float, float]:
+    """Return the lowest value, and the span over which the blocks stretch."""
+    low, high = min(known), max(known)
+    return low, max(high - low, FLAT_SHARE * max(abs(low), abs(high)), 1e-12)
 
 
 def _chart_cell(level: float | None, line: int) -> str:

@@ -13,6 +13,11 @@ from textual.widgets import Static
 from gateway.console.palette import ACCENT, BAD, GOOD, MUTED, TEXT, WARN
 
 KEY_WIDTH = 10
+FAMILIES = {
+    "view": ("1 – 6", "Show a view; a click on its name does the same"),
+    "table": ("↑ ↓", "Move the cursor; also PgUp, PgDn, Home, End"),
+}
+"""Bindings whose id opens with these are one line."""
 MARKS = (
     ("▒▒▒", BAD, "Bad: the value says nothing"),
     ("▒ 1.84", MUTED, "Stale: old, the age is struck"),
@@ -45,11 +50,19 @@ class HelpScreen(ModalScreen[None]):
 
 
 def _keys(bindings: Iterable[Binding]) -> Text:
+    entries = dict.fromkeys(_entry(binding) for binding in bindings)
     lines = []
-    for binding in bindings:
-        line = Text(f"{binding.key_display or binding.key:>{KEY_WIDTH}}  ", style=f"bold {ACCENT}")
-        lines.append(line.append(binding.tooltip or binding.description, style=TEXT))
+    for key, meaning in entries:
+        line = Text(f"{key:>{KEY_WIDTH}}  ", style=f"bold {ACCENT}")
+        lines.append(line.append(meaning, style=TEXT))
     return Text("\n").join(lines)
+
+
+def _entry(binding: Binding) -> tuple[str, str]:
+    family = (binding.id or "").partition(".")[0]
+    return FAMILIES.get(
+        family, (binding.key_display or binding.key, binding.tooltip or binding.description)
+    )
 
 
 def _marks() -> Text:

@@ -1,7 +1,6 @@
 """The two lines on top: which gateway, its time, and the six views."""
 
 from dataclasses import dataclass
-from datetime import tzinfo
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -11,7 +10,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Static
 
-from gateway.console.format import age, clock
+from gateway.console.format import clock
 from gateway.console.palette import ACCENT, BAD, MUTED, TEXT
 from gateway.console.snapshot import Snapshot
 
@@ -25,11 +24,6 @@ class Masthead(Static):
 
     snapshot: reactive[Snapshot] = reactive(Snapshot(), init=False)
     """The newest picture of the gateway."""
-
-    def __init__(self, *, zone: tzinfo | None) -> None:
-        """Write times in a zone; None is the machine's own."""
-        super().__init__(id="masthead")
-        self._zone = zone
 
     def watch_snapshot(self) -> None:
         """Draw the line."""
@@ -45,8 +39,8 @@ class Masthead(Static):
         left.append(f" · {status.gateway}", style=f"bold {TEXT}")
         if self.size.width >= WIDE:
             left.append(f" · {status.site}", style=MUTED)
-        right = Text(clock(status.now, self._zone), style=TEXT)
-        right.append(f" · up {age(status.started, status.now)} ", style=MUTED)
+        right = Text(clock(status.now, self.snapshot.zone), style=TEXT)
+        right.append(f" · up {self.snapshot.age(status.started)} ", style=MUTED)
         gap = max(1, self.size.width - left.cell_len - right.cell_len)
         self.update(left.append(" " * gap).append_text(right))
 
@@ -72,7 +66,7 @@ class ViewTab(Static):
 
     def show(self, *, marker: int) -> None:
         """Draw the name, and how many things in the view ask for a person."""
-        text = Text(f"{self._key} ", style=ACCENT).append(self._view.capitalize(), style="")
+        text = Text().append(f"{self._key} ", style=ACCENT).append(self._view.capitalize())
         self.update(text.append(f" {marker}!", style=f"bold {BAD}") if marker else text)
 
     def on_click(self) -> None:

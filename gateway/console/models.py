@@ -10,10 +10,10 @@ from textual.widgets import DataTable, Static
 
 from gateway.api.answers import ModelAnswer
 from gateway.console.ask import AskScreen
-from gateway.console.cells import muted, plain, stage_cell
-from gateway.console.format import age, bar, counted, percent
+from gateway.console.cells import bar_cell, muted, plain, stage_cell
+from gateway.console.format import counted, percent
 from gateway.console.live_table import Cells, Column, LiveTable
-from gateway.console.palette import ACCENT, FAINT, GOOD, MUTED, TEXT
+from gateway.console.palette import ACCENT, GOOD, MUTED, TEXT
 from gateway.console.snapshot import Snapshot
 from gateway.console.view import View
 
@@ -141,7 +141,7 @@ def _cells(model: ModelAnswer, snapshot: Snapshot) -> Cells:
         "name": Text(model.name, style=f"bold {TEXT}"),
         "version": plain(model.version),
         "stage": stage_cell(model.stage),
-        "since": muted(age(model.since, snapshot.now)),
+        "since": muted(snapshot.age(model.since)),
         "progress": _progress(model),
         "rows": plain(counted(model.rows)),
         "reason": muted(model.reason),
@@ -152,6 +152,5 @@ def _progress(model: ModelAnswer) -> Text:
     if not model.rows_needed:
         return Text("")
     share = min(1.0, model.rows / model.rows_needed)
-    blocks = bar(share, PROGRESS_WIDTH)
-    text = Text(blocks.replace("░", ""), style=GOOD if share >= 1 else ACCENT)
-    return text.append(blocks.replace("█", ""), style=FAINT).append(f" {percent(share):>5}")
+    text = bar_cell(share, PROGRESS_WIDTH, GOOD if share >= 1 else ACCENT)
+    return text.append(f" {percent(share):>5}", style=TEXT)

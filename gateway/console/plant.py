@@ -6,15 +6,16 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import DataTable
+from textual.widgets import DataTable, Static
 
 from gateway.api.answers import AssetAnswer
 from gateway.console.cells import health_cell, muted, plain, score_cell, state_cell
-from gateway.console.format import UNKNOWN, age, plural, spark
+from gateway.console.event_lines import event_lines
+from gateway.console.format import UNKNOWN, plural, spark
 from gateway.console.live_table import Cells, Column, LiveTable
-from gateway.console.palette import ACCENT, TEXT, WARN
+from gateway.console.palette import SPARK, TEXT, WARN
 from gateway.console.snapshot import Snapshot
-from gateway.console.view import View
+from gateway.console.view import TALL, View
 from gateway.console.why import Why
 
 COLUMNS = (
@@ -37,6 +38,7 @@ class PlantView(View):
             "enter",
             "open",
             "open asset",
+            key_display="enter",
             id="plant.open",
             tooltip="Show all signals of the asset under the cursor",
         ),
@@ -46,12 +48,17 @@ class PlantView(View):
         """Put the table above the reasons."""
         yield LiveTable(*COLUMNS, id="assets")
         yield Why(id="why")
+        yield Static(id="plant-events")
 
     def draw(self, snapshot: Snapshot) -> None:
         """Draw the assets and the reasons."""
         rows = {asset.asset: _cells(asset, snapshot) for asset in snapshot.assets}
         self.table.show_rows(rows)
-        self.query_one(Why).show(snapshot.asset, snapshot.now)
+        self.query_one(Why).show(snapshot)
+        events = self.query_one("#plant-events", Static)
+        events.display = self.app.size.height >= TALL
+        events.border_title = " latest events "
+        events.update(event_lines(snapshot.events, snapshot))
         under_cursor = self.table.chosen
         if snapshot.asset and under_cursor and under_cursor != snapshot.asset.summary.asset:
             self.post_message(self.AssetChosen(under_cursor, opens=False))
@@ -91,10 +98,10 @@ def _cells(asset: AssetAnswer, snapshot: Snapshot) -> Cells:
         "type": muted(asset.asset_type.replace("_", " ")),
         "state": state_cell(asset.state),
         "health": health_cell(asset),
-        "trend": Text(spark(asset.health_trend, 12), style=ACCENT),
+        "trend": Text(spark(asset.health_trend, 12), style=SPARK),
         "score": score_cell(asset.score),
         "sign": _sign(asset),
-        "data": muted(age(asset.as_of, snapshot.now)),
+        "data": muted(snapshot.age(asset.as_of)),
     }
 
 

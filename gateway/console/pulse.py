@@ -7,9 +7,9 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from gateway.api.answers import DeviceAnswer, UplinkAnswer
-from gateway.console.format import STALE_MARK, age, duration, plural
+from gateway.console.format import STALE_MARK, age, duration, plural, when
 from gateway.console.palette import ACCENT, BAD, MUTED, TEXT, WARN
-from gateway.console.snapshot import Gone, Snapshot
+from gateway.console.snapshot import Snapshot
 
 SEPARATOR = " · "
 KNOWN_LAST = "What you see is what was known last. Trying again by itself."
@@ -42,12 +42,18 @@ class Pulse(Static):
 class GoneBanner(Static):
     """Since when the gateway does not answer, and why; hidden while it does."""
 
-    def show(self, gone: Gone | None, now: datetime) -> None:
-        """Show why; None hides the banner."""
+    def show(self, snapshot: Snapshot, now: datetime) -> None:
+        """Show why the gateway has gone; hide while it answers.
+
+        Args:
+            snapshot: What is known.
+            now: This machine's clock.
+        """
+        gone = snapshot.gone
         self.display = gone is not None
         if gone is None:
             return
-        since = f"{gone.since.astimezone():%H:%M:%S}, {age(gone.since, now)} ago"
+        since = f"{when(gone.since, now, snapshot.zone)}, {age(gone.since, now)} ago"
         text = Text(f" {STALE_MARK} No answer since {since}. ", style=f"bold {BAD}")
         text.append(f"{gone.reason[0].upper()}{gone.reason[1:]}.", style=TEXT)
         if gone.last_words:

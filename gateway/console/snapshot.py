@@ -1,7 +1,7 @@
 """The snapshot: all that the console shows at one moment, and how it is fetched."""
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 from gateway.api.answers import (
     AlarmAnswer,
@@ -16,6 +16,7 @@ from gateway.api.answers import (
 )
 from gateway.api.client import GatewayClient
 from gateway.api.errors import RefusedError
+from gateway.console.format import age, when
 
 EVENTS_SHOWN = 50
 LEDGER_SHOWN = 50
@@ -52,22 +53,34 @@ class Snapshot:
     gone: Gone | None = field(default=None)
     """Set while nobody answers; the rest is then what was known last."""
 
+    zone: tzinfo | None = None
+    """Zone in which times are written; None is the machine's own."""
+
     @property
     def now(self) -> datetime:
         """The gateway's clock at this snapshot: ages are measured against it."""
         return self.status.now if self.status else datetime.fromtimestamp(0, UTC)
+
+    def age(self, moment: datetime | None) -> str:
+        """Return how long ago a time was."""
+        return age(moment, self.now)
+
+    def when(self, moment: datetime | None) -> str:
+        """Return a time as people write it."""
+        return when(moment, self.now, self.zone)
 
     def lost(self, gone: Gone) -> "Snapshot":
         """Return the same picture of a gateway that has gone."""
         return replace(self, gone=gone)
 
 
-async def fetch(client: GatewayClient, asset: str) -> Snapshot:
+async def fetch(client: GatewayClient, asset: str, zone: tzinfo | None) -> Snapshot:
     """Return what the gateway says now.
 
     Args:
         client: Asks the gateway.
         asset: The asset whose signals are wanted; empty is the one most in trouble.
+        zone: Zone in which times are written; None is the machine's own.
     Raises:
         GoneError: nobody answers.
     """
@@ -84,6 +97,7 @@ async def fetch(client: GatewayClient, asset: str) -> Snapshot:
         ledger=(await client.ledger(limit=LEDGER_SHOWN)).entries,
         events=(await client.events(limit=EVENTS_SHOWN)).events,
         status=await client.status(),
+        zone=zone,
     )
 
 

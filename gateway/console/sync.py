@@ -5,10 +5,10 @@ from textual.app import ComposeResult
 from textual.widgets import Static
 
 from gateway.api.answers import LedgerAnswer, StatusAnswer, UplinkAnswer
-from gateway.console.cells import link_cell, muted, plain
-from gateway.console.format import age, bar, counted, duration, percent, plural, size, when
+from gateway.console.cells import bar_cell, link_cell, muted, plain
+from gateway.console.format import counted, duration, percent, plural, size
 from gateway.console.live_table import Cells, Column, LiveTable
-from gateway.console.palette import ACCENT, BAD, FAINT, GOOD, MUTED, TEXT, WARN
+from gateway.console.palette import ACCENT, BAD, GOOD, MUTED, TEXT, WARN
 from gateway.console.snapshot import Snapshot
 from gateway.console.view import View
 
@@ -62,7 +62,7 @@ def _cells(uplink: UplinkAnswer, snapshot: Snapshot) -> Cells:
     return {
         "name": Text(uplink.name, style=f"bold {TEXT}"),
         "state": link_cell(uplink.state),
-        "since": muted(age(uplink.since, snapshot.now)),
+        "since": muted(snapshot.age(uplink.since)),
         "lag": plain(duration(uplink.lag_s)),
         "records": plain(counted(uplink.lag_records)),
         "samples": plain(counted(uplink.acknowledged_samples)),
@@ -76,9 +76,7 @@ def _cells(uplink: UplinkAnswer, snapshot: Snapshot) -> Cells:
 def _buffer(status: StatusAnswer, uplinks: tuple[UplinkAnswer, ...]) -> Text:
     log = status.log
     share = log.size_bytes / log.size_bytes_max if log.size_bytes_max else 0.0
-    blocks = bar(share, BAR_WIDTH)
-    text = Text(" ").append(blocks.replace("░", ""), style=ACCENT)
-    text.append(blocks.replace("█", ""), style=FAINT)
+    text = Text(" ").append_text(bar_cell(share, BAR_WIDTH, ACCENT))
     used = f"{size(log.size_bytes)} of {size(log.size_bytes_max)}"
     text.append(f"  {percent(share)} used, {used}\n", style=TEXT)
     if log.buffer_s is None:
@@ -125,7 +123,7 @@ def _ledger(snapshot: Snapshot) -> Text:
 
 
 def _ledger_line(entry: LedgerAnswer, snapshot: Snapshot) -> Text:
-    line = Text(f" {when(entry.begin, snapshot.now, None):<13}", style=MUTED, no_wrap=True)
+    line = Text(f" {snapshot.when(entry.begin):<13}", style=MUTED, no_wrap=True)
     line.append("gap   " if entry.is_gap else "loss  ", style=WARN if entry.is_gap else BAD)
     line.append(f"{entry.source:<{NAME_WIDTH}} ", style=TEXT)
     line.append(f"{entry.reason.replace('_', ' ')}, ", style=TEXT)

@@ -15,6 +15,8 @@ from gateway.console.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from gateway.console.app import ConsoleApp
+TALL = 32
+"""Terminals of at least so many lines show the latest events in more views."""
 
 
 class View(Vertical):

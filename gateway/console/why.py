@@ -1,7 +1,5 @@
 """The panel that gives an asset's reasons: which signals, what was expected, what to do."""
 
-from datetime import datetime
-
 from rich.text import Text
 from textual.widgets import Static
 
@@ -20,6 +18,7 @@ from gateway.console.cells import (
 )
 from gateway.console.format import label, percent
 from gateway.console.palette import GOOD, TEXT, WARN
+from gateway.console.snapshot import Snapshot
 
 REASONS_MAX = 6
 
@@ -27,8 +26,9 @@ REASONS_MAX = 6
 class Why(Static):
     """Shows the weightiest signals of one asset, and its advice."""
 
-    def show(self, detail: AssetDetail | None, now: datetime) -> None:
-        """Show an asset; None clears the panel."""
+    def show(self, snapshot: Snapshot) -> None:
+        """Show the chosen asset; none clears the panel."""
+        detail = snapshot.asset
         if detail is None:
             self.border_title = ""
             self.update("")
@@ -36,7 +36,7 @@ class Why(Static):
         summary = detail.summary
         told = f"why {percent(summary.health)}" if summary.health is not None else "cannot tell"
         self.border_title = f" {summary.asset} · {told} "
-        lines = [_line(signal, now) for signal in reasons(detail)]
+        lines = [_line(signal, snapshot) for signal in reasons(detail)]
         if summary.advice:
             lines.append(Text(f" → {summary.advice}", style=f"bold {WARN}"))
         elif not lines:
@@ -54,13 +54,13 @@ def reasons(detail: AssetDetail) -> list[SignalAnswer]:
     return sorted(worth, key=lambda signal: -(signal.share or 0))[:REASONS_MAX]
 
 
-def _line(signal: SignalAnswer, now: datetime) -> Text:
+def _line(signal: SignalAnswer, snapshot: Snapshot) -> Text:
     columns = (
         (Text(label(signal.name), style=TEXT), 22, "left"),
         (value_cell(signal), 7, "right"),
         (unit_cell(signal.unit), 5, "left"),
         (quality_cell(signal), 5, "left"),
-        (age_cell(signal, now), 6, "right"),
+        (age_cell(signal, snapshot), 6, "right"),
         (spark_cell(signal), SPARK_WIDTH, "left"),
         (expected_cell(signal), 13, "left"),
         (share_cell(signal.share), 5, "right"),

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -66,7 +66,9 @@ class Play:
         self._link: Link | None = None
         self._cloud_url = ""
 
-    async def run(self, *, audience: Callable[[], Awaitable[None]] | None = None) -> Report:
+    async def run(
+        self, *, audience: Callable[[], Coroutine[None, None, None]] | None = None
+    ) -> Report:
         """Play all acts, stop everything, close the books.
 
         Args:
@@ -77,7 +79,9 @@ class Play:
         stage = self._stage
         try:
             await self._open()
-            watching = asyncio.create_task(audience()) if audience else None
+            watching: asyncio.Task[None] | None = None
+            if audience is not None:
+                watching = asyncio.create_task(audience())
             async with asyncio.TaskGroup() as acts:
                 measuring = acts.create_task(self._measure())
                 played = [
@@ -117,12 +121,14 @@ class Play:
         self._begun_ns = time.time_ns()
         await stage.gateway.start()
         async with asyncio.timeout(MODELS_READY_S), GatewayClient(stage.api_socket) as client:
-            while sum(x.stage == ModelStage.ACTIVE for x in (await client.models()).models) < len(
-                stage.first_models
-            ):
+            while await self._active_count(client) < len(stage.first_models):
                 await asyncio.sleep(LOOK_PERIOD_S)
         self._begun_s = time.monotonic()
         self._tell("all runs: two pumps by OPC UA, a compressor by Modbus TCP")
+
+    async def _active_count(self, client: GatewayClient) -> int:
+        models = (await client.models()).models
+        return sum(ModelStage(model.stage) is ModelStage.ACTIVE for model in models)
 
     async def _until(self, time_s: float) -> None:
         await asyncio.sleep(max(self._begun_s + time_s - time.monotonic(), 0.0))

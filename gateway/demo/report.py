@@ -1,7 +1,6 @@
 """The demo's report, and the promises that it checks."""
 
 from collections.abc import Mapping
-from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -101,7 +100,7 @@ class Report(Part):
     """Most resident memory seen."""
     cpu_s: Resources
     """Processor time used."""
-    promises: Annotated[dict[str, bool], Field(default_factory=dict)]
+    promises: dict[str, bool] = Field(default_factory=dict)
     """What the demo promises, and whether it held."""
 
     @property

@@ -14,6 +14,7 @@ from gateway.core.frame import Frame
 from gateway.core.ports import Batch, SendResult
 from gateway.core.records import Boot, GatewayId, LedgerEntry, Record, RecordKind, Seq
 from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
+from gateway.store import CursorLag, StoreState, StoreStats
 from gateway.wire.clock import SystemClock
 from gateway.wire.documents import encode_event
 from gateway.wire.frames import decode_frame, draft_frame
@@ -50,6 +51,7 @@ class MemoryLog:
         self.moves: list[Seq] = []
         self.read_count = 0
         self.last = Seq(0)
+        self.oldest_ns: int | None = None
         self._tables = {ConfigEpoch(1): tag_table(epoch=1), ConfigEpoch(2): tag_table(epoch=2)}
         self._committed = asyncio.Condition()
 
@@ -98,6 +100,26 @@ class MemoryLog:
         assert seq >= self.cursor(name), "a cursor never goes back"
         self.cursors[name] = seq
         self.moves.append(seq)
+
+    async def stats(self) -> StoreStats:
+        lags = [
+            CursorLag(name=name, seq=seq, records=0, samples=0, oldest_ns=self.oldest_ns)
+            for name, seq in {"cloud": Seq(0), **self.cursors}.items()
+        ]
+        return StoreStats(
+            state=StoreState.OK,
+            reason="",
+            boot=self.boot,
+            end=self.end,
+            stored_samples=0,
+            ledgered=(),
+            cursors=tuple(lags),
+            used_bytes=0,
+            pending_bytes=0,
+            oldest_ns=None,
+            newest_ns=None,
+            commit_count=0,
+        )
 
     async def wait_for_records(self, *, after: Seq) -> None:
         async with self._committed:

@@ -11,6 +11,7 @@ from gateway.core.errors import BatchTooLargeError, RefusedBatchError, StoreErro
 from gateway.core.events import Transition
 from gateway.core.ports import Batch, SendResult
 from gateway.core.records import LedgerEntry, LedgerReason, Record, RecordKind, Seq
+from gateway.wire.clock import SystemClock
 from tests.cloud_sync.edge_doubles import (
     FAST,
     Bench,
@@ -123,6 +124,15 @@ async def test_the_status_tells_both_messages_and_the_totals() -> None:
     assert lost.lag_records == 5
     assert 0 < lost.lag_s < 20
     assert 0 < lost.outage_s < 20
+
+
+async def test_the_lag_counts_from_the_oldest_record_also_after_a_restart() -> None:
+    """The log knows when it was committed; the process may be younger than that."""
+    bench = Bench(ScriptedUplink([no_answer] * 10_000))
+    await bench.reader.append_frames(1)
+    bench.reader.oldest_ns = SystemClock().now_ns() - 3600 * 1_000_000_000
+    await bench.run_until(lambda: bench.delivery.status().is_connected is False)
+    assert 3600 <= bench.delivery.status().lag_s < 3620
 
 
 async def test_before_the_first_attempt_nothing_is_claimed() -> None:

@@ -5,6 +5,7 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ class ModbusPlant(Plant):
     async def start_server(self) -> None:
         polled = 0
 
-        async def action(  # noqa: PLR0917 - pymodbus calls it so
+        async def action(
             function: int,
             start: int,
             address: int,
@@ -93,12 +94,13 @@ class ModbusPlant(Plant):
         )
         self._server = ModbusTcpServer(device, address=("127.0.0.1", self.wire.target_port))
         await self._server.serve_forever(background=True)
-        assert self._server.transport is not None
-        self.wire.target_port = self._server.transport.sockets[0].getsockname()[1]
+        # pymodbus keeps the listening server where it keeps a connection otherwise.
+        listener = cast("asyncio.Server", self._server.transport)
+        self.wire.target_port = listener.sockets[0].getsockname()[1]
 
     async def stop_server(self) -> None:
         assert self._server is not None
-        await self._server.shutdown()
+        await self._server.shutdown()  # type: ignore[no-untyped-call]  # pymodbus'
 
     def offered_count(self) -> int:
         return sum(values_in(bytes(stretch)) for stretch in self.wire.downstream)
@@ -178,7 +180,7 @@ async def test_a_refused_block_comes_back(plant: ModbusPlant) -> None:
     plant.connector = plant.connector_with(groups={})
     is_refused = True
 
-    async def action(  # noqa: PLR0917 - pymodbus calls it so
+    async def action(
         function: int,
         start: int,
         address: int,

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from asyncua import ua
 from asyncua.common.node import Node
-from asyncua.common.utils import Buffer
+from asyncua.common.utils import Buffer, ServiceError
 from asyncua.server.server import Server
+from asyncua.ua.object_ids import ObjectIds
+from asyncua.ua.status_codes import StatusCodes
 from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary
 from pydantic import ValidationError
 
@@ -22,6 +24,7 @@ from gateway.core.quality import Quality, Status
 from gateway.wire.clock import SystemClock
 from tests.connectors.contract import ConnectorContract, Plant, failure_of, running
 from tests.connectors.sinks import KeepingSink
+from tests.connectors.ua_values import data_value
 from tests.connectors.wire import Wire, until
 
 NAMESPACE = "urn:edgewright:plant"
@@ -59,9 +62,9 @@ class OpcuaPlant(Plant):
             "sampling_ms": 10,
             "publishing_ms": 50,
             "groups": {"fast": {"sampling_ms": 10, "publishing_ms": 20}},
-            "timeout_s": 0.7,
-            "keep_alive_s": 0.3,
-            "silence_s_max": 0.9,
+            "timeout_s": 1.5,
+            "keep_alive_s": 0.4,
+            "silence_s_max": 1.5,
         }
         config = OpcuaConfig.model_validate(given | settings)
         return OpcuaConnector(
@@ -109,8 +112,7 @@ class OpcuaPlant(Plant):
         while True:
             self.counted += 1
             for name in ("Flow", "Vibration"):
-                variant = ua.Variant(float(self.counted), ua.VariantType.Double)
-                await self.write(name, ua.DataValue(variant, SourceTimestamp=datetime.now(UTC)))
+                await self.write(name, data_value(self.counted, source=datetime.now(UTC)))
             await asyncio.sleep(PERIOD_S)
 
     def offered_count(self) -> int:
@@ -165,8 +167,7 @@ async def test_every_change_arrives_in_order(plant: OpcuaPlant, decode: str) -> 
 async def test_the_source_time_is_kept(plant: OpcuaPlant) -> None:
     """Else it is the server's; else it is ours."""
     time = datetime(2026, 3, 4, 5, 6, 7, 890_000, tzinfo=UTC)
-    one = ua.Variant(1.0, ua.VariantType.Double)
-    await plant.write("Setpoint", ua.DataValue(one, SourceTimestamp=time))
+    await plant.write("Setpoint", data_value(1.0, source=time))
     sink = KeepingSink()
     async with running(plant, sink):
         await until(lambda: bool(sink.values_of(plant.index("Setpoint"))), what="the value")
@@ -181,7 +182,8 @@ async def test_the_source_time_is_kept(plant: OpcuaPlant) -> None:
 async def test_text_and_arrays_are_bad_and_alone(plant: OpcuaPlant) -> None:
     """A value that is no number is a Bad sample of its tag; its neighbours stay Good."""
     assert plant.server is not None
-    for name, value in (("Text", "on"), ("Array", [1.0, 2.0])):
+    values: dict[str, object] = {"Text": "on", "Array": [1.0, 2.0]}
+    for name, value in values.items():
         node_id = ua.NodeId.from_string(f"ns=2;s=P101.{name}")
         await plant.server.nodes.objects.add_variable(node_id, name, value)
     (plant.folder / "pumps.csv").write_text(
@@ -193,9 +195,9 @@ async def test_text_and_arrays_are_bad_and_alone(plant: OpcuaPlant) -> None:
     bad = {plant.index("Text"), plant.index("Array")}
     sink = KeepingSink()
     async with running(plant, sink):
-        for tag in plant.connector.tags:
-            index = plant.index(tag.id.split(".", 1)[1])
-            await until(lambda index=index: bool(sink.values_of(index)), what=tag.id)
+        await until(
+            lambda: all(sink.values_of(index) for index in plant.indices), what="all values"
+        )
     for frame in sink.received:
         is_bad = np.isin(frame.tag_index, list(bad))
         assert (frame.status[is_bad] == Status.BAD_TYPE_MISMATCH).all()
@@ -204,9 +206,8 @@ async def test_text_and_arrays_are_bad_and_alone(plant: OpcuaPlant) -> None:
 
 
 async def test_the_status_code_of_the_server_is_kept(plant: OpcuaPlant) -> None:
-    code = ua.StatusCode(ua.status_codes.StatusCodes.UncertainSensorNotAccurate)
-    variant = ua.Variant(3.5, ua.VariantType.Double)
-    await plant.write("Setpoint", ua.DataValue(variant, StatusCode_=code))
+    code = StatusCodes.UncertainSensorNotAccurate
+    await plant.write("Setpoint", data_value(3.5, status=code))
     sink = KeepingSink()
     async with running(plant, sink):
         await until(lambda: bool(sink.values_of(plant.index("Setpoint"))), what="the value")
@@ -215,7 +216,7 @@ async def test_the_status_code_of_the_server_is_kept(plant: OpcuaPlant) -> None:
         for frame in sink.received
         for status in frame.status[frame.tag_index == plant.index("Setpoint")]
     ]
-    assert status == code.value
+    assert status == code
 
 
 async def test_a_node_that_appears_is_found(plant: OpcuaPlant) -> None:
@@ -243,7 +244,7 @@ async def test_the_server_keeps_the_dead_band(plant: OpcuaPlant) -> None:
     async with running(plant, sink):
         await until(lambda: len(sink.values_of(index)) == 1, what="the first value")
         for value in (4.0, 8.0, 20.0):
-            await plant.write("Setpoint", ua.DataValue(ua.Variant(value, ua.VariantType.Double)))
+            await plant.write("Setpoint", data_value(value))
         await until(lambda: 20.0 in sink.values_of(index), what="the last value")
     assert sink.values_of(index) == [0.0, 20.0]
 
@@ -259,26 +260,55 @@ async def test_a_missing_namespace_is_an_unknown_node(plant: OpcuaPlant) -> None
     assert [list(frame.status) for frame in sink.stated] == [[Status.BAD_NODE_ID_UNKNOWN]]
 
 
-async def test_a_thousand_tags_need_several_calls(plant: OpcuaPlant) -> None:
-    """Batches keep to the limit that the server states."""
+@pytest.mark.parametrize("is_stated", [True, False])
+async def test_many_tags_need_several_calls(plant: OpcuaPlant, is_stated: bool) -> None:
+    """A limit that the server states is kept; one that it does not state is found by halving."""
+    limit, count = 40, 150
+    await add_variables(plant, count)
+    assert plant.server is not None
+    if is_stated:
+        stated = plant.server.get_node(
+            ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall
+        )
+        await stated.write_value(ua.Variant(limit, ua.VariantType.UInt32))
+    sizes = refuse_long_calls(plant.server, limit)
+    plant.connector = plant.connector_with(groups={}, timeout_s=10)
+    sink = KeepingSink()
+    async with running(plant, sink):
+        await until(lambda: sink.sample_count >= count, what="all first values")
+    values = [value for index in plant.indices for value in sink.values_of(index)]
+    assert values == [float(number) for number in range(count)]
+    assert sum(size for size in sizes if size <= limit) == count
+    assert max(sizes) <= limit or not is_stated
+
+
+async def add_variables(plant: OpcuaPlant, count: int) -> None:
+    """Give server and connector so many more tags, each with its number as value."""
     assert plant.server is not None
     lines = ["tag,node"]
-    for number in range(250):
+    for number in range(count):
         node_id = ua.NodeId.from_string(f"ns=2;s=T{number}")
         await plant.server.nodes.objects.add_variable(node_id, f"T{number}", float(number))
         lines.append(f"T{number},ns=2;s=T{number}")
     (plant.folder / "pumps.csv").write_text("\n".join(lines), encoding="utf-8")
-    limits = plant.server.get_node(
-        ua.object_ids.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall
-    )
-    await limits.write_value(ua.Variant(100, ua.VariantType.UInt32))
-    plant.connector = plant.connector_with(groups={})
-    sink = KeepingSink()
-    async with running(plant, sink):
-        await until(lambda: sink.sample_count >= 250, what="all first values")
-    assert sorted(value for index in plant.indices for value in sink.values_of(index)) == [
-        float(number) for number in range(250)
-    ]
+
+
+def refuse_long_calls(server: Server, limit: int) -> list[int]:
+    """Let the server refuse calls with more items; return the list of the sizes it sees."""
+    service = server.iserver.subscription_service
+    create = service.create_monitored_items
+    sizes = []
+
+    async def create_few(
+        params: ua.CreateMonitoredItemsParameters,
+    ) -> list[ua.MonitoredItemCreateResult]:
+        sizes.append(len(params.ItemsToCreate))
+        if sizes[-1] > limit:
+            raise ServiceError(StatusCodes.BadTooManyOperations)
+        return await create(params)
+
+    service.create_monitored_items = create_few  # type: ignore[method-assign]  # a foreign server
+    return sizes
 
 
 async def test_writing_to_a_node_that_refuses_is_a_device_error(plant: OpcuaPlant) -> None:

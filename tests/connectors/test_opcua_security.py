@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 from asyncua import ua
-from asyncua.crypto.permission_rules import SimpleRoleRuleset
+from asyncua.crypto.permission_rules import SimpleRoleRuleset, User, UserRole
 from asyncua.server.server import Server
 from asyncua.server.user_managers import UserManager
-from asyncua.server.users import User, UserRole
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from connectors.opcua import OpcuaConnector
 from connectors.opcua_trust import Trust, UntrustedError, admit_server, fingerprint_of, own_identity
 from tests.connectors.contract import failure_of, running
 from tests.connectors.sinks import KeepingSink
@@ -41,14 +41,14 @@ class OneUser(UserManager):
 class SecurePlant(OpcuaPlant):
     """A server that signs and encrypts, and nothing less."""
 
-    def connector_with(self, **settings: object) -> "object":
-        secure = {"security": "Basic256Sha256", "trust": "first_use"}
+    def connector_with(self, **settings: object) -> OpcuaConnector:
+        secure: dict[str, object] = {"security": "Basic256Sha256", "trust": "first_use"}
         return super().connector_with(**(secure | settings))
 
     async def prepare(self, server: Server) -> None:
         server.set_security_policy(
             [ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt],
-            permission_ruleset=SimpleRoleRuleset(),
+            permission_ruleset=SimpleRoleRuleset(),  # type: ignore[no-untyped-call]  # asyncua's
         )
         identity = own_identity(self.folder / "server", now_ns=NOW_NS)
         await server.set_application_uri(identity.application_uri)

@@ -49,7 +49,7 @@ class Console:
         try:
             async with asyncio.timeout(DEADLINE_S):
                 while not holds(text := self.text()):
-                    await self.pilot.pause(0.02)
+                    await asyncio.sleep(0.005)
         except TimeoutError:
             raise AssertionError(f"{wanted!r} did not come:\n{self.text()}") from None
         return text
@@ -74,7 +74,7 @@ async def console_at(
     """Run the console against whatever is at a socket."""
     Input.cursor_blink = False  # type: ignore[assignment]  # a picture must not depend on it
     app = ConsoleApp(socket, period_s=0.1, zone=UTC, ask_systemd=ask_systemd)
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         yield Console(app, pilot)
 
 
