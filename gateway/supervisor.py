@@ -1,1 +1,226 @@
-"""Not built yet."""
+"""Keeps every connector's session alive, and says on the edges when it is not.
+
+A connector only knows one session: connect, emit, fail. What a failure means is decided here,
+once for all of them: its tags become Bad on one edge, an event names the reason, a gap covers the
+time without data, and the next session begins after a pause with full jitter.
+"""
+
+import asyncio
+from collections import deque
+
+import numpy as np
+import structlog
+
+from gateway.core.arrays import IndexArray
+from gateway.core.device_status import DeviceState, DeviceStatus
+from gateway.core.errors import DeviceError
+from gateway.core.events import Event, Transition
+from gateway.core.frame import Frame
+from gateway.core.ports import Clock, Connector
+from gateway.core.quality import Status
+from gateway.core.records import LedgerEntry, LedgerReason
+from gateway.pipeline.ingress import Ingress
+from gateway.wire.backoff import Backoff
+
+log = structlog.get_logger()
+
+LOST_SEVERITY = 600
+BACK_SEVERITY = 100
+RATE_POINTS = 6
+"""Frame counts a second apart that the rate is measured over."""
+SKIPPED_REPORT_S = 10.0
+"""Skipped scans are ledgered together, at most this often."""
+
+
+class DeviceSupervisor:
+    """Runs one connector for the life of the service; it is the connector's `Sink`."""
+
+    def __init__(
+        self,
+        connector: Connector,
+        *,
+        indices: IndexArray,
+        ingress: Ingress,
+        clock: Clock,
+        backoff: Backoff,
+    ) -> None:
+        """Supervise a connector whose tags stand at `indices` in the tag table."""
+        self.connector = connector
+        self._indices = indices
+        self._ingress = ingress
+        self._clock = clock
+        self._backoff = backoff
+        self._state = DeviceState.CONNECTING
+        self._since_ns = clock.now_ns()
+        self._reason = ""
+        self._detail = ""
+        self._retry_ns: int | None = None
+        self._last_data_ns: int | None = None
+        self._rate_points = deque([(clock.monotonic_ns(), 0)], maxlen=RATE_POINTS)
+        self._frame_count = 0
+        self._sample_count = 0
+        self._skipped = 0
+        self._skipped_span: tuple[int, int, int] | None = None
+        self._skipped_noted_ns = 0
+
+    async def run(self) -> None:
+        """Keep one session after another going until cancelled."""
+        name = self.connector.name
+        while True:
+            try:
+                await self.connector.session(self, self._indices)
+                self._lost("the session ended", "")
+            except DeviceError as error:
+                reason, _, detail = str(error).partition("\n")
+                self._lost(reason, detail)
+            except Exception as error:
+                # A bug in one connector must not take the other machines with it.
+                log.exception("connector_failed", connector=name, stage="receiving")
+                self._lost(f"internal error in the connector: {error!r}", type(error).__name__)
+            finally:
+                self._note_skipped()
+            pause_s = self._backoff.failed(now_ns=self._clock.monotonic_ns())
+            self._retry_ns = self._clock.now_ns() + int(pause_s * 1e9)
+            await asyncio.sleep(pause_s)
+
+    async def emit(self, frame: Frame) -> None:
+        """Take one frame from the connector; waits while the ingress queue is full."""
+        await self._ingress.put(frame)
+        if frame.is_received:
+            self._last_data_ns = frame.received_ns
+            self._frame_count += 1
+            self._sample_count += len(frame)
+            self._note_rate()
+
+    def connected(self) -> None:
+        """Note the rising edge: an event, and the gap that is now known to be over."""
+        now_ns = self._clock.now_ns()
+        self._backoff.succeeded(now_ns=self._clock.monotonic_ns())
+        if self._state is DeviceState.LOST:
+            self._note_gap(now_ns)
+            self._note_event(
+                BACK_SEVERITY,
+                Transition.RETURNED,
+                now_ns,
+                f"{self.connector.name} is back after {(now_ns - self._since_ns) / 1e9:.0f} s",
+            )
+            log.info(
+                "device_back",
+                device=self.connector.name,
+                lost_s=round((now_ns - self._since_ns) / 1e9, 1),
+            )
+        else:
+            log.info("device_connected", device=self.connector.name, address=self.connector.address)
+        self._state = DeviceState.OK
+        self._since_ns = now_ns
+        self._retry_ns = None
+        self._reason = self._detail = ""
+
+    def skipped(self, *, from_ns: int, to_ns: int, count: int) -> None:
+        """Count a scan that could not start in time; ledgered together with its neighbours."""
+        self._skipped += count
+        first, _, total = self._skipped_span or (from_ns, to_ns, 0)
+        self._skipped_span = (first, to_ns, total + count)
+        if to_ns - self._skipped_noted_ns > SKIPPED_REPORT_S * 1e9:
+            self._note_skipped()
+
+    def status(self) -> DeviceStatus:
+        """Return the device's state as the console shows it."""
+        return DeviceStatus(
+            name=self.connector.name,
+            address=self.connector.address,
+            state=self._state,
+            since_ns=self._since_ns,
+            reason=self._reason,
+            detail=self._detail,
+            retry_ns=self._retry_ns,
+            tag_count=len(self.connector.tags),
+            frame_count=self._frame_count,
+            frames_per_s=self._frame_rate(),
+            sample_count=self._sample_count,
+            skipped_count=self._skipped,
+        )
+
+    def _note_rate(self) -> None:
+        now_ns = self._clock.monotonic_ns()
+        if now_ns - self._rate_points[-1][0] >= 1_000_000_000:
+            self._rate_points.append((now_ns, self._frame_count))
+
+    def _frame_rate(self) -> float:
+        """Return frames a second since the oldest of the noted points."""
+        then_ns, then_count = self._rate_points[0]
+        elapsed_s = (self._clock.monotonic_ns() - then_ns) / 1e9
+        return (self._frame_count - then_count) / elapsed_s if elapsed_s > 0 else 0.0
+
+    def _lost(self, reason: str, detail: str) -> None:
+        now_ns = self._clock.now_ns()
+        self._reason, self._detail = reason, detail
+        if self._state is DeviceState.LOST:
+            return
+        self._state = DeviceState.LOST
+        self._since_ns = now_ns
+        self._ingress.note(self._bad_edge(now_ns))
+        self._note_event(
+            LOST_SEVERITY, Transition.RAISED, now_ns, f"{self.connector.name} is lost: {reason}"
+        )
+        log.warning(
+            "device_lost",
+            device=self.connector.name,
+            reason=reason,
+            detail=detail,
+            stage="receiving",
+        )
+
+    def _bad_edge(self, now_ns: int) -> Frame:
+        count = len(self._indices)
+        return Frame(
+            tag_index=self._indices,
+            time_ns=np.full(count, now_ns, dtype=np.int64),
+            value=np.full(count, np.nan),
+            status=np.full(count, Status.BAD_NO_COMMUNICATION, dtype=np.uint32),
+            received_ns=now_ns,
+            arrival_ns=self._clock.monotonic_ns(),
+            is_received=False,
+        )
+
+    def _note_gap(self, now_ns: int) -> None:
+        # Without a first value there is nothing that the gap could interrupt.
+        if self._last_data_ns is None:
+            return
+        self._ingress.note(
+            LedgerEntry(
+                reason=LedgerReason.DEVICE_LOST,
+                source=self.connector.name,
+                from_ns=self._last_data_ns,
+                to_ns=max(now_ns, self._last_data_ns),
+                count=None,
+            )
+        )
+
+    def _note_skipped(self) -> None:
+        if self._skipped_span is None:
+            return
+        from_ns, to_ns, count = self._skipped_span
+        self._skipped_span = None
+        self._skipped_noted_ns = to_ns
+        self._ingress.note(
+            LedgerEntry(
+                reason=LedgerReason.SCAN_SKIPPED,
+                source=self.connector.name,
+                from_ns=from_ns,
+                to_ns=max(to_ns, from_ns),
+                count=count,
+            )
+        )
+
+    def _note_event(self, severity: int, transition: Transition, time_ns: int, text: str) -> None:
+        self._ingress.note(
+            Event(
+                time_ns=time_ns,
+                source=self.connector.name,
+                condition="device_lost",
+                severity=severity,
+                transition=transition,
+                text=text,
+            )
+        )

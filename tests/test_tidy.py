@@ -27,7 +27,7 @@ BROAD_EXCEPT_ALLOWED = {
     "gateway/cli/__init__.py": "the last resort of the command: a message instead of a traceback",
 }
 
-HEAVY = {"sklearn", "skl2onnx", "onnx", "onnxruntime", "cv2", "pyarrow", "influxdb_client"}
+HEAVY = {"sklearn", "skl2onnx", "onnx", "onnxruntime", "PIL", "pyarrow", "influxdb_client"}
 """Never imported at the top of a module: the gateway starts fast and stays small."""
 
 BANNED_NAMES = re.compile(r"(^|_)(manager|helper|helpers|utils|util|misc|handler2)($|_|\.)")

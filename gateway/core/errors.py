@@ -24,7 +24,28 @@ class DeviceError(GatewayError):
 
 
 class UplinkError(GatewayError):
-    """The far end refuses or does not answer: the cursor stays and we try again."""
+    """The far end refuses or does not answer: the cursor stays and we try again.
+
+    Attributes:
+        text: For the engineer: what happened and what to check.
+        detail: For the expert: code, address, exception.
+        retry_after_s: How long the far end asked us to wait; None when it said nothing.
+    """
+
+    def __init__(self, text: str, *, detail: str = "", retry_after_s: float | None = None) -> None:
+        """Keep both messages apart, for whoever shows them."""
+        super().__init__(f"{text} ({detail})" if detail else text)
+        self.text = text
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+
+
+class RefusedBatchError(UplinkError):
+    """The far end understood the batch and will never take it: one of its records is poison."""
+
+
+class BatchTooLargeError(RefusedBatchError):
+    """The far end takes no batch of this size; a smaller one may pass."""
 
 
 class ModelError(GatewayError):

@@ -58,6 +58,8 @@ class Event:
     """One sentence for a person."""
     onset_ns: int | None = None
     """When the cause began, as far as known; None is unknown."""
+    until_ns: int | None = None
+    """When a shelved alarm comes back by itself; None for every other transition."""
     operator: str = ""
     """Who did it; empty when the gateway did."""
     evidence: tuple[Evidence, ...] = ()

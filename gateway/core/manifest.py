@@ -53,6 +53,8 @@ class AnomalyManifest(Settings):
     """Operating states it covers; in any other it says that it cannot tell."""
     period_s: Annotated[float, Field(gt=0)] = 1.0
     """Time between the rows it was trained on."""
+    smoothing_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    """Time constant of the average over time that the threshold was calibrated for."""
     trained_rows: Annotated[int, Field(ge=1)]
     """Rows that it was fitted on."""
     training_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -97,3 +99,5 @@ class VisionManifest(Settings):
     """Boxes below it are left out."""
     overlap_max: Annotated[float, Field(ge=0, le=1)] = 0.45
     """Intersection over union above which the weaker of two boxes of one label is left out."""
+    model_sha256: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$")] = None
+    """Digest of the ONNX file it describes; lets a bare file be matched to its manifest."""

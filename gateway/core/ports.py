@@ -14,7 +14,7 @@ from gateway.core.commands import Command
 from gateway.core.events import Event
 from gateway.core.frame import Frame
 from gateway.core.models import CanaryReport, Comparison, ModelStatus
-from gateway.core.pictures import Picture
+from gateway.core.pictures import Detection, Picture
 from gateway.core.records import Boot, Record, Seq
 from gateway.core.rows import AssetId, Rows
 from gateway.core.tags import Tag, TagTable
@@ -91,6 +91,21 @@ class PictureSource(Protocol):
 
     def pictures(self) -> AsyncIterator[Picture]:
         """Yield pictures; whoever is slow gets the newest, the others are counted as skipped."""
+
+
+class PictureDetector(Protocol):
+    """Finds objects on pictures; blocking, so called in a worker thread."""
+
+    @property
+    def model_version(self) -> str:
+        """Name and version of the model in force."""
+
+    def detect(self, encoded: bytes) -> tuple[Detection, ...]:
+        """Return what is on a JPEG or PNG, the surest first.
+
+        Raises:
+            ModelError: the bytes are no picture, or the model fails on it.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,6 +288,8 @@ class SendResult:
     """Raw samples in those records, as counted by the far end."""
     duplicate_count: int
     """Records among them that the far end had already."""
+    size_bytes: int = 0
+    """Bytes of the batch as they went over the wire; 0 where the uplink cannot tell."""
 
 
 class Uplink(Protocol):
@@ -287,6 +304,7 @@ class Uplink(Protocol):
 
         Raises:
             UplinkError: refused or no answer; nothing is known to have been taken.
+            RefusedBatchError: a record in it will never be taken; the others may be.
         """
 
     async def aclose(self) -> None:

@@ -48,11 +48,17 @@ class LedgerReason(StrEnum):
     """The disk refused the commit."""
     CORRUPT = "corrupt"
     """A record did not match its check sum."""
+    REFUSED = "refused"
+    """The far end will never take it; it is kept among the gateway's dead letters."""
 
     @property
     def is_gap(self) -> bool:
         """Whether the samples were never held by us, as against held and lost."""
-        return self in (LedgerReason.UNCLEAN_STOP, LedgerReason.DEVICE_LOST)
+        return self in (
+            LedgerReason.UNCLEAN_STOP,
+            LedgerReason.DEVICE_LOST,
+            LedgerReason.SCAN_SKIPPED,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,42 @@
+"""What the log holds, how long it lasts, and whether the books balance."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogStatus:
+    """The record log as a buffer."""
+
+    size_bytes: int
+    """Bytes in use on disk."""
+    size_bytes_max: int
+    """Bound on `size_bytes`."""
+    bytes_per_day: float
+    """Growth at the present rate."""
+    buffer_s: float | None
+    """How long it takes the present rate until undelivered samples must be dropped; None while
+    the rate is not known."""
+    fault: str = ""
+    """Why nothing can be written; empty when all is well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """Raw samples counted at each step, since the log was made.
+
+    Received = stored + lost before the commit + in the present commit window. A gap is what no
+    one can have counted.
+    """
+
+    received: int
+    """Decoded by us."""
+    stored: int
+    """Committed."""
+    acknowledged: int
+    """Confirmed by the far end; the smallest count where there are several uplinks."""
+    lost: int
+    """In the loss ledger, apart from gaps."""
+    gap_count: int
+    """Gaps in the ledger: spans in which nobody listened, or a device was away."""
+    gap_s: float
+    """Their lengths together."""

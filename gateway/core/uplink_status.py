@@ -1,0 +1,45 @@
+"""How an uplink is doing, as the console and the local API show it."""
+
+from dataclasses import dataclass
+
+from gateway.core.records import Seq
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UplinkStatus:
+    """One uplink as it stands now; the totals count from the start of the service."""
+
+    name: str
+    """Name of the uplink in the configuration; also of its cursor."""
+    address: str
+    """Where it delivers to, for a person."""
+    is_connected: bool | None
+    """Whether the last attempt succeeded; None before the first one."""
+    since_ns: int | None
+    """When it was connected or lost, UTC; None before the first attempt."""
+    error: str
+    """What is wrong and what to check, for the engineer; empty while connected."""
+    error_detail: str
+    """The same for the expert: code, address, exception; empty while connected."""
+    retry_ns: int | None
+    """When the next attempt is due, UTC; None while connected."""
+    cursor: Seq
+    """The far end has everything up to here."""
+    lag_records: int
+    """Positions of the log that are not confirmed yet; never below the number of records."""
+    lag_s: float
+    """For how long the oldest unconfirmed record has been waiting; 0 when there is none."""
+    acknowledged_records: int
+    """Records confirmed by the far end."""
+    acknowledged_samples: int
+    """Raw samples in them, as counted by the far end."""
+    duplicate_records: int
+    """Records that the far end had already."""
+    dead_letters: int
+    """Records that the far end will never take; they are kept on the gateway."""
+    bytes_today: int
+    """Sent in confirmed batches since midnight UTC, or since the start if that was later."""
+    outage_s: float
+    """Time without the far end, the running outage included."""
+    drained_records: int
+    """Records delivered late, after an outage."""

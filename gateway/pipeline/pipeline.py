@@ -1,0 +1,266 @@
+"""The pipeline's loop: take what is waiting, decide, append, tell.
+
+Invariants:
+    - Entries are processed in the order in which they entered, one at a time.
+    - A frame and everything decided from it go to the log in one `append`, so no restart ever
+      finds an output without its input.
+    - Deciding never waits for the disk. Back-pressure comes after the decision.
+    - A frame that breaks a stage is stored all the same, its outputs are set aside, and the next
+      frame goes on.
+    - Replayed frames change state only: what they led to is on disk already.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TypeAlias, assert_never
+
+import structlog
+
+from gateway.core.alarms import AlarmId
+from gateway.core.errors import CommandError, StoreError
+from gateway.core.events import Event, Transition
+from gateway.core.frame import Frame, Origin, join_frames
+from gateway.core.ports import AlarmBoard, Clock
+from gateway.core.records import Draft, LedgerEntry, RecordKind
+from gateway.core.tags import TagTable
+from gateway.core.twin_state import TwinState
+from gateway.pipeline.condition import condition
+from gateway.pipeline.ingress import Entry, Ingress
+from gateway.pipeline.latency import LatencyMeter
+from gateway.pipeline.processor import Processed, Processor
+from gateway.pipeline.values import LiveValues
+from gateway.store import RecordLog
+from gateway.wire.documents import draft_event, draft_ledger_entry
+from gateway.wire.frames import draft_frame
+
+log = structlog.get_logger()
+
+EventListener: TypeAlias = Callable[[Sequence[Event], bool], None]
+"""Told the events and whether they are live: only live ones may reach a person or a machine."""
+LedgerListener: TypeAlias = Callable[[LedgerEntry], None]
+"""Told every loss and gap that the gateway itself notes."""
+
+CHECKPOINT_PERIOD_S = 60.0
+LIVE_AGE_MAX_S = 30.0
+"""A frame whose newest sample is older than this when it arrives leads to no action."""
+JOINED_SAMPLES_MAX = 20_000
+"""Frames waiting together are joined up to this size, so that one never blocks the loop long."""
+QUARANTINE_SEVERITY = 700
+
+
+class Pipeline:
+    """Owns the order of everything that enters; implements `TwinReader`."""
+
+    def __init__(
+        self,
+        *,
+        ingress: Ingress,
+        table: TagTable,
+        processor: Processor,
+        board: AlarmBoard,
+        store: RecordLog,
+        clock: Clock,
+        values: LiveValues,
+        listeners: Sequence[EventListener] = (),
+        ledger_listeners: Sequence[LedgerListener] = (),
+    ) -> None:
+        """Put the loop together; `replay` and then `run` set it going."""
+        self._ingress = ingress
+        self._table = table
+        self._processor = processor
+        self._board = board
+        self._store = store
+        self._clock = clock
+        self._listeners = tuple(listeners)
+        self._ledger_listeners = tuple(ledger_listeners)
+        self._checkpointed_ns = clock.monotonic_ns()
+        self.values = values
+        self.latency = LatencyMeter()
+        self.quarantined_frames = 0
+        """Frames that broke a stage since the start."""
+        self.progress_count = 0
+        """Entries processed; the watchdog looks whether it moves while entries wait."""
+
+    async def run(self) -> None:
+        """Process entries until cancelled; what is waiting then is for `drain`."""
+        while True:
+            await self.take_in(await self._ingress.take())
+            await self._store.room()
+            await self._checkpoint_if_due()
+
+    async def take_in(self, entries: Sequence[Entry]) -> None:
+        """Process entries in their order; `run` does it with what is waiting."""
+        for entry in joined(entries):
+            match entry:
+                case Frame():
+                    self._process_frame(entry)
+                case Event():
+                    self._append_events([entry])
+                case LedgerEntry():
+                    self._append_ledger_entry(entry)
+                case _:
+                    assert_never(entry)
+            self.progress_count += 1
+            # The other tasks get their turn between two entries, not after all of them.
+            await asyncio.sleep(0)
+
+    async def drain(self) -> None:
+        """Process what still waits after the connectors have stopped, and checkpoint."""
+        if self._ingress.size_bytes:
+            await self.take_in(await self._ingress.take())
+        await self.checkpoint()
+
+    async def checkpoint(self) -> None:
+        """Save the state of all parts as of the last entry; a failing disk keeps the former one."""
+        self._checkpointed_ns = self._clock.monotonic_ns()
+        try:
+            await self._store.save_checkpoint(self._processor.checkpoint())
+        except StoreError as error:
+            log.warning("checkpoint_postponed", reason=str(error), stage="processing")
+
+    def restore(self, parts: dict[str, bytes]) -> tuple[str, ...]:
+        """Go on from a checkpoint; returns what starts afresh, with the reason."""
+        return self._processor.restore(parts)
+
+    def replay(self, entries: Iterable[Frame | Event]) -> int:
+        """Bring the state up to the end of the log; nothing is stored or told again.
+
+        Args:
+            entries: Measured frames and events after the checkpoint, in the order of the log.
+        Returns:
+            Samples replayed.
+        """
+        count = 0
+        for entry in entries:
+            if isinstance(entry, Event):
+                self._replay_operator(entry)
+                continue
+            frame = replace(entry, origin=Origin.REPLAYED, arrival_ns=0)
+            count += len(frame)
+            self._take_note(frame, self._processor.process(frame))
+        return count
+
+    def acknowledge(self, alarm: AlarmId, *, operator: str) -> Event:
+        """Acknowledge an alarm for a person, between two frames."""
+        event = self._board.acknowledge(alarm, time_ns=self._clock.now_ns(), operator=operator)
+        self._append_events([event])
+        return event
+
+    def shelve(self, alarm: AlarmId, *, until_ns: int, operator: str) -> Event:
+        """Shelve an alarm for a person, between two frames."""
+        now_ns = self._clock.now_ns()
+        event = self._board.shelve(alarm, time_ns=now_ns, until_ns=until_ns, operator=operator)
+        self._append_events([event])
+        return event
+
+    def twin_states(self) -> tuple[TwinState, ...]:
+        """Return every asset as known now."""
+        return self._processor.twin_states()
+
+    def _process_frame(self, raw: Frame) -> None:
+        frame = condition(raw, self._table) if raw.is_received else raw
+        try:
+            processed = self._processor.process(frame)
+        except Exception as error:
+            # The samples are kept whatever a stage makes of them: the quarantine of D2.
+            log.exception("frame_quarantined", samples=len(frame), stage="processing")
+            processed = Processed(derived=(), events=(self._quarantine(frame, error),))
+        self._take_note(frame, processed)
+        self._tell(processed.events, frame)
+        if frame.arrival_ns and frame.origin is Origin.LIVE:
+            latency_ns = self._clock.monotonic_ns() - frame.arrival_ns
+            self.latency.add(latency_ns / 1e6)
+        self._store.append(self._drafts(frame, processed))
+
+    def _take_note(self, frame: Frame, processed: Processed) -> None:
+        self.values.update(frame)
+        for derived in processed.derived:
+            self.values.update(derived)
+
+    def _drafts(self, frame: Frame, processed: Processed) -> list[Draft]:
+        epoch = self._table.epoch
+        kind = RecordKind.FRAME if frame.is_received else RecordKind.STATED
+        drafts = [draft_frame(frame, epoch=epoch, kind=kind)]
+        if processed.derived:
+            derived = join_frames(processed.derived)
+            drafts.append(draft_frame(derived, epoch=epoch, kind=RecordKind.DERIVED))
+        drafts += [draft_event(event) for event in processed.events]
+        return drafts
+
+    def _append_events(self, events: Sequence[Event]) -> None:
+        self._store.append([draft_event(event) for event in events])
+        self._publish(events, is_live=True)
+
+    def _append_ledger_entry(self, entry: LedgerEntry) -> None:
+        self._store.append([draft_ledger_entry(entry)])
+        for listener in self._ledger_listeners:
+            listener(entry)
+
+    def _tell(self, events: Sequence[Event], frame: Frame) -> None:
+        if not events:
+            return
+        age_s = (self._clock.now_ns() - int(frame.time_ns.max())) / 1e9
+        is_live = frame.origin is Origin.LIVE and age_s < LIVE_AGE_MAX_S
+        self._publish(events, is_live=is_live)
+
+    def _publish(self, events: Sequence[Event], *, is_live: bool) -> None:
+        for listener in self._listeners:
+            listener(events, is_live)
+
+    def _quarantine(self, frame: Frame, error: Exception) -> Event:
+        self.quarantined_frames += 1
+        return Event(
+            time_ns=int(frame.time_ns.max()),
+            source="gateway",
+            condition="frame_quarantined",
+            severity=QUARANTINE_SEVERITY,
+            text=f"A frame of {len(frame)} samples was stored but not analysed: {error!r}",
+        )
+
+    def _replay_operator(self, event: Event) -> None:
+        """Repeat what a person did to an alarm; everything else follows from the frames."""
+        if not event.operator:
+            return
+        alarm = AlarmId(f"{event.source}/{event.condition}")
+        time_ns, operator = event.time_ns, event.operator
+        try:
+            if event.transition is Transition.ACKNOWLEDGED:
+                self._board.acknowledge(alarm, time_ns=time_ns, operator=operator)
+            elif event.transition is Transition.SHELVED and event.until_ns is not None:
+                self._board.shelve(
+                    alarm, time_ns=time_ns, until_ns=event.until_ns, operator=operator
+                )
+        except CommandError as error:
+            # The alarm is no longer configured: nothing is left to acknowledge or shelve.
+            log.info("operator_action_dropped", alarm=alarm, reason=str(error))
+
+    async def _checkpoint_if_due(self) -> None:
+        age_s = (self._clock.monotonic_ns() - self._checkpointed_ns) / 1e9
+        if age_s >= CHECKPOINT_PERIOD_S:
+            await self.checkpoint()
+
+
+def joined(entries: Sequence[Entry]) -> Iterator[Entry]:
+    """Yield the entries in order, neighbouring frames of one kind joined up to a bound."""
+    waiting: list[Frame] = []
+    size = 0
+    for entry in entries:
+        fits = (
+            isinstance(entry, Frame)
+            and size + len(entry) <= JOINED_SAMPLES_MAX
+            and all(
+                frame.origin is entry.origin and frame.is_received is entry.is_received
+                for frame in waiting[-1:]
+            )
+        )
+        if waiting and not fits:
+            yield join_frames(waiting)
+            waiting, size = [], 0
+        if isinstance(entry, Frame):
+            waiting.append(entry)
+            size += len(entry)
+        else:
+            yield entry
+    if waiting:
+        yield join_frames(waiting)

@@ -1,0 +1,116 @@
+"""The chain twin → detector → alarms, run in memory and in the order of the data. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.core.events import Event
+from gateway.core.frame import Frame
+from gateway.core.ports import AlarmBoard, Detector, Twin
+from gateway.core.rows import AssetId
+from gateway.core.tags import Tag, TagTable
+from gateway.core.twin_state import TwinState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """All assets of one type: their twin, and the detector that scores its rows, if any."""
+
+    name: str
+    """The asset type; names the checkpoint."""
+    twin: Twin
+    detector: Detector | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Processed:
+    """What one frame led to."""
+
+    derived: tuple[Frame, ...]
+    """Frames of derived tags, in the order they were made."""
+    events: tuple[Event, ...]
+
+
+class Processor:
+    """Owns every asset's chain; the same frames in the same order always give the same results."""
+
+    def __init__(self, chains: Sequence[Chain], board: AlarmBoard) -> None:
+        """Put the chains and the alarms together."""
+        self._chains = tuple(chains)
+        self._board = board
+
+    @property
+    def derived_tags(self) -> tuple[Tag, ...]:
+        """Every tag that the chains compute."""
+        return tuple(
+            tag
+            for chain in self._chains
+            for part in (chain.twin, chain.detector)
+            if part is not None
+            for tag in part.derived_tags
+        )
+
+    def bind(self, table: TagTable) -> None:
+        """Resolve tag ids to positions, once, before the first frame."""
+        for chain in self._chains:
+            chain.twin.bind(table)
+            if chain.detector is not None:
+                chain.detector.bind(table)
+        self._board.bind(table)
+
+    def process(self, frame: Frame) -> Processed:
+        """Run one frame through all chains and all alarms."""
+        derived: list[Frame] = []
+        events: list[Event] = []
+        for chain in self._chains:
+            update = chain.twin.update(frame)
+            events += update.events
+            if update.frame is not None:
+                derived.append(update.frame)
+            if chain.detector is None:
+                continue
+            for rows in update.rows:
+                detected = chain.detector.update(rows)
+                events += detected.events
+                if detected.frame is not None:
+                    derived.append(detected.frame)
+        for each in (frame, *derived):
+            events += self._board.update(each)
+        return Processed(derived=tuple(derived), events=tuple(events))
+
+    def twin_states(self) -> tuple[TwinState, ...]:
+        """Return every asset as known now, with its score explained."""
+        states = []
+        for chain in self._chains:
+            for asset in chain.twin.assets:
+                state = chain.twin.state(AssetId(asset))
+                states.append(chain.detector.explain(state) if chain.detector else state)
+        return tuple(states)
+
+    def checkpoint(self) -> dict[str, bytes]:
+        """Return all parts' checkpoints by name."""
+        return {name: part.checkpoint() for name, part in self._parts()}
+
+    def restore(self, parts: dict[str, bytes]) -> tuple[str, ...]:
+        """Go on from checkpoints; a part whose configuration has changed starts afresh.
+
+        Returns:
+            Names of the parts that start afresh, with the reason.
+        """
+        afresh: list[str] = []
+        for name, part in self._parts():
+            checkpoint = parts.get(name)
+            if checkpoint is None:
+                continue
+            try:
+                part.restore(checkpoint)
+            except ValueError as error:
+                afresh.append(f"{name}: {error}")
+        return tuple(afresh)
+
+    def _parts(self) -> list[tuple[str, Twin | Detector | AlarmBoard]]:
+        parts: list[tuple[str, Twin | Detector | AlarmBoard]] = [("alarms", self._board)]
+        for chain in self._chains:
+            parts.append((f"twin.{chain.name}", chain.twin))
+            if chain.detector is not None:
+                parts.append((f"detector.{chain.name}", chain.detector))
+        return parts

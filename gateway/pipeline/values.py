@@ -1,0 +1,78 @@
+"""The last value of every tag and a short trend, for whoever looks now."""
+
+import numpy as np
+
+from gateway.core.arrays import BoolArray, FloatArray, StatusArray, TimeArray
+from gateway.core.frame import Frame
+from gateway.core.quality import Status
+from gateway.core.tags import TagTable
+
+TREND_LENGTH = 120
+STALE_AFTER_S = 30.0
+"""A source that gave nothing for longer makes its tags stale.
+
+It is the source that counts, not the tag: a subscription sends nothing for a value that does not
+change, and such a value is not stale.
+"""
+
+
+class LiveValues:
+    """Columns over the tag table, overwritten by each frame; a late sample does not go back."""
+
+    def __init__(self, table: TagTable) -> None:
+        """Begin with every tag waiting for its first value."""
+        count = len(table)
+        self.table = table
+        self.value: FloatArray = np.full(count, np.nan)
+        """Last value of each tag in engineering units, shape (len(table),)."""
+        self.time_ns: TimeArray = np.zeros(count, dtype=np.int64)
+        """Source time of it; 0 before the first."""
+        self.status: StatusArray = np.full(
+            count, Status.BAD_WAITING_FOR_INITIAL_DATA, dtype=np.uint32
+        )
+        """Status code of it."""
+        self.update_count = 0
+        """Frames taken in; with `updated_by`, tells what is new since somebody last looked."""
+        self.updated_by = np.zeros(count, dtype=np.int64)
+        """The `update_count` that last touched each tag, shape (len(table),)."""
+        sources = [tag.id.partition(".")[0] for tag in table.tags]
+        numbers = {name: number for number, name in enumerate(dict.fromkeys(sources))}
+        self._source = np.array([numbers[name] for name in sources], dtype=np.int64)
+        self._source_received_ns = np.zeros(len(numbers), dtype=np.int64)
+        self._trend_value = np.full((count, TREND_LENGTH), np.nan)
+        self._trend_time_ns = np.zeros((count, TREND_LENGTH), dtype=np.int64)
+        self._trend_status = np.zeros((count, TREND_LENGTH), dtype=np.uint32)
+        self._trend_count = np.zeros(count, dtype=np.int64)
+
+    def update(self, frame: Frame) -> None:
+        """Take in one frame."""
+        newer = frame.time_ns >= self.time_ns[frame.tag_index]
+        index = frame.tag_index[newer]
+        # The last of several samples of one tag wins, as numpy assigns in order.
+        self.value[index] = frame.value[newer]
+        self.time_ns[index] = frame.time_ns[newer]
+        self.status[index] = frame.status[newer]
+        self.update_count += 1
+        self.updated_by[index] = self.update_count
+        self._source_received_ns[self._source[index]] = frame.received_ns
+        slot = self._trend_count[index] % TREND_LENGTH
+        self._trend_value[index, slot] = frame.value[newer]
+        self._trend_time_ns[index, slot] = frame.time_ns[newer]
+        self._trend_status[index, slot] = frame.status[newer]
+        self._trend_count[index] += 1
+
+    def is_stale(self, *, now_ns: int) -> BoolArray:
+        """Return which tags belong to a source that has been silent, shape (len(table),)."""
+        silent = now_ns - self._source_received_ns > STALE_AFTER_S * 1e9
+        return np.asarray(silent[self._source], dtype=np.bool_)
+
+    def trend(self, tag_index: int) -> tuple[TimeArray, FloatArray, StatusArray]:
+        """Return times, values and status codes of one tag's newest samples, oldest first."""
+        count = int(self._trend_count[tag_index])
+        held = min(count, TREND_LENGTH)
+        slots = np.arange(count - held, count) % TREND_LENGTH
+        return (
+            self._trend_time_ns[tag_index, slots],
+            self._trend_value[tag_index, slots],
+            self._trend_status[tag_index, slots],
+        )

@@ -1,0 +1,346 @@
+"""Columns as bytes: exact, small, and safe to read from a stranger.
+
+Integers are stored as the first one and the differences: one number where these are all the
+same, else zigzagged in the fewest bytes, shuffled so that equal bytes stand together for the
+compressor that follows.
+
+Values (float64) become integers first. A measured value is nearly always a short decimal number
+(21.5) or a float32 that came over a field bus, so per group of values one *mode* is chosen: n/10^e,
+the same rounded to float32, the bits of a float32, or the bits as they are. The guard is the
+decoder itself: a value whose integer does not decode to exactly its bits is an *exception* and
+stored apart. So -0.0, NaN payloads, infinities, subnormals and numbers above 2^53 all come back
+bit by bit.
+
+Idea: Afroozeh, Kuffo, Boncz (2023), ALP: Adaptive Lossless floating-Point Compression, section 3;
+here without its vectors and bit packing, which byte shuffling and zstd replace.
+"""
+
+import numpy as np
+import zstandard
+from numpy.typing import NDArray
+
+from gateway.core.arrays import BoolArray, FloatArray, IndexArray
+from gateway.core.errors import CorruptRecordError
+
+IntArray = NDArray[np.int64]
+"""Integers of any meaning, shape (n,)."""
+
+_EVEN, _SHUFFLED = range(2)
+
+_SINGLE = 16
+"""Added to a decimal exponent: n/10^e is rounded to float32 on its way back."""
+_SINGLE_BITS = 32
+_DOUBLE_BITS = 33
+_CANDIDATES = (0, 1, 2, 3, 4, 5, 6, _SINGLE + 1, _SINGLE + 2, _SINGLE + 3, _SINGLE_BITS)
+_KNOWN_MODES = np.array([*_CANDIDATES, _DOUBLE_BITS], dtype=np.int64)
+
+_PROBE_COUNT = 64
+"""A frame has one group of values; this many of them show which mode fits."""
+_VARINT_SIZE_MAX = 10
+
+
+class ByteReader:
+    """Reads fields from bytes one after the other; never beyond their end."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._position = 0
+
+    def take(self, size: int) -> bytes:
+        """Return the next bytes.
+
+        Raises:
+            CorruptRecordError: there are not that many.
+        """
+        end = self._position + size
+        if end > len(self._data):
+            raise CorruptRecordError(f"{size} bytes announced, {self.left} there")
+        taken = self._data[self._position : end]
+        self._position = end
+        return taken
+
+    @property
+    def left(self) -> int:
+        """Bytes not read yet."""
+        return len(self._data) - self._position
+
+    def unsigned(self) -> int:
+        """Return the next integer below 2^64, seven bits a byte, the lowest first.
+
+        Raises:
+            CorruptRecordError: it is longer, or cut short.
+        """
+        value = 0
+        for place in range(_VARINT_SIZE_MAX):
+            byte = self.take(1)[0]
+            value |= (byte & 0x7F) << (7 * place)
+            if byte < 0x80:
+                break
+        if byte >= 0x80 or value >= 1 << 64:
+            raise CorruptRecordError("an integer is longer than 64 bits")
+        return value
+
+    def signed(self) -> int:
+        """Return the next integer of the int64 range.
+
+        Raises:
+            CorruptRecordError: see `unsigned`.
+        """
+        zigzag = self.unsigned()
+        return (zigzag >> 1) ^ -(zigzag & 1)
+
+    def at_most(self, limit: int, *, what: str) -> int:
+        """Return the next unsigned integer, which must not be above a limit.
+
+        Raises:
+            CorruptRecordError: it is.
+        """
+        value = self.unsigned()
+        if value > limit:
+            raise CorruptRecordError(f"{value} {what}; at most {limit} are allowed")
+        return value
+
+    def expect_end(self) -> None:
+        """Check that nothing is left.
+
+        Raises:
+            CorruptRecordError: there is.
+        """
+        if self.left:
+            raise CorruptRecordError(f"{self.left} bytes too many at the end")
+
+
+def put_unsigned(value: int) -> bytes:
+    """Return an integer from 0 to 2^64 - 1 as `ByteReader.unsigned` reads it."""
+    assert 0 <= value < 1 << 64, value
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def put_signed(value: int) -> bytes:
+    """Return an integer of the int64 range as `ByteReader.signed` reads it."""
+    return put_unsigned((value << 1) ^ (value >> 63))
+
+
+def put_integers(values: IntArray) -> bytes:
+    """Return a column of integers of any length as bytes; differences may wrap around."""
+    if len(values) == 0:
+        return b""
+    return put_signed(int(values[0])) + _put_steps(np.diff(values))
+
+
+def get_integers(reader: ByteReader, count: int) -> IntArray:
+    """Return the next column of `count` integers.
+
+    Raises:
+        CorruptRecordError: it is cut short or of an unknown form.
+    """
+    if count == 0:
+        return np.zeros(0, dtype=np.int64)
+    values = np.empty(count, dtype=np.int64)
+    values[0] = reader.signed()
+    values[1:] = _get_steps(reader, count - 1)
+    return np.cumsum(values)
+
+
+def get_positions(reader: ByteReader, count: int) -> IndexArray:
+    """Return the next column of `count` positions in a table.
+
+    Raises:
+        CorruptRecordError: see `get_integers`; or one is negative or beyond int32.
+    """
+    positions = get_integers(reader, count)
+    if ((positions < 0) | (positions > np.iinfo(np.int32).max)).any():
+        raise CorruptRecordError("a position is negative or beyond int32")
+    return positions.astype(np.int32)
+
+
+def put_values(values: FloatArray, starts: IntArray) -> bytes:
+    """Return a column of values as bytes, each group of them in the mode that fits it.
+
+    Args:
+        values: Any float64, shape (n,).
+        starts: Where each group begins, ascending from 0, shape (g,); empty when n = 0.
+    """
+    if len(values) == 0:
+        return b""
+    modes = _fitting_modes(values, starts)
+    integers = np.empty(len(values), dtype=np.int64)
+    is_exact = np.empty(len(values), dtype=np.bool_)
+    for mode, where in _places_of_modes(modes, starts, len(values)):
+        integers[where] = _to_integers(values[where], mode)
+        is_exact[where] = _is_same(_to_values(integers[where], mode), values[where])
+    exceptions = np.flatnonzero(~is_exact)
+    if len(exceptions) > 0:
+        # Repeating the integer before an exception makes the differences around it small.
+        integers[exceptions] = 0
+        source = np.maximum.accumulate(np.where(is_exact, np.arange(len(values)), 0))
+        integers = integers[source]
+    steps = np.diff(integers, prepend=integers[:1])
+    steps[starts] = 0
+    return b"".join(
+        (
+            put_integers(modes),
+            put_unsigned(len(exceptions)),
+            put_integers(exceptions.astype(np.int64)),
+            put_integers(values[exceptions].view(np.int64)),
+            put_integers(integers[starts]),
+            _put_steps(steps),
+        )
+    )
+
+
+def get_values(reader: ByteReader, count: int, starts: IntArray) -> FloatArray:
+    """Return the next column of `count` values, grouped as when it was written.
+
+    Raises:
+        CorruptRecordError: it is cut short or contradicts itself.
+    """
+    if count == 0:
+        return np.zeros(0, dtype=np.float64)
+    modes = get_integers(reader, len(starts))
+    if not np.isin(modes, _KNOWN_MODES).all():
+        raise CorruptRecordError("a column of values has an unknown mode")
+    exception_count = reader.at_most(count, what="exceptions")
+    exceptions = get_integers(reader, exception_count)
+    if ((exceptions < 0) | (exceptions >= count)).any():
+        raise CorruptRecordError(f"an exception lies outside of its {count} values")
+    bits = get_integers(reader, exception_count)
+    firsts = get_integers(reader, len(starts))
+    lengths = np.diff(starts, append=count)
+    total = np.cumsum(_get_steps(reader, count))
+    integers = total + np.repeat(firsts - total[starts], lengths)
+    values = np.empty(count, dtype=np.float64)
+    for mode, where in _places_of_modes(modes, starts, count):
+        values[where] = _to_values(integers[where], mode)
+    values[exceptions] = bits.view(np.float64)
+    return values
+
+
+def compress(raw: bytes, *, level: int) -> bytes:
+    """Return bytes that `decompress` turns back, smaller where that is possible."""
+    packed = zstandard.ZstdCompressor(level=level, write_content_size=True).compress(raw)
+    return b"\x01" + packed if len(packed) < len(raw) else b"\x00" + raw
+
+
+def decompress(packed: bytes, *, size_bytes_max: int) -> bytes:
+    """Return what `compress` was given.
+
+    Raises:
+        CorruptRecordError: damaged, or it would be larger than `size_bytes_max`; that is known
+            before anything is unpacked.
+    """
+    form, content = packed[:1], packed[1:]
+    if form == b"\x00" and len(content) <= size_bytes_max:
+        return content
+    if form != b"\x01":
+        raise CorruptRecordError(f"{len(packed)} bytes of the form {form!r} cannot be unpacked")
+    try:
+        size = zstandard.frame_content_size(content)
+        if not 0 <= size <= size_bytes_max:
+            raise CorruptRecordError(f"{size} bytes unpacked; at most {size_bytes_max} are allowed")
+        raw = zstandard.ZstdDecompressor().decompress(content, max_output_size=size)
+    except zstandard.ZstdError as error:
+        raise CorruptRecordError(f"packed bytes are damaged: {error}") from error
+    if len(raw) != size:
+        raise CorruptRecordError(f"{len(raw)} bytes unpacked instead of {size}")
+    return raw
+
+
+def _put_steps(steps: IntArray) -> bytes:
+    if len(steps) == 0:
+        return b""
+    if (steps == steps[0]).all():
+        return bytes((_EVEN,)) + put_signed(int(steps[0]))
+    zigzag = _zigzag(steps)
+    unit = 1
+    if int(zigzag.max()) >> 16:
+        # Times are often whole milliseconds: the unit they share need not be stored each time.
+        unit = max(1, int(np.gcd.reduce(steps)))
+        zigzag = _zigzag(steps // unit)
+    width = (int(zigzag.max()).bit_length() + 7) // 8
+    planes = zigzag.view(np.uint8).reshape(-1, 8)[:, :width].T.tobytes()
+    return bytes((_SHUFFLED,)) + put_unsigned(unit) + bytes((width,)) + planes
+
+
+def _get_steps(reader: ByteReader, count: int) -> IntArray:
+    if count == 0:
+        return np.zeros(0, dtype=np.int64)
+    form = reader.take(1)[0]
+    if form == _EVEN:
+        return np.full(count, reader.signed(), dtype=np.int64)
+    if form != _SHUFFLED:
+        raise CorruptRecordError(f"a column has the unknown form {form}")
+    unit = reader.at_most(np.iinfo(np.int64).max, what="as the unit of a column")
+    width = reader.at_most(8, what="bytes a difference")
+    planes = np.frombuffer(reader.take(width * count), dtype=np.uint8).reshape(width, count)
+    zigzag = np.zeros((count, 8), dtype=np.uint8)
+    zigzag[:, :width] = planes.T
+    return _unzigzag(zigzag.view("<u8").reshape(count)) * np.int64(unit)
+
+
+def _zigzag(steps: IntArray) -> NDArray[np.uint64]:
+    """Return 0, -1, 1, -2 ... as 0, 1, 2, 3 ...: small numbers for small differences."""
+    return ((steps << 1) ^ (steps >> 63)).astype("<i8", copy=False).view("<u8")
+
+
+def _unzigzag(zigzag: NDArray[np.uint64]) -> IntArray:
+    half = (zigzag >> np.uint64(1)).view(np.int64)
+    return half ^ -((zigzag & np.uint64(1)).view(np.int64))
+
+
+def _fitting_modes(values: FloatArray, starts: IntArray) -> IntArray:
+    """Return the mode that keeps most values of each group, shape (g,); ties: the simplest."""
+    if len(starts) == 1:
+        values = values[:: max(1, len(values) // _PROBE_COUNT)]
+    sizes = np.diff(starts, append=len(values))
+    modes = np.full(len(starts), _DOUBLE_BITS, dtype=np.int64)
+    # Below half of a group, exceptions would cost more than they save.
+    best = sizes // 2
+    for mode in _CANDIDATES:
+        is_exact = _is_same(_to_values(_to_integers(values, mode), mode), values)
+        kept = np.add.reduceat(is_exact, starts, dtype=np.int64)
+        modes[kept > best] = mode
+        best = np.maximum(best, kept)
+        if (best == sizes).all():
+            break
+    return modes
+
+
+def _places_of_modes(
+    modes: IntArray, starts: IntArray, count: int
+) -> list[tuple[int, BoolArray | slice]]:
+    """Return each mode in use with the positions of its values."""
+    if (modes == modes[0]).all():
+        return [(int(modes[0]), slice(None))]
+    mode_of_value = np.repeat(modes, np.diff(starts, append=count))
+    return [(int(mode), mode_of_value == mode) for mode in np.unique(modes)]
+
+
+def _to_integers(values: FloatArray, mode: int) -> IntArray:
+    """Return an integer for each value; where none is exact, any."""
+    if mode == _DOUBLE_BITS:
+        return values.view(np.int64)
+    with np.errstate(all="ignore"):  # what does not fit is found by decoding it again
+        if mode == _SINGLE_BITS:
+            return values.astype(np.float32).view(np.int32).astype(np.int64)
+        return np.rint(values * 10.0 ** (mode % _SINGLE)).astype(np.int64)
+
+
+def _to_values(integers: IntArray, mode: int) -> FloatArray:
+    if mode == _DOUBLE_BITS:
+        return integers.view(np.float64)
+    with np.errstate(all="ignore"):  # a signalling NaN of float32 becomes quiet
+        if mode == _SINGLE_BITS:
+            return integers.astype(np.int32).view(np.float32).astype(np.float64)
+        values = integers / 10.0 ** (mode % _SINGLE)
+        return values.astype(np.float32).astype(np.float64) if mode >= _SINGLE else values
+
+
+def _is_same(left: FloatArray, right: FloatArray) -> BoolArray:
+    """Return where two columns agree bit by bit."""
+    return np.equal(left.view(np.int64), right.view(np.int64))

@@ -1,0 +1,142 @@
+"""What a lost and a recovered session mean: one Bad edge, one event each way, one gap."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import numpy as np
+
+from gateway.core.arrays import IndexArray, float_column, index_column, status_column, time_column
+from gateway.core.device_status import DeviceState
+from gateway.core.errors import DeviceError
+from gateway.core.events import Event, Transition
+from gateway.core.frame import Frame
+from gateway.core.ports import Sink
+from gateway.core.quality import Status
+from gateway.core.records import LedgerEntry, LedgerReason
+from gateway.core.tags import Tag, TagId
+from gateway.pipeline import Ingress
+from gateway.pipeline.ingress import Entry
+from gateway.supervisor import DeviceSupervisor
+from gateway.wire.backoff import Backoff
+from gateway.wire.clock import SystemClock
+
+Session = Callable[[Sink], Awaitable[None]]
+INDICES = index_column([3, 4])
+
+
+class ScriptedConnector:
+    """Plays one scripted session after another; the last one for ever."""
+
+    name = "press"
+    address = "127.0.0.1:502"
+    tags = (Tag(id=TagId("press.a")), Tag(id=TagId("press.b")))
+
+    def __init__(self, *sessions: Session) -> None:
+        self.sessions = list(sessions)
+
+    async def session(self, sink: Sink, indices: IndexArray) -> None:
+        play = self.sessions.pop(0) if len(self.sessions) > 1 else self.sessions[0]
+        await play(sink)
+
+    async def write(self, tag: Tag, value: float) -> float:
+        raise DeviceError("not writable")
+
+
+async def deliver(sink: Sink) -> None:
+    sink.connected()
+    await sink.emit(
+        Frame(
+            tag_index=INDICES,
+            time_ns=time_column([1, 1]),
+            value=float_column([1.0, 2.0]),
+            status=status_column([0, 0]),
+            received_ns=SystemClock().now_ns(),
+        )
+    )
+
+
+async def deliver_and_fail(sink: Sink) -> None:
+    await deliver(sink)
+    raise DeviceError("no answer for 2 s: check the cable\nTimeoutError 127.0.0.1:502")
+
+
+async def deliver_and_stay(sink: Sink) -> None:
+    await deliver(sink)
+    await asyncio.Event().wait()
+
+
+async def refuse(sink: Sink) -> None:
+    raise DeviceError("connection refused\nECONNREFUSED")
+
+
+async def break_down(sink: Sink) -> None:
+    raise ZeroDivisionError
+
+
+async def entries_of(*sessions: Session, until: int) -> tuple[list[Entry], DeviceSupervisor]:
+    """Play the sessions until as many entries have entered the pipeline."""
+    ingress = Ingress(size_bytes_max=100_000)
+    supervisor = DeviceSupervisor(
+        ScriptedConnector(*sessions),
+        indices=INDICES,
+        ingress=ingress,
+        clock=SystemClock(),
+        backoff=Backoff(first_s=0.001, cap_s=0.01, healthy_s=60),
+    )
+    task = asyncio.create_task(supervisor.run())
+    entries: list[Entry] = []
+    try:
+        async with asyncio.timeout(5):
+            while len(entries) < until:
+                entries += await ingress.take()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    return entries, supervisor
+
+
+async def test_lost_and_back_give_one_edge_each_and_one_gap() -> None:
+    entries, supervisor = await entries_of(deliver_and_fail, deliver_and_stay, until=6)
+    data, edge, lost, gap, back, again = entries
+    assert isinstance(data, Frame)
+    assert isinstance(edge, Frame)
+    assert not edge.is_received
+    assert edge.status.tolist() == [Status.BAD_NO_COMMUNICATION] * 2
+    assert np.isnan(edge.value).all()
+    assert isinstance(lost, Event)
+    assert (lost.source, lost.transition) == ("press", Transition.RAISED)
+    assert "check the cable" in lost.text
+    assert isinstance(gap, LedgerEntry)
+    assert gap.reason is LedgerReason.DEVICE_LOST
+    assert (gap.from_ns, gap.count) == (data.received_ns, None)
+    assert isinstance(back, Event)
+    assert (back.condition, back.transition) == (lost.condition, Transition.RETURNED)
+    assert isinstance(again, Frame)
+    assert supervisor.status().state is DeviceState.OK
+
+
+async def test_a_device_that_stays_away_is_reported_once() -> None:
+    entries, supervisor = await entries_of(refuse, refuse, refuse, deliver_and_stay, until=4)
+    assert [type(entry).__name__ for entry in entries] == ["Frame", "Event", "Event", "Frame"]
+    assert not any(isinstance(entry, LedgerEntry) for entry in entries)
+    assert supervisor.status().state is DeviceState.OK
+
+
+async def test_a_bug_in_one_connector_is_a_lost_device_and_not_the_end() -> None:
+    entries, _ = await entries_of(break_down, deliver_and_stay, until=4)
+    lost = entries[1]
+    assert isinstance(lost, Event)
+    assert "internal error" in lost.text
+
+
+async def test_skipped_scans_are_ledgered_together() -> None:
+    async def skip(sink: Sink) -> None:
+        sink.connected()
+        for scan in range(3):
+            sink.skipped(from_ns=scan, to_ns=scan + 1, count=2)
+        raise DeviceError("enough")
+
+    entries, supervisor = await entries_of(skip, deliver_and_stay, until=3)
+    skipped = [entry for entry in entries if isinstance(entry, LedgerEntry)]
+    assert [(each.reason, each.count) for each in skipped] == [(LedgerReason.SCAN_SKIPPED, 6)]
+    assert supervisor.status().skipped_count == 6
