@@ -7,9 +7,8 @@ id before the first dot), so that an alarm on a tag that no longer changes still
 its neighbours move, and a clock that is wrong in one device touches no other. Shelving, which a
 person asks for by the wall clock, ends by the receive times of the frames.
 
-Bad values neither raise nor clear. Late samples are ignored. A source time further ahead of its
-receipt than `AHEAD_NS_MAX` is a clock that lies: it counts as just so far ahead, because believing
-it would make every following sample a late one.
+Bad values neither raise nor clear. Late samples are ignored, and a source time far ahead of its
+receipt is not believed (`analytics.instants`).
 """
 
 import json
@@ -21,7 +20,8 @@ from typing import Final, Protocol
 import numpy as np
 from pydantic import TypeAdapter
 
-from analytics.comparators import NEVER_NS, Comparators, PositionArray, Switch
+from analytics.comparators import Comparators, PositionArray, Switch
+from analytics.instants import NEVER_NS, believed_ns
 from analytics.limits import AlarmLimit
 from gateway.core.alarms import Alarm, AlarmId, AlarmState
 from gateway.core.arrays import FloatArray, IndexArray, TimeArray
@@ -30,9 +30,6 @@ from gateway.core.events import Event, Evidence, Transition
 from gateway.core.frame import Frame
 from gateway.core.quality import is_bad
 from gateway.core.tags import TagId, TagTable
-
-AHEAD_NS_MAX: Final = 60_000_000_000
-"""A minute."""
 
 _SAYS: Final = {
     Transition.RETURNED: "back to normal",
@@ -126,7 +123,7 @@ class LimitAlarms:
         assert self._wiring is not None, "bind comes first"
         if not self._limits or not len(frame):
             return ()
-        time_ns = np.minimum(frame.time_ns, frame.received_ns + AHEAD_NS_MAX)
+        time_ns = believed_ns(frame.time_ns, received_ns=frame.received_ns)
         bad = is_bad(frame.status) | np.isnan(frame.value)
         clock = self._wiring.clock_of_tag[frame.tag_index]
         ticks = (clock >= 0) & ~bad

@@ -11,18 +11,15 @@ no delay runs out. A delay that would have run out meanwhile does so with the ne
 """
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analytics.instants import NEVER_NS
 from gateway.core.arrays import BoolArray, FloatArray, TimeArray
 
 PositionArray = NDArray[np.intp]
 """Positions of comparators."""
-
-NEVER_NS: Final = np.iinfo(np.int64).min
-"""Older than every sample."""
 
 _WITHIN, _KEEP, _BEYOND, _BAD = np.uint8(0), np.uint8(1), np.uint8(2), np.uint8(3)
 

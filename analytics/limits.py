@@ -7,12 +7,11 @@ from typing import Annotated, Final
 
 from pydantic import Field, field_validator
 
+from analytics.instants import NS_PER_S
 from gateway.core.alarms import AlarmId
 from gateway.core.rows import AssetId
 from gateway.core.settings import Settings
 from gateway.core.tags import TagId
-
-NS_PER_S: Final = 1_000_000_000
 
 _CONDITION: Final = re.compile(
     r"\s*(?P<name>[\w][\w./:-]*?)\s*(?P<sign>>=|<=|>|<)\s*"

@@ -251,14 +251,17 @@ class _ItemReader:
         self._decode_item = decode_item
         self._position = 4
         self._done = 0
+        self._handle = np.zeros(count, dtype=np.uint32)
         self._value = np.full(count, np.nan)
         self._status = np.zeros(count, dtype=np.uint32)
+        self._source = np.zeros(count, dtype=np.int64)
+        self._server = np.zeros(count, dtype=np.int64)
         self._columns: dict[str, NDArray[np.generic]] = {
-            "handle": np.zeros(count, dtype=np.uint32),
+            "handle": self._handle,
             "value": self._value,
             "status": self._status,
-            "source": np.zeros(count, dtype=np.int64),
-            "server": np.zeros(count, dtype=np.int64),
+            "source": self._source,
+            "server": self._server,
         }
 
     def read(self) -> Changes:
@@ -278,11 +281,11 @@ class _ItemReader:
             self._status[~is_number & (self._status < Status.BAD)] = Status.BAD_OUT_OF_RANGE
             self._value[~is_number] = np.nan
         return Changes(
-            handles=self._columns["handle"],
+            handles=self._handle,
             value=self._value,
             status=self._status,
-            source_ns=unix_ns(self._columns["source"]),
-            server_ns=unix_ns(self._columns["server"]),
+            source_ns=unix_ns(self._source),
+            server_ns=unix_ns(self._server),
         )
 
     def _layout_here(self) -> _Layout | None:
@@ -299,8 +302,9 @@ class _ItemReader:
         if not length:
             raise ValueError(f"an item of {layout.size} bytes is cut short")
         here = slice(self._done, self._done + length)
-        for name, _ in layout.columns:
-            self._columns[name][here] = items[name][:length]
+        with np.errstate(invalid="ignore"):  # widening a signalling NaN quietens it, no more
+            for name, _ in layout.columns:
+                self._columns[name][here] = items[name][:length]
         if not layout.has_number:
             status = self._status[here]
             status[status < Status.BAD] = Status.BAD_TYPE_MISMATCH
@@ -323,9 +327,9 @@ class _ItemReader:
         item = self._decode_item(self._body, self._position)
         if not self._position < item.end <= len(self._body):
             raise ValueError(f"an item ends at {item.end} of {len(self._body)}")
-        self._columns["handle"][self._done] = item.handle
-        self._columns["source"][self._done] = item.source
-        self._columns["server"][self._done] = item.server
+        self._handle[self._done] = item.handle
+        self._source[self._done] = item.source
+        self._server[self._done] = item.server
         is_bad = item.status >= Status.BAD
         self._status[self._done] = item.status if is_bad else Status.BAD_TYPE_MISMATCH
         self._done += 1

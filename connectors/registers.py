@@ -155,12 +155,13 @@ class BlockDecoder:
             return bits[self._gather].astype(np.float64)
         gathered = octets[self._gather]
         values = np.empty(len(self.order), dtype=np.float64)
-        for segment in self._segments:
-            numbers = gathered[segment.octets].view(segment.dtype)
-            if segment.mask is None:
-                values[segment.values] = numbers
-            else:
-                values[segment.values] = (numbers & segment.mask) != 0
+        with np.errstate(invalid="ignore"):  # widening a signalling NaN quietens it, no more
+            for segment in self._segments:
+                numbers = gathered[segment.octets].view(segment.dtype)
+                if segment.mask is None:
+                    values[segment.values] = numbers
+                else:
+                    values[segment.values] = (numbers & segment.mask) != 0
         return values
 
 
@@ -174,7 +175,8 @@ def encode_registers(point: Point, value: float) -> bytes:
     assert point.type is not NumberType.BIT
     dtype = DTYPES[point.type]
     if dtype.kind == "f":
-        number = np.array(value, dtype=dtype)
+        with np.errstate(over="ignore"):
+            number = np.array(value, dtype=dtype)
         is_held = bool(np.isfinite(number))
     else:
         whole = _whole(point.type, value)

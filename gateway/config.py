@@ -11,9 +11,8 @@ from typing import Annotated, TypeAlias
 from pydantic import Field
 
 from analytics.limits import AlarmSettings
-from cloud_sync.edge.delivery import DeliverySettings
 from cloud_sync.edge.http import HttpUplinkConfig
-from cloud_sync.edge.keeper import ModelSettings
+from cloud_sync.edge.models import ModelSourceConfig
 from connectors.camera import FolderCameraSettings
 from connectors.modbus import ModbusConfig
 from connectors.opcua import OpcuaConfig
@@ -21,7 +20,7 @@ from gateway.api import ApiConfig
 from gateway.commands import WriteSettings
 from gateway.core.settings import Settings
 from gateway.store import LogSettings
-from gateway.wire.settings_file import read_settings
+from gateway.wire.settings_file import beside, read_settings
 from twins import CentrifugalPumpSettings, CompressorSettings, GenericSettings
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
@@ -91,9 +90,7 @@ class Config(Settings):
     """The cameras, by name."""
     uplinks: dict[Name, HttpUplinkConfig] = Field(default_factory=dict)
     """Where records are delivered, by name."""
-    delivery: DeliverySettings = DeliverySettings()
-    """How records are put together for the uplinks."""
-    models: ModelSettings | None = None
+    models: ModelSourceConfig | None = None
     """Where anomaly models come from; without it, none is ever loaded."""
     log: LogSettings = LogSettings()
     """The record log."""
@@ -104,9 +101,9 @@ class Config(Settings):
 
 
 def read_config(path: Path) -> Config:
-    """Return the configuration in a TOML file.
+    """Return the configuration in a TOML file, its relative paths put beside it.
 
     Raises:
         ConfigError: one line for each mistake in it.
     """
-    return read_settings(Config, path)
+    return beside(read_settings(Config, path), path.resolve().parent)

@@ -92,7 +92,9 @@ class Api:
 
     def routes(self) -> tuple[Route, ...]:
         """Return all that can be asked."""
-        retrain = "/v1/retrain"
+        return (*self._data_routes(), *self._model_routes(), *self._own_routes())
+
+    def _data_routes(self) -> tuple[Route, ...]:
         return (
             Route(
                 method="POST", path="/v1/batches", handler=self._take_batch,
@@ -114,6 +116,10 @@ class Api:
                 summary="Samples that are missing, and why, the newest entry first.",
                 access=Access.OPERATOR, answer=LossList, query=_FILTERS, problems=(400, 503),
             ),
+        )  # fmt: skip
+
+    def _model_routes(self) -> tuple[Route, ...]:
+        return (
             Route(
                 method="GET", path="/v1/models", handler=self._list_models,
                 summary="All releases; a gateway trusts the TUF repository, not this list.",
@@ -126,13 +132,13 @@ class Api:
                 problems=(503,),
             ),
             Route(
-                method="POST", path=retrain, handler=self._retrain,
+                method="POST", path="/v1/retrain", handler=self._retrain,
                 summary="Train the next version of a model and release it if it is better.",
                 access=Access.OPERATOR, body=RetrainRequest, answer=RetrainRun,
                 problems=(404, 409, 503),
             ),
             Route(
-                method="GET", path=retrain, handler=self._list_runs,
+                method="GET", path="/v1/retrain", handler=self._list_runs,
                 summary="Retrainings and what came of them, the newest first.",
                 access=Access.OPERATOR, answer=RetrainList, problems=(503,),
             ),
@@ -146,6 +152,10 @@ class Api:
                 summary="Model bundles of the TUF repository.",
                 access=Access.OPEN, answer=BUNDLE_MEDIA_TYPE, problems=(404,),
             ),
+        )  # fmt: skip
+
+    def _own_routes(self) -> tuple[Route, ...]:
+        return (
             Route(
                 method="GET", path="/metrics", handler=self._tell_metrics,
                 summary="Counters for Prometheus.",

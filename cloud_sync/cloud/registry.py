@@ -171,6 +171,33 @@ class Registry:
                 return ONLINE_ROLES[2:]
             return ()
 
+    def renew(self, keys: Path) -> None:
+        """Sign root and targets anew with the offline keys; their content stays.
+
+        Args:
+            keys: The folder with `root.pem` and `targets.pem`.
+        Raises:
+            ConfigError: the keys are not there, or not this registry's.
+            StoreError: the disk refuses; what was in force stays so.
+        """
+        root_signer, targets_signer = (
+            load_signer(keys / f"{role}.pem") for role in (Root.type, Targets.type)
+        )
+        expires = expiry_after(self._clock.now_ns(), self._settings.root_days)
+        with self._lock, _store_errors():
+            root, targets, snapshot = self._root(), self._targets(), self._snapshot()
+            for role, signer in ((Root.type, root_signer), (Targets.type, targets_signer)):
+                if signer.public_key.keyid not in root.signed.roles[role].keyids:
+                    raise ConfigError(f"{keys}/{role}.pem is not the key of this registry's {role}")
+            root.signed.version += 1
+            root.signed.expires = expires
+            sign_and_write(self._metadata, Root.type, root, root_signer)
+            targets.signed.version += 1
+            targets.signed.expires = expires
+            sign_and_write(self._metadata, Targets.type, targets, targets_signer)
+            snapshot.signed.meta[f"{Targets.type}.json"] = MetaFile(targets.signed.version)
+            self._publish_snapshot(snapshot)
+
     def expiries(self) -> Mapping[str, float]:
         """Return the seconds that each role's signature still holds; negative once it ran out.
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, TypeVar
 
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
+from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, ValidationError
 
 from cloud_sync.cloud.ingest import BusyError, WrongGatewayError
@@ -123,6 +124,9 @@ async def read_body(
         raise ProblemError(
             408, f"the body did not arrive within {timeout_s:g} s", "send less at once"
         ) from error
+    except (ConnectionError, ClientPayloadError, HttpProcessingError) as error:
+        # Not a 400: that would say that the content is at fault.
+        raise ProblemError(408, "the body did not arrive whole", "send it again") from error
     return bytes(body)
 
 

@@ -66,7 +66,7 @@ async def run_cloud(
     clock = SystemClock()
     notifier = Notifier.from_environment()
     async with AsyncExitStack() as stack:
-        stack.enter_context(_only_process(settings))
+        stack.enter_context(only_process(settings))
         database = await open_database(settings.database_path)
         stack.push_async_callback(database.aclose)
         lake = Lake(settings.lake_folder, database, settings=settings.lake)
@@ -202,7 +202,7 @@ def _stop_on_signals() -> asyncio.Event:
 
 
 @contextmanager
-def _only_process(settings: CloudSettings) -> Iterator[None]:
+def only_process(settings: CloudSettings) -> Iterator[None]:
     """Hold the state folder against a second process.
 
     Raises:

@@ -1,6 +1,8 @@
 """`edgewright cloud`: run the cloud side, and operate one that runs."""
 
 import asyncio
+import json
+import os
 import re
 import time
 from collections.abc import Callable
@@ -10,14 +12,18 @@ from typing import ParamSpec
 import click
 
 from cloud_sync.cloud.client import CloudClient
-from cloud_sync.cloud.messages import RetrainRun, Status
-from cloud_sync.cloud.service import run_cloud
+from cloud_sync.cloud.messages import RetrainOutcome, RetrainRun, Status
+from cloud_sync.cloud.registry import Registry
+from cloud_sync.cloud.service import only_process, run_cloud
 from cloud_sync.cloud.settings import GATEWAY_PATTERN, read_cloud_settings
 from cloud_sync.cloud.setup import CONFIGURATION, HAND_OVER, OPERATOR_TOKEN, create_cloud
+from gateway.cli import EXIT_FAILED
 from gateway.core.errors import ConfigError
 from gateway.wire.clock import SystemClock
+from gateway.wire.messages import set_up_messages
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 P = ParamSpec("P")
 
 
@@ -58,9 +64,38 @@ def init(folder: Path, gateways: tuple[str, ...], host: str, port: int) -> None:
 
 @command.command("run")
 @click.option("-c", "--config", "path", type=FILE, required=True, help="Configuration (TOML).")
-def run(path: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print where it listens, once it does.")
+def run(path: Path, *, as_json: bool) -> None:
     """Run the cloud until it is told to stop (SIGTERM, Ctrl-C)."""
-    asyncio.run(run_cloud(read_cloud_settings(path)))
+    set_up_messages()
+
+    def started(url: str) -> None:
+        if as_json:
+            click.echo(json.dumps({"url": url, "pid": os.getpid()}))
+
+    asyncio.run(run_cloud(read_cloud_settings(path), started=started))
+
+
+@command.command("renew")
+@click.option("-c", "--config", "path", type=FILE, required=True, help="Configuration (TOML).")
+@click.option(
+    "--keys", type=FOLDER, required=True, help="Folder with root.pem and targets.pem, from offline."
+)
+def renew(path: Path, keys: Path) -> None:
+    """Sign the registry's root anew, before its signature runs out.
+
+    Stop the cloud first. `status` tells how long signatures hold.
+    """
+    settings = read_cloud_settings(path)
+    with only_process(settings):
+        registry = Registry(
+            settings.registry_folder,
+            settings.keys_folder,
+            settings=settings.registry,
+            clock=SystemClock(),
+        )
+        registry.renew(keys)
+    click.echo(f"root and targets hold for {settings.registry.root_days} days from now")
 
 
 def asks_cloud(function: Callable[P, None]) -> Callable[P, None]:
@@ -104,10 +139,12 @@ def release(
 def retrain(model: str, url: str, token_file: Path, ca_file: Path | None, *, as_json: bool) -> None:
     """Retrain a MODEL from the lake, and release it if it is better.
 
-    That it was not better is an answer, not a failure.
+    That it was not better, or that there are too few rows, is an answer and not a failure.
     """
     answered = asyncio.run(_client(url, token_file, ca_file).retrain(model))
     click.echo(answered.model_dump_json(indent=1) if as_json else _retraining(answered))
+    if answered.outcome is RetrainOutcome.FAILED:
+        raise click.exceptions.Exit(EXIT_FAILED)
 
 
 @command.command("status")

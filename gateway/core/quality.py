@@ -39,6 +39,7 @@ class Status(IntEnum):
     BAD_NOT_CONNECTED = 0x808A_0000
     BAD_DEVICE_FAILURE = 0x808B_0000
     BAD_SENSOR_FAILURE = 0x808C_0000
+    BAD_OUT_OF_SERVICE = 0x808D_0000
 
 
 def quality_of(status: StatusArray) -> NDArray[np.uint8]:

@@ -257,10 +257,10 @@ class RecordLog:
     async def save_checkpoint(self, parts: Mapping[str, bytes]) -> None:
         """Save the state as of everything appended so far; the parts are saved together.
 
-        Raises:
-            StoreError: the log is degraded; the former checkpoint stands until it is back.
+        It is on disk with the next commit, which it does not wait for: until then the former
+        checkpoint stands, and a restart replays a little more.
         """
-        await self.durable(self._writer.save_checkpoint(dict(parts)))
+        self._writer.save_checkpoint(dict(parts))
 
     def load_checkpoints(self) -> tuple[Seq, dict[str, bytes]]:
         """Return the position of the last checkpoint and its parts; 0 and none without one."""

@@ -93,14 +93,19 @@ def lags(
 def _lag(
     connection: sqlite3.Connection, name: str, seq: Seq, *, end: Seq, raw_total: int
 ) -> CursorLag:
-    row = connection.execute(
-        "SELECT raw_total - raw_count, stored_ns FROM record WHERE seq > ? ORDER BY seq LIMIT 1",
+    oldest = connection.execute(
+        "SELECT stored_ns FROM record WHERE seq > ? ORDER BY seq LIMIT 1", (seq,)
+    ).fetchone()
+    # Samples are dropped from the oldest on, so behind the first there is no hole.
+    first = connection.execute(
+        "SELECT raw_total - raw_count FROM record WHERE seq > ? AND raw_count > 0"
+        " ORDER BY seq LIMIT 1",
         (seq,),
     ).fetchone()
     return CursorLag(
         name=name,
         seq=seq,
         records=max(end - seq, 0),
-        samples=raw_total - row[0] if row else 0,
-        oldest_ns=row[1] if row else None,
+        samples=raw_total - first[0] if first else 0,
+        oldest_ns=oldest[0] if oldest else None,
     )

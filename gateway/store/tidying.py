@@ -6,7 +6,7 @@ from gateway.core.ports import Clock
 from gateway.core.records import Boot, Seq
 from gateway.store.database import LogDatabase
 from gateway.store.files import LogFiles
-from gateway.store.retention import retain
+from gateway.store.retention import Retention
 from gateway.store.sealing import Ages, seal_next, sealed_seq, unsealed_samples
 from gateway.store.settings import LogSettings
 
@@ -29,7 +29,7 @@ class Tidying:
         """Begin with everything up to the boundary being of earlier starts."""
         self._files = files
         self._settings = settings
-        self._boot = boot
+        self._retention = Retention(settings, boot=boot)
         self._clock = clock
         self._ages = Ages(boundary=boundary)
         self._seal_until = Seq(0)
@@ -94,10 +94,8 @@ class Tidying:
 
     def _retain(self, database: LogDatabase, cursors: Mapping[str, Seq]) -> bool:
         """Drop one step of what is beyond the bounds; returns whether there is more."""
-        return retain(
+        return self._retention.step(
             database,
-            self._settings,
-            boot=self._boot,
             delivered=min(cursors.values(), default=database.last_seq),
             now_ns=self._clock.now_ns(),
             is_disk_full=self._settings.ballast_bytes > 0 and not self._files.has_ballast,

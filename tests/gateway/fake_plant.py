@@ -140,6 +140,7 @@ PLANT = (
         signals=pump_signals(clogged=0.0, running=False),
         state=OperatingState.OFF,
         health=0.97,
+        health_before=0.97,
     ),
     AssetPlan(
         asset="K-01",

@@ -171,6 +171,21 @@ async def test_broken_connections_leave_the_cloud_well(site: Site) -> None:
     assert (await site.gateway.send(batch(frame_record(1))))[0] == 200
 
 
+async def test_broken_chunks_are_no_fault_of_the_content(site: Site) -> None:
+    """A 400 would make the gateway set records aside."""
+    reader, writer = await site.connect()
+    writer.write(
+        f"POST /v1/batches HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {site.folder.token}\r\n"
+        f"Content-Type: {MEDIA_TYPE}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    )
+    await writer.drain()
+    writer.write(b"zz\r\nnonsense\r\n")
+    async with asyncio.timeout(20):
+        answered = await reader.read(4096)
+    writer.close()
+    assert b" 408 " in answered.splitlines()[0] or b"application/json" not in answered
+
+
 async def test_unknown_paths_and_methods_are_told(site: Site) -> None:
     assert (await site.operator.ask("GET", "/v2/x"))[0] == 404
     status, message = await site.operator.ask("DELETE", "/v1/batches")

@@ -182,6 +182,21 @@ def test_service_needs_no_offline_key(site: Site) -> None:
     assert site.open().release(bundle_bytes()).version == "1.0"
 
 
+def test_offline_keys_renew_what_they_signed(site: Site, tmp_path: Path) -> None:
+    """Gateways that know only the first root follow; foreign keys change nothing."""
+    release = site.registry.release(bundle_bytes())
+    before = site.registry.expiries()
+    site.clock.wall_ns += 100 * DAY_NS
+    with pytest.raises(ConfigError, match=r"root\.pem is not the key"):
+        site.registry.renew(Site(tmp_path / "other").keys)
+    site.registry.renew(site.keys)
+    after = site.registry.expiries()
+    assert (before["root"], before["targets"]) == (after["root"], after["targets"])
+    assert bundle_bytes() == site.install(release.target)
+    assert site.open().releases() == (release,)
+    assert (site.client / "root_history" / "2.root.json").is_file()
+
+
 def test_keys_are_private_and_never_replaced(site: Site) -> None:
     modes = {path.name: path.stat().st_mode & 0o777 for path in site.keys.iterdir()}
     assert len(modes) == 5
