@@ -1,12 +1,11 @@
 """From recordings to the rows that a model reads: as they are, or through a twin."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
 from analytics.training.data import Recording
-from gateway.core.arrays import FloatArray, frozen
-from gateway.core.errors import ConfigError
+from gateway.core.arrays import frozen
 from gateway.core.frame import Origin
 from gateway.core.quality import Status
 from gateway.core.rows import AssetId, OperatingState, Rows

@@ -203,7 +203,7 @@ def _supervisors(
         DeviceSupervisor(
             connector,
             indices=table.indices([tag.id for tag in connector.tags]),
-            ingress=ingress,
+            intake=ingress,
             clock=clock,
             backoff=Backoff(first_s=RETRY_FIRST_S, cap_s=RETRY_CAP_S, healthy_s=HEALTHY_S),
         )

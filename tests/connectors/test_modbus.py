@@ -64,7 +64,7 @@ class ModbusPlant(Plant):
     async def start_server(self) -> None:
         polled = 0
 
-        async def action(  # noqa: PLR0917 - pymodbus calls it so
+        async def action(
             function: int,
             start: int,
             address: int,
@@ -180,7 +180,7 @@ async def test_a_refused_block_comes_back(plant: ModbusPlant) -> None:
     plant.connector = plant.connector_with(groups={})
     is_refused = True
 
-    async def action(  # noqa: PLR0917 - pymodbus calls it so
+    async def action(
         function: int,
         start: int,
         address: int,

@@ -29,10 +29,10 @@ class OneUser(UserManager):
 
     def get_user(
         self,
-        iserver: object,  # noqa: ARG002 - the library calls it so
+        iserver: object,
         username: str | None = None,
         password: str | None = None,
-        certificate: object = None,  # noqa: ARG002 - the library calls it so
+        certificate: object = None,
     ) -> User | None:
         is_known = username is None or (username, password) == ("gateway", PASSWORD)
         return User(role=UserRole.User, name=username) if is_known else None
