@@ -124,6 +124,7 @@ class _Greeting:
         self._is_said = False
 
     def say(self) -> None:
+        """Say it, if it was not said."""
         if not self._is_said:
             self._is_said = True
             self._sink.connected()

@@ -151,6 +151,7 @@ class _Stamp:
         self.arrival_ns = 0
 
     def set(self) -> None:
+        """Take both times, the one for latencies first."""
         self.arrival_ns = self._clock.monotonic_ns()
         self.received_ns = self._clock.now_ns()
 
@@ -161,5 +162,6 @@ class _StampingProtocol(UASocketProtocol):
     stamp: _Stamp
 
     def data_received(self, data: bytes) -> None:
+        """Take the time, then do as the library does."""
         self.stamp.set()
         super().data_received(data)

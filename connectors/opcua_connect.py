@@ -58,6 +58,7 @@ async def open_link(settings: LinkSettings, clock: Clock) -> UaLink:
     client = ColumnClient(
         settings.endpoint, timeout_s=settings.timeout_s, decode=settings.decode, clock=clock
     )
+    link = None
     try:
         # One limit for the whole: each step of asyncua has only its own.
         async with asyncio.timeout(CONNECT_STEPS * settings.timeout_s):
@@ -67,13 +68,13 @@ async def open_link(settings: LinkSettings, clock: Clock) -> UaLink:
                 client.set_user(settings.user)
                 client.set_password(settings.password.get_secret_value())
             await client.connect()
+        link = UaLink(client, settings.device)
     except LIBRARY_FAILURES as error:
-        await client.close()
         raise fault(settings.device, "cannot be reached", error) from error
-    except BaseException:
-        await client.close()
-        raise
-    return UaLink(client, settings.device)
+    finally:
+        if link is None:
+            await client.close()
+    return link
 
 
 async def _secure(client: ColumnClient, settings: LinkSettings, clock: Clock) -> None:
@@ -118,7 +119,8 @@ async def _secure(client: ColumnClient, settings: LinkSettings, clock: Clock) ->
 
 def _first_certificate(chain: bytes) -> bytes:
     """Return the server's own certificate, which stands before those that signed it."""
-    first: x509.Certificate = uacrypto.x509_from_der(chain)  # type: ignore[no-untyped-call]  # asyncua
+    first = uacrypto.x509_from_der(chain)  # type: ignore[no-untyped-call]  # asyncua's
+    assert isinstance(first, x509.Certificate)
     return first.public_bytes(Encoding.DER)
 
 

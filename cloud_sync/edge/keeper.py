@@ -16,7 +16,7 @@ import structlog
 from cloud_sync.edge.kept_model import REFUSED_SEVERITY, KeptModel
 from cloud_sync.edge.lifecycle import version_order
 from cloud_sync.edge.models import Release
-from cloud_sync.edge.stages import ModelState, read_states, write_states
+from cloud_sync.edge.stages import ModelState, dump_states, read_states, write_states
 from gateway.core.errors import CommandError, GatewayError, ModelError, StoreError, UplinkError
 from gateway.core.events import Event
 from gateway.core.models import ModelStatus
@@ -95,7 +95,7 @@ class ModelKeeper:
         """Put the versions in force again that were in force, without the network."""
         async with self._changing:
             for model in self._models.values():
-                self._tell(await model.restore(self._store.load))
+                await self._tell(await model.restore(self._store.load))
 
     async def run(self) -> None:
         """Look and count until cancelled."""
@@ -105,7 +105,7 @@ class ModelKeeper:
                 group.create_task(self._count_for_ever(), name="models[count]")
         finally:
             # A probation goes on where it was.
-            self._save()
+            self._save(self._dump())
 
     def check_now(self) -> None:
         """Look for releases at once instead of at the next turn."""
@@ -118,7 +118,7 @@ class ModelKeeper:
             CommandError: there is no such model, or no version in shadow.
         """
         async with self._changing:
-            self._tell(self._named(name).promote_now(operator))
+            await self._tell(self._named(name).promote_now(operator))
 
     async def roll_back_now(self, name: str, *, operator: str) -> None:
         """Put the former version in force again.
@@ -128,7 +128,7 @@ class ModelKeeper:
             ModelError: the former version must not be loaded any more.
         """
         async with self._changing:
-            self._tell(await self._named(name).roll_back_now(operator, self._store.load))
+            await self._tell(await self._named(name).roll_back_now(operator, self._store.load))
 
     def models(self) -> tuple[ModelStatus, ...]:
         """Return every version known, by name, the newest first."""
@@ -155,7 +155,7 @@ class ModelKeeper:
         """Count the running trials, and decide those that can be decided."""
         async with self._changing:
             for model in self._models.values():
-                self._tell(model.count())
+                await self._tell(model.count())
 
     async def _look_for_ever(self) -> None:
         while True:
@@ -181,13 +181,13 @@ class ModelKeeper:
             async with self._changing:
                 # A person may have taken a version back while the download ran.
                 if model.wants(newest):
-                    self._tell(await model.try_release(newest, data))
+                    await self._tell(await model.try_release(newest, data))
                     await self._store.keep_only(self._kept())
         elif model.state.active is not None and not model.is_running:
             data = await self._store.fetch(model.name, model.state.active)
             async with self._changing:
                 if not model.is_running:
-                    self._tell(await model.repair(data))
+                    await self._tell(await model.repair(data))
 
     def _kept(self) -> list[tuple[str, str]]:
         states = {name: model.state for name, model in self._models.items()} | self._others
@@ -198,18 +198,21 @@ class ModelKeeper:
             raise CommandError(f"there is no model {name!r} on this gateway")
         return self._models[name]
 
-    def _tell(self, events: Sequence[Event]) -> None:
+    async def _tell(self, events: Sequence[Event]) -> None:
         """Put the stages on disk, then tell what happened."""
         if events:
-            self._save()
+            await asyncio.to_thread(self._save, self._dump())
         for event in events:
             log.info(event.condition, model=event.source, text=event.text)
             self._note(event)
 
-    def _save(self) -> None:
+    def _dump(self) -> bytes:
         states = {name: model.state for name, model in self._models.items()} | self._others
+        return dump_states(states)
+
+    def _save(self, content: bytes) -> None:
         try:
-            write_states(self._path, states)
+            write_states(self._path, content)
         except StoreError as error:
             # The decision stands in memory; a restart would find the stage before it.
             log.error("model_stages_unsaved", reason=str(error))

@@ -95,14 +95,19 @@ def read_states(path: Path, *, now_ns: int) -> tuple[dict[str, ModelState], str]
         raise StoreError(f"{path} cannot be read: {error}") from error
 
 
-def write_states(path: Path, states: dict[str, ModelState]) -> None:
-    """Put the states on disk, whole or not at all.
+def dump_states(states: dict[str, ModelState]) -> bytes:
+    """Return the states as the content of the file."""
+    return _STATES.dump_json(states, indent=1)
+
+
+def write_states(path: Path, content: bytes) -> None:
+    """Put what `dump_states` made on disk, whole or not at all; blocks.
 
     Raises:
         StoreError: the disk refuses; what was there stays.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_durably(path, _STATES.dump_json(states, indent=1))
+        write_durably(path, content)
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error}") from error

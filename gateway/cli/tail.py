@@ -25,12 +25,13 @@ def command(prefix: str, socket: Path, *, events_only: bool, as_json: bool) -> N
     --json each line is one document, also for a program that is slower than the plant.
     """
     try:
-        asyncio.run(_follow(socket, prefix, events_only=events_only, as_json=as_json))
+        asyncio.run(follow(socket, prefix, events_only=events_only, as_json=as_json))
     except KeyboardInterrupt:
         return
 
 
-async def _follow(socket: Path, prefix: str, *, events_only: bool, as_json: bool) -> None:
+async def follow(socket: Path, prefix: str, *, events_only: bool, as_json: bool) -> None:
+    """Print what becomes new until cancelled."""
     async with GatewayClient(socket) as client:
         async for line in client.stream(prefix=prefix):
             shown = line.model_copy(update={"values": ()}) if events_only else line

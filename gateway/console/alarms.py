@@ -26,7 +26,7 @@ COLUMNS = (
     Column(key="condition", title="condition", width=0),
     Column(key="state", title="state", width=12),
     Column(key="since", title="since", width=9, align="right"),
-    Column(key="text", title="what", width=52, screen_min=110),
+    Column(key="text", title="what", width=46, screen_min=110),
 )
 FEW = 4
 

@@ -121,7 +121,7 @@ class ConsoleApp(App[None]):
             yield DevicesView(id="devices").data_bind(ConsoleApp.snapshot)
             yield SyncView(id="sync").data_bind(ConsoleApp.snapshot)
             yield ModelsView(id="models").data_bind(ConsoleApp.snapshot)
-        yield GoneBanner(id="gone")
+        yield GoneBanner(id="gone").data_bind(ConsoleApp.snapshot)
         yield Pulse(id="pulse").data_bind(ConsoleApp.snapshot)
         yield Footer(show_command_palette=False)
 
@@ -157,17 +157,19 @@ class ConsoleApp(App[None]):
         try:
             return await fetch(self.client, self._asset, self._zone)
         except GoneError as error:
-            before = self.snapshot.gone
-            since = before.since if before else datetime.now(UTC)
-            words = await self._ask_systemd()
-            return self.snapshot.lost(Gone(since=since, reason=str(error), last_words=words))
+            before, now = self.snapshot.gone, datetime.now(UTC)
+            return self.snapshot.lost(
+                Gone(
+                    since=before.since if before else now,
+                    checked=now,
+                    reason=str(error),
+                    last_words=await self._ask_systemd(),
+                )
+            )
 
     @on(SnapshotFetched)
     def take_snapshot(self, message: SnapshotFetched) -> None:
         """Hand the snapshot down to everything on the screen."""
-        gone = message.snapshot.gone
-        self.query_one(GoneBanner).show(message.snapshot, datetime.now(UTC))
-        self.query_one("#views").set_class(gone is not None, "-gone")
         self.snapshot = self._with_chosen_asset(message.snapshot)
 
     def _with_chosen_asset(self, snapshot: Snapshot) -> Snapshot:
@@ -195,6 +197,10 @@ class ConsoleApp(App[None]):
     def look_again(self) -> None:
         """Fetch what an action has changed."""
         self._wanted.set()
+
+    def watch_snapshot(self, snapshot: Snapshot) -> None:
+        """Let everything stand back while the gateway is gone."""
+        self.query("#views").set_class(snapshot.gone is not None, "-gone")
 
     def watch_view(self, view: str) -> None:
         """Show a view, and give it the keys."""

@@ -1,7 +1,5 @@
 """The lines at the bottom: the gateway in a sentence, and what to know when it has gone."""
 
-from datetime import datetime
-
 from rich.text import Text
 from textual.reactive import reactive
 from textual.widgets import Static
@@ -42,19 +40,18 @@ class Pulse(Static):
 class GoneBanner(Static):
     """Since when the gateway does not answer, and why; hidden while it does."""
 
-    def show(self, snapshot: Snapshot, now: datetime) -> None:
-        """Show why the gateway has gone; hide while it answers.
+    snapshot: reactive[Snapshot] = reactive(Snapshot(), init=False)
+    """The newest picture of the gateway."""
 
-        Args:
-            snapshot: What is known.
-            now: This machine's clock.
-        """
+    def watch_snapshot(self, snapshot: Snapshot) -> None:
+        """Show why the gateway has gone; hide while it answers."""
         gone = snapshot.gone
         self.display = gone is not None
         if gone is None:
             return
-        since = f"{when(gone.since, now, snapshot.zone)}, {age(gone.since, now)} ago"
-        text = Text(f" {STALE_MARK} No answer since {since}. ", style=f"bold {BAD}")
+        since = when(gone.since, gone.checked, snapshot.zone)
+        passed = age(gone.since, gone.checked)
+        text = Text(f" {STALE_MARK} No answer since {since}, {passed} ago. ", style=f"bold {BAD}")
         text.append(f"{gone.reason[0].upper()}{gone.reason[1:]}.", style=TEXT)
         if gone.last_words:
             text.append(f"\n   systemd: {gone.last_words}", style=TEXT)

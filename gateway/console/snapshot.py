@@ -28,6 +28,8 @@ class Gone:
 
     since: datetime
     """When it was found to be gone."""
+    checked: datetime
+    """When it was last found to be gone still; both by this machine's clock."""
     reason: str
     """What the socket said."""
     last_words: str = ""

@@ -22,7 +22,7 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 
 from gateway.core.errors import ConfigError
 from gateway.core.ports import Clock
-from gateway.simulate.books import OfferedBook
+from gateway.simulate.books import OfferedBook, Service
 from gateway.simulate.points import (
     ALARM_WORD_ADDRESS,
     COMPRESSOR_POINTS,
@@ -162,6 +162,7 @@ class ModbusServer:
             covered,
             [now_ns] * len(covered),
             offered_ns=now_ns,
+            service=Service.READ,
             poll_count=self._poll_count if has_poll_count else 0,
         )
 

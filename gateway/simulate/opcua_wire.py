@@ -27,7 +27,7 @@ from asyncua.server.uaprocessor import PublishRequestData, UaProcessor
 from asyncua.ua.attribute_ids import AttributeIds
 
 from gateway.core.ports import Clock
-from gateway.simulate.books import OfferedBook
+from gateway.simulate.books import OfferedBook, Service
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -65,7 +65,7 @@ class Counter:
                     if index is not None:
                         tags.append(index)
                         values.append(item.Value)
-        self._write(tags, values)
+        self._write(tags, values, Service.PUBLISH)
 
     def count_read(self, event: Callback, service: CallbackService) -> None:
         """Count the values of a Read response; asyncua calls this before it is sent."""
@@ -82,12 +82,12 @@ class Counter:
             if index is not None and read.AttributeId == AttributeIds.Value:
                 tags.append(index)
                 values.append(value)
-        self._write(tags, values)
+        self._write(tags, values, Service.READ)
 
-    def _write(self, tags: list[int], values: list[ua.DataValue]) -> None:
+    def _write(self, tags: list[int], values: list[ua.DataValue], service: Service) -> None:
         now_ns = self._clock.now_ns()
         times = [now_ns if v.SourceTimestamp is None else to_ns(v.SourceTimestamp) for v in values]
-        self._book.offer(tags, times, offered_ns=now_ns)
+        self._book.offer(tags, times, offered_ns=now_ns, service=service)
 
     def _handles_of(self, subscription: InternalSubscription) -> _Handles:
         """Return the position in the book of each client handle of a subscription."""

@@ -82,12 +82,14 @@ def plant_tables(
         modbus_address: Such as `127.0.0.1:5020`.
         security: Name of the OPC UA security policy, `None` or `Basic256Sha256`.
     """
+    # A certificate of its own making stands in nobody's list: the first one shown is taken.
+    trust = "" if security == "None" else 'trust    = "first_use"\n'
     connectors = f"""\
 [connectors.{PUMP_CONNECTOR}]
 type     = "opcua"
 endpoint = "{opcua_endpoint}"
 security = "{security}"
-tags     = "{PUMP_SHEET}"
+{trust}tags     = "{PUMP_SHEET}"
 
 [connectors.{COMPRESSOR_CONNECTOR}]
 type    = "modbus"

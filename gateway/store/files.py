@@ -49,8 +49,9 @@ class LogFiles:
                 f"{self.database} is being written by process {holder or 'unknown'}:"
                 " only one gateway may use it"
             ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # the disk is full; the number is for people only
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         self._lock_descriptor = descriptor
 
     def unlock(self) -> None:

@@ -49,21 +49,33 @@ def open_database(
     Raises:
         StoreError: the disk refuses, or the log belongs to another gateway or release.
     """
-    now_ns = clock.now_ns()
+    for is_last_attempt in (False, True):
+        try:
+            return _open(files, settings, gateway=gateway, cursors=cursors, now_ns=clock.now_ns())
+        except (sqlite3.Error, OSError) as error:
+            # A full disk must not keep the gateway from starting: that is what the ballast is for.
+            if is_last_attempt or not files.release_ballast():
+                raise StoreError(f"{files.database} cannot be opened: {error}") from error
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _open(
+    files: LogFiles,
+    settings: LogSettings,
+    *,
+    gateway: GatewayId,
+    cursors: Collection[str],
+    now_ns: int,
+) -> tuple[LogDatabase, Opening]:
+    database, aside = _usable_database(files, settings, now_ns=now_ns)
     try:
-        database, aside = _usable_database(files, settings, now_ns=now_ns)
-    except (sqlite3.Error, OSError) as error:
-        raise StoreError(f"{files.database} cannot be opened: {error}") from error
-    try:
-        return database, _begin_boot(
+        opening = _begin_boot(
             database, files, gateway=gateway, cursors=cursors, aside=aside, now_ns=now_ns
         )
-    except (sqlite3.Error, OSError) as error:
-        database.close()
-        raise StoreError(f"{files.database} cannot be written: {error}") from error
-    except StoreError:
+    except (sqlite3.Error, OSError, StoreError):
         database.close()
         raise
+    return database, opening
 
 
 def _usable_database(

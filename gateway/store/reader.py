@@ -33,6 +33,8 @@ from gateway.wire.frames import (
 
 log = structlog.get_logger()
 
+BEGIN = Seq(0)
+"""Before the first record."""
 PAGE_BYTES = 1024 * 1024
 """Bodies that `records` reads in one transaction, about."""
 
@@ -99,7 +101,7 @@ class LogReader:
                     break
         return records
 
-    def records(self, *, after: Seq = Seq(0), until: Seq | None = None) -> Iterator[Record]:  # noqa: B008 # a number
+    def records(self, *, after: Seq = BEGIN, until: Seq | None = None) -> Iterator[Record]:
         """Yield the records after a position; memory stays bounded, and no transaction open."""
         while page := self.read(after=after, size_bytes_max=PAGE_BYTES, until=until):
             yield from page

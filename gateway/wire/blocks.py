@@ -184,7 +184,8 @@ def decode_block_tags(body: bytes, wanted: IndexArray) -> Frame:
         CorruptRecordError: damaged, or beyond a limit.
     """
     header, chunks = _open(body)
-    places = np.flatnonzero(np.isin(header.tags, wanted))
+    places = np.searchsorted(header.tags, wanted)
+    places = places[np.append(header.tags, -1)[places] == wanted]
     starts = np.cumsum(header.tag_sizes) - header.tag_sizes
     parts: list[_Samples] = []
     for number in np.unique(np.searchsorted(header.chunk_tag_ends, places, side="right")).tolist():
@@ -272,7 +273,9 @@ def _open(body: bytes) -> tuple[_Header, bytes]:
     packed = outer.take(outer.unsigned())
     reader = ByteReader(decompress(packed, size_bytes_max=_UNPACKED_SIZE_BYTES_MAX))
     frame_count = reader.at_most(SAMPLE_COUNT_MAX, what="frames")
-    frames = np.stack([get_integers(reader, frame_count) for _ in range(6)])
+    frames = np.empty((6, frame_count), dtype=np.int64)
+    for column in frames:
+        column[:] = get_integers(reader, frame_count)
     layout_count = reader.at_most(frame_count, what="layouts")
     layout_sizes = _checked_sizes(get_integers(reader, layout_count))
     layout_tags = get_positions(reader, int(layout_sizes.sum()))

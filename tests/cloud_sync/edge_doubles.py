@@ -202,7 +202,7 @@ class Bench:
     def events(self) -> list[Event]:
         return [note for note in self.noted if isinstance(note, Event)]
 
-    async def run_until(self, condition: Callable[[], bool], *, deadline_s: float = 20.0) -> None:
+    async def run_until(self, condition: Callable[[], bool], *, deadline_s: float = 40.0) -> None:
         """Run the delivery until something is so; it is stopped then."""
         running = asyncio.create_task(self.delivery.run())
         try:
@@ -216,7 +216,7 @@ class Bench:
         await self.run_until(lambda: self.reader.cursor("cloud") == self.reader.end)
 
 
-async def until(condition: Callable[[], bool], *, deadline_s: float = 20.0) -> None:
+async def until(condition: Callable[[], bool], *, deadline_s: float = 40.0) -> None:
     """Wait for any condition; TimeoutError after the deadline."""
     async with asyncio.timeout(deadline_s):
         while not condition():  # the condition is any, so it has no event

@@ -3,6 +3,7 @@
 Everything a screen shows follows from the clock given, so that pictures are equal every time.
 """
 
+from collections import deque
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
@@ -58,7 +59,9 @@ class FakeView:
         self.time_ns = np.zeros(count, dtype=np.int64)
         self.value = np.full(count, np.nan)
         self.status = np.full(count, Status.BAD_WAITING_FOR_INITIAL_DATA, dtype=np.uint32)
-        self.trends: list[list[tuple[int, float, int]]] = [[] for _ in range(count)]
+        self.trends: list[deque[tuple[int, float, int]]] = [
+            deque(maxlen=TREND_LENGTH) for _ in range(count)
+        ]
         self.news = News(count)
         for step in range(24):
             self.take_frame(self.frame_at(step, of=24))
@@ -71,7 +74,7 @@ class FakeView:
         self.status[frame.tag_index] = frame.status
         columns = (frame.tag_index, frame.time_ns, frame.value, frame.status)
         for index, *sample in zip(*(column.tolist() for column in columns), strict=True):
-            self.trends[index] = [*self.trends[index][1 - TREND_LENGTH :], tuple(sample)]
+            self.trends[index].append(tuple(sample))
         self.news.take_frame(frame)
 
     def frame_at(self, step: int, *, of: int) -> Frame:

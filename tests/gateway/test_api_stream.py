@@ -58,10 +58,10 @@ async def test_events_come_in_order_whatever_the_prefix() -> None:
 
 async def test_a_reader_that_slept_gets_the_newest_state_and_is_told() -> None:
     """While its socket is full nothing is kept for it; then one line holds the newest values."""
-    view = FakeView(extra_tags=4000)
+    view = FakeView(extra_tags=2500)
     last = 0
     async with asyncio.timeout(DEADLINE_S), client_of(view) as client, connected(client) as sleeper:
-        for last in range(1, 151):
+        for last in range(1, 81):
             view.take_frame(frame_of_all(view, float(last)))
             view.news.take_events([event(10 * last + n) for n in range(10)])
             await asyncio.sleep(0.02)

@@ -15,6 +15,7 @@ from gateway.api.server import ApiConfig, ApiServer
 from gateway.cli import alarms, models, status, tail, twin
 from gateway.core.errors import GatewayError
 from tests.gateway.fake_view import FakeView
+from tests.gateway.serving import client_of
 
 
 @pytest.fixture
@@ -86,6 +87,25 @@ def test_twins_are_shown_in_lines_or_whole(socket: Path) -> None:
     text = run(twin.command, "show", "P-101", socket=socket).output
     assert "0.12 ±0.04" in text
     assert "→ Clean or change" in text
+
+
+async def test_tail_prints_what_becomes_new(capsys: pytest.CaptureFixture[str]) -> None:
+    view = FakeView()
+    async with asyncio.timeout(20), client_of(view) as client:
+        following = asyncio.create_task(
+            tail.follow(client.socket, "pumps.P101.F", events_only=False, as_json=False)
+        )
+        printed = ""
+        while "52." not in printed:
+            view.take_frame(view.frame_at(23, of=24))
+            view.news.take_events(view.events(1))
+            await asyncio.sleep(0.05)
+            printed += capsys.readouterr().out
+        following.cancel()
+    assert "pumps.P101.Flow" in printed
+    assert "m³/h" in printed
+    assert "The device station does not answer." in printed
+    assert "pumps.P102" not in printed
 
 
 def test_tail_ends_with_an_error_when_the_gateway_is_not_there(tmp_path: Path) -> None:

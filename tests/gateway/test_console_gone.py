@@ -28,7 +28,7 @@ async def test_gone_and_back(socket: Path) -> None:
         await console.shows("No answer since")
         async with server.serving():
             await console.shows("P-101 · why 51 %")
-            assert "No answer" not in console.text()
+            await console.shows(lambda text: "No answer" not in text)
         text = await console.shows("No answer since")
         assert "There is no gateway" in text
         assert "systemd: failed (failed), exit-code, exit code 1" in text

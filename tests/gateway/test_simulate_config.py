@@ -62,3 +62,14 @@ def test_tables_connect_and_map_every_role() -> None:
     }
     assert mapping == {(point.asset, point.sensor.role): point.tag for point in POINTS}
     assert mapping["P-101", "flow_m3h"] == "pumps.P101.Flow"
+
+
+def test_a_secured_connection_trusts_the_first_certificate() -> None:
+    tables = plant_tables(
+        opcua_endpoint="opc.tcp://127.0.0.1:4840",
+        modbus_address="127.0.0.1:5020",
+        security="Basic256Sha256",
+    )
+    pumps = tomllib.loads(tables.connectors)["connectors"]["pumps"]
+    assert (pumps["security"], pumps["trust"]) == ("Basic256Sha256", "first_use")
+    assert "trust" not in tomllib.loads(TABLES.connectors)["connectors"]["pumps"]

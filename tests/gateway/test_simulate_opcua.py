@@ -18,7 +18,7 @@ from asyncua.ua.uaerrors import (
 
 from gateway.core.errors import ConfigError
 from gateway.core.tags import TagId
-from gateway.simulate.books import OfferedBook
+from gateway.simulate.books import OfferedBook, Service, read_offered
 from gateway.simulate.certificate import own_certificate
 from gateway.simulate.opcua import Access, OpcuaServer
 from gateway.simulate.opcua_wire import to_datetime, to_ns
@@ -131,6 +131,8 @@ async def test_offered_is_what_subscribers_received(tmp_path: Path) -> None:
             what="the last notifications",
         )
         assert offered(tmp_path / "pumps.book") == one.received + two.received + reads
+        services = read_offered(tmp_path / "pumps.book").service
+        assert (services == Service.READ).sum() == reads.total()
         assert max(one.received.values()) == 1
         unchanged = plant_nodes()[3].tag
         assert count_of(one.received, unchanged) == 2
