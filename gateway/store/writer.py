@@ -134,6 +134,9 @@ class Writer:
         future: Future[AnswerT] = Future()
 
         def answer(database: LogDatabase | None) -> None:
+            # Whoever asked may have been cancelled meanwhile: then nobody waits for an answer.
+            if not future.set_running_or_notify_cancel():
+                return
             if database is None:
                 future.set_exception(StoreError(f"the log is degraded: {self.reason}"))
                 return
