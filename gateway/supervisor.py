@@ -16,10 +16,9 @@ from gateway.core.device_status import DeviceState, DeviceStatus
 from gateway.core.errors import DeviceError
 from gateway.core.events import Event, Transition
 from gateway.core.frame import Frame
-from gateway.core.ports import Clock, Connector
+from gateway.core.ports import Clock, Connector, Intake
 from gateway.core.quality import Status
 from gateway.core.records import LedgerEntry, LedgerReason
-from gateway.pipeline.ingress import Ingress
 from gateway.wire.backoff import Backoff
 
 log = structlog.get_logger()
@@ -40,14 +39,14 @@ class DeviceSupervisor:
         connector: Connector,
         *,
         indices: IndexArray,
-        ingress: Ingress,
+        intake: Intake,
         clock: Clock,
         backoff: Backoff,
     ) -> None:
         """Supervise a connector whose tags stand at `indices` in the tag table."""
         self.connector = connector
         self._indices = indices
-        self._ingress = ingress
+        self._intake = intake
         self._clock = clock
         self._backoff = backoff
         self._state = DeviceState.CONNECTING
@@ -85,7 +84,7 @@ class DeviceSupervisor:
 
     async def emit(self, frame: Frame) -> None:
         """Take one frame from the connector; waits while the ingress queue is full."""
-        await self._ingress.put(frame)
+        await self._intake.put(frame)
         if frame.is_received:
             self._last_data_ns = frame.received_ns
             self._frame_count += 1
@@ -159,7 +158,7 @@ class DeviceSupervisor:
             return
         self._state = DeviceState.LOST
         self._since_ns = now_ns
-        self._ingress.note(self._bad_edge(now_ns))
+        self._intake.note(self._bad_edge(now_ns))
         self._note_event(
             LOST_SEVERITY, Transition.RAISED, now_ns, f"{self.connector.name} is lost: {reason}"
         )
@@ -187,7 +186,7 @@ class DeviceSupervisor:
         # Without a first value there is nothing that the gap could interrupt.
         if self._last_data_ns is None:
             return
-        self._ingress.note(
+        self._intake.note(
             LedgerEntry(
                 reason=LedgerReason.DEVICE_LOST,
                 source=self.connector.name,
@@ -203,7 +202,7 @@ class DeviceSupervisor:
         from_ns, to_ns, count = self._skipped_span
         self._skipped_span = None
         self._skipped_noted_ns = to_ns
-        self._ingress.note(
+        self._intake.note(
             LedgerEntry(
                 reason=LedgerReason.SCAN_SKIPPED,
                 source=self.connector.name,
@@ -214,7 +213,7 @@ class DeviceSupervisor:
         )
 
     def _note_event(self, severity: int, transition: Transition, time_ns: int, text: str) -> None:
-        self._ingress.note(
+        self._intake.note(
             Event(
                 time_ns=time_ns,
                 source=self.connector.name,

@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Trains models from recordings; heavy libraries are imported when a training begins."""

@@ -1,1 +1,17 @@
-"""Not built yet."""
+"""The local API: HTTP on a Unix socket, for the console, the commands and programs on the box."""
+
+from gateway.api.client import GatewayClient
+from gateway.api.errors import GoneError, RefusedError
+from gateway.api.news import News
+from gateway.api.server import ApiConfig, ApiServer
+from gateway.api.view import GatewayView
+
+__all__ = [
+    "ApiConfig",
+    "ApiServer",
+    "GatewayClient",
+    "GatewayView",
+    "GoneError",
+    "News",
+    "RefusedError",
+]

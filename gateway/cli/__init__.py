@@ -17,6 +17,7 @@ COMMANDS = {
     "alarms": "List, acknowledge and shelve alarms.",
     "twin": "Show the digital twins.",
     "models": "List, promote and roll back models.",
+    "import": "Take in a recording as history, before the first start.",
     "train": "Train a model from recordings.",
     "score": "Score a recording with a model.",
     "detect": "Find objects on pictures with a vision model.",
@@ -24,6 +25,9 @@ COMMANDS = {
     "simulate": "A simulated plant with real OPC UA and Modbus servers.",
 }
 """Names and one-line descriptions, known without importing the command."""
+
+MODULES = {"import": "importing"}
+"""Commands whose name cannot be a module's."""
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -40,7 +44,8 @@ class LazyGroup(click.Group):
         """Import and return a subcommand."""
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(f"gateway.cli.{cmd_name}").command
+        module = MODULES.get(cmd_name, cmd_name)
+        command = importlib.import_module(f"gateway.cli.{module}").command
         assert isinstance(command, click.Command)
         return command
 

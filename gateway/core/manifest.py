@@ -53,6 +53,8 @@ class AnomalyManifest(Settings):
     """Operating states it covers; in any other it says that it cannot tell."""
     period_s: Annotated[float, Field(gt=0)] = 1.0
     """Time between the rows it was trained on."""
+    smoothing_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    """Time constant of the average over time that the threshold was calibrated for."""
     trained_rows: Annotated[int, Field(ge=1)]
     """Rows that it was fitted on."""
     training_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

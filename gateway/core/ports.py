@@ -15,7 +15,7 @@ from gateway.core.events import Event
 from gateway.core.frame import Frame
 from gateway.core.models import CanaryReport, Comparison, ModelStatus
 from gateway.core.pictures import Detection, Picture
-from gateway.core.records import Boot, Record, Seq
+from gateway.core.records import Boot, LedgerEntry, Record, Seq
 from gateway.core.rows import AssetId, Rows
 from gateway.core.tags import Tag, TagTable
 from gateway.core.twin_state import TwinState
@@ -29,6 +29,16 @@ class Clock(Protocol):
 
     def monotonic_ns(self) -> int:
         """Return nanoseconds on a clock that never jumps: for durations."""
+
+
+class Intake(Protocol):
+    """Where everything enters the pipeline, in one order; the ingress queue implements it."""
+
+    async def put(self, frame: Frame) -> None:
+        """Add a frame; waits while the queue is full."""
+
+    def note(self, entry: Frame | Event | LedgerEntry) -> None:
+        """Add a small entry at once, whatever the fill."""
 
 
 class Sink(Protocol):

@@ -94,13 +94,19 @@ class Child:
         """Processor time used over all its starts, in seconds, children apart."""
         return round(self._cpu_s, 2)
 
-    async def stop(self) -> int:
-        """Ask it to stop, and wait; returns its exit code.
+    async def stop(self) -> dict[str, object]:
+        """Ask it to stop, wait, and return the JSON object of its last line, if any.
 
         Raises:
-            GatewayError: it does not stop in time; it is killed first.
+            GatewayError: it does not stop in time (it is killed first), or stops with a failure.
         """
-        return await self._end(signal.SIGTERM)
+        code = await self._end(signal.SIGTERM)
+        if code != 0:
+            raise GatewayError(f"{self.name} stopped with code {code}:\n{self.last_words()}")
+        assert self._process is not None
+        assert self._process.stdout is not None
+        lines = (await self._process.stdout.read()).splitlines()
+        return dict(json.loads(lines[-1])) if lines else {}
 
     async def kill(self) -> None:
         """End it with kill -9, as a power cut would."""

@@ -18,7 +18,7 @@ from typing import TypeAlias, assert_never
 import structlog
 
 from gateway.core.alarms import AlarmId
-from gateway.core.errors import CommandError
+from gateway.core.errors import CommandError, StoreError
 from gateway.core.events import Event, Transition
 from gateway.core.frame import Frame, Origin, join_frames
 from gateway.core.ports import AlarmBoard, Clock
@@ -38,6 +38,8 @@ log = structlog.get_logger()
 
 EventListener: TypeAlias = Callable[[Sequence[Event], bool], None]
 """Told the events and whether they are live: only live ones may reach a person or a machine."""
+LedgerListener: TypeAlias = Callable[[LedgerEntry], None]
+"""Told every loss and gap that the gateway itself notes."""
 
 CHECKPOINT_PERIOD_S = 60.0
 LIVE_AGE_MAX_S = 30.0
@@ -59,7 +61,9 @@ class Pipeline:
         board: AlarmBoard,
         store: RecordLog,
         clock: Clock,
+        values: LiveValues,
         listeners: Sequence[EventListener] = (),
+        ledger_listeners: Sequence[LedgerListener] = (),
     ) -> None:
         """Put the loop together; `replay` and then `run` set it going."""
         self._ingress = ingress
@@ -69,8 +73,9 @@ class Pipeline:
         self._store = store
         self._clock = clock
         self._listeners = tuple(listeners)
+        self._ledger_listeners = tuple(ledger_listeners)
         self._checkpointed_ns = clock.monotonic_ns()
-        self.values = LiveValues(table)
+        self.values = values
         self.latency = LatencyMeter()
         self.quarantined_frames = 0
         """Frames that broke a stage since the start."""
@@ -80,20 +85,39 @@ class Pipeline:
     async def run(self) -> None:
         """Process entries until cancelled; what is waiting then is for `drain`."""
         while True:
-            await self._process(await self._ingress.take())
+            await self.take_in(await self._ingress.take())
             await self._store.room()
             await self._checkpoint_if_due()
+
+    async def take_in(self, entries: Sequence[Entry]) -> None:
+        """Process entries in their order; `run` does it with what is waiting."""
+        for entry in joined(entries):
+            match entry:
+                case Frame():
+                    self._process_frame(entry)
+                case Event():
+                    self._append_events([entry])
+                case LedgerEntry():
+                    self._append_ledger_entry(entry)
+                case _:
+                    assert_never(entry)
+            self.progress_count += 1
+            # The other tasks get their turn between two entries, not after all of them.
+            await asyncio.sleep(0)
 
     async def drain(self) -> None:
         """Process what still waits after the connectors have stopped, and checkpoint."""
         if self._ingress.size_bytes:
-            await self._process(await self._ingress.take())
+            await self.take_in(await self._ingress.take())
         await self.checkpoint()
 
     async def checkpoint(self) -> None:
-        """Save the state of all parts as of the last entry."""
+        """Save the state of all parts as of the last entry; a failing disk keeps the former one."""
         self._checkpointed_ns = self._clock.monotonic_ns()
-        await self._store.save_checkpoint(self._processor.checkpoint())
+        try:
+            await self._store.save_checkpoint(self._processor.checkpoint())
+        except StoreError as error:
+            log.warning("checkpoint_postponed", reason=str(error), stage="processing")
 
     def restore(self, parts: dict[str, bytes]) -> tuple[str, ...]:
         """Go on from a checkpoint; returns what starts afresh, with the reason."""
@@ -134,21 +158,6 @@ class Pipeline:
         """Return every asset as known now."""
         return self._processor.twin_states()
 
-    async def _process(self, entries: Sequence[Entry]) -> None:
-        for entry in joined(entries):
-            match entry:
-                case Frame():
-                    self._process_frame(entry)
-                case Event():
-                    self._append_events([entry])
-                case LedgerEntry():
-                    self._store.append([draft_ledger_entry(entry)])
-                case _:
-                    assert_never(entry)
-            self.progress_count += 1
-            # The other tasks get their turn between two entries, not after all of them.
-            await asyncio.sleep(0)
-
     def _process_frame(self, raw: Frame) -> None:
         frame = condition(raw, self._table) if raw.is_received else raw
         try:
@@ -182,6 +191,11 @@ class Pipeline:
     def _append_events(self, events: Sequence[Event]) -> None:
         self._store.append([draft_event(event) for event in events])
         self._publish(events, is_live=True)
+
+    def _append_ledger_entry(self, entry: LedgerEntry) -> None:
+        self._store.append([draft_ledger_entry(entry)])
+        for listener in self._ledger_listeners:
+            listener(entry)
 
     def _tell(self, events: Sequence[Event], frame: Frame) -> None:
         if not events:

@@ -31,6 +31,10 @@ class LiveValues:
             count, Status.BAD_WAITING_FOR_INITIAL_DATA, dtype=np.uint32
         )
         """Status code of it."""
+        self.update_count = 0
+        """Frames taken in; with `updated_by`, tells what is new since somebody last looked."""
+        self.updated_by = np.zeros(count, dtype=np.int64)
+        """The `update_count` that last touched each tag, shape (len(table),)."""
         sources = [tag.id.partition(".")[0] for tag in table.tags]
         numbers = {name: number for number, name in enumerate(dict.fromkeys(sources))}
         self._source = np.array([numbers[name] for name in sources], dtype=np.int64)
@@ -48,6 +52,8 @@ class LiveValues:
         self.value[index] = frame.value[newer]
         self.time_ns[index] = frame.time_ns[newer]
         self.status[index] = frame.status[newer]
+        self.update_count += 1
+        self.updated_by[index] = self.update_count
         self._source_received_ns[self._source[index]] = frame.received_ns
         slot = self._trend_count[index] % TREND_LENGTH
         self._trend_value[index, slot] = frame.value[newer]

@@ -1,34 +1,54 @@
 """The books of the servers: every value that they put into a response or a notification.
 
-Format of a book: one line of JSON (`{"book": 1, "connector": ..., "tags": [...]}`), then entries
-of 24 bytes, little-endian, appended and handed to the operating system before the bytes go out on
+Format of a book: one line of JSON (`{"book": 2, "connector": ..., "tags": [...]}`), then entries
+of 25 bytes, little-endian, appended and handed to the operating system before the bytes go out on
 the wire: position of the tag in `tags` (int32), count of the poll (uint32), source time and time
-of the offer (int64 nanoseconds UTC each). What survives a kill of the simulator: everything that
-was offered; an entry torn at the end is cut off when the book is opened again. A value may be in
-the book and not on the wire when the simulator was killed between the two, never the other way.
+of the offer (int64 nanoseconds UTC each), service (uint8). What survives a kill of the simulator:
+everything that was offered; an entry torn at the end is cut off when the book is opened again. A
+value may be in the book and not on the wire when the simulator was killed between the two, never
+the other way.
 
 Modbus has no source time: there it is the time of the response, and the poll count is the one in
 the response, or 0 when the response does not contain it. OPC UA has no poll count: 0.
+
+A gateway that subscribes also reads single values, such as a setpoint before and after a write:
+they are offered, but are no samples of its data. The column `service` tells them apart.
 """
 
 import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.core.arrays import IndexArray, TimeArray, frozen
+from gateway.core.arrays import ByteArray, IndexArray, TimeArray, frozen
 from gateway.core.errors import StoreError
 from gateway.core.tags import TagId
 
-BOOK_VERSION = 1
+BOOK_VERSION = 2
 ENTRY = np.dtype(
-    [("tag_index", "<i4"), ("poll_count", "<u4"), ("time_ns", "<i8"), ("offered_ns", "<i8")]
+    [
+        ("tag_index", "<i4"),
+        ("poll_count", "<u4"),
+        ("time_ns", "<i8"),
+        ("offered_ns", "<i8"),
+        ("service", "u1"),
+    ]
 )
+
+
+class Service(IntEnum):
+    """By which service a value was offered. The numbers are on disk."""
+
+    READ = 1
+    """It was in the response to a read: of Modbus registers, or by OPC UA's Read."""
+    PUBLISH = 2
+    """It was in a notification of an OPC UA subscription."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,6 +65,8 @@ class Offered:
     """When the value was put into the response, shape (n,)."""
     poll_count: NDArray[np.uint32]
     """Modbus: the count that the same response contains, shape (n,); otherwise 0."""
+    service: ByteArray
+    """`Service`, shape (n,)."""
 
 
 class OfferedBook:
@@ -78,6 +100,7 @@ class OfferedBook:
         time_ns: Sequence[int],
         *,
         offered_ns: int,
+        service: Service,
         poll_count: int = 0,
     ) -> None:
         """Write down the values of one response or notification, before it is sent.
@@ -86,6 +109,7 @@ class OfferedBook:
             tag_index: Position of each value's tag; the same tag may come several times.
             time_ns: Source time of each value.
             offered_ns: Now.
+            service: How they are offered.
             poll_count: See the module.
         """
         if not tag_index:
@@ -95,6 +119,7 @@ class OfferedBook:
         entries["time_ns"] = time_ns
         entries["offered_ns"] = offered_ns
         entries["poll_count"] = poll_count
+        entries["service"] = service
         self._file.write(entries.tobytes())
         np.add.at(self._counts, entries["tag_index"], 1)
 
@@ -145,6 +170,7 @@ def read_offered(path: Path) -> Offered:
         time_ns=frozen(entries["time_ns"].astype(np.int64)),
         offered_ns=frozen(entries["offered_ns"].astype(np.int64)),
         poll_count=frozen(entries["poll_count"].astype(np.uint32)),
+        service=frozen(entries["service"].astype(np.uint8)),
     )
 
 

@@ -1,9 +1,9 @@
 """The OPC UA server's own certificate, made once and kept in the state folder."""
 
-import datetime
 import ipaddress
 import os
 import socket
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -25,7 +25,7 @@ def own_certificate(state: Path, *, application_uri: str) -> tuple[Path, Path]:
         return certificate_path, key_path
     key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_SIZE_BITS)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Simulated plant")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = datetime.now(UTC)
     names = {socket.gethostname(), "localhost"}
     certificate = (
         x509.CertificateBuilder()
@@ -33,8 +33,8 @@ def own_certificate(state: Path, *, application_uri: str) -> tuple[Path, Path]:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=VALID_DAYS))
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=VALID_DAYS))
         .add_extension(
             x509.SubjectAlternativeName(
                 [

@@ -44,6 +44,8 @@ class Compressor:
         self.motor = Motor(MOTOR.varied(hidden), ambient_degc=ambient_degc)
         self._sump_degc = 80.0
         self._field_rpm = 2740.0
+        self._inlet_mbar = ATMOSPHERE_MBAR
+        self._pressure_ratio = 8.4
         self._draw(hidden)
         self._normals = normals
         self._demand_slow = Wander(normals, sigma=0.05, tau_s=1800.0)
@@ -66,9 +68,7 @@ class Compressor:
 
     @property
     def alarm_word(self) -> int:
-        """Alarms of its own controller: bit 0 discharge hot, 1 intake clogged, 2 vibration,
-        3 motor overload.
-        """
+        """Its own alarms by bit: 0 discharge hot, 1 intake clogged, 2 vibration, 3 overload."""
         return (
             (self.discharge_degc > TEMPERATURE_DEGC_MAX)
             | (self.inlet_dp_mbar > INLET_DP_MBAR_MAX) << 1
@@ -120,7 +120,7 @@ class Compressor:
     def _load_motor(self, dt_s: float, ambient_degc: float, voltage: float) -> float:
         """Return the heat that goes into the oil, in kW."""
         exponent = (KAPPA - 1.0) / KAPPA
-        work = (self._pressure_ratio**exponent - 1.0) / exponent
+        work = (math.pow(self._pressure_ratio, exponent) - 1.0) / exponent
         drawn_m3_s = self._displacement * self.speed_rpm / 3600.0
         gas_kw = self._inlet_mbar * 0.1 * drawn_m3_s * work
         ratio = self.speed_rpm / RATED_RPM

@@ -58,7 +58,9 @@ class Fault:
 
     def __post_init__(self) -> None:
         """Check what the field docstrings promise."""
-        assert not fault_mistakes(self.kind, self.asset, self.signal), (self.asset, self.signal)
+        assert isinstance(self.kind, FaultKind), self.kind
+        mistake = fault_mistake(self.kind, self.asset, self.signal)
+        assert not mistake, mistake
         assert self.onset_s >= 0.0, self.onset_s
         assert self.growth_s >= 0.0, self.growth_s
         assert 0.0 <= self.size <= 1.0, self.size
@@ -81,20 +83,21 @@ class Fault:
         return share
 
 
-def fault_mistakes(kind: FaultKind, asset: str, signal: str | None) -> tuple[str, ...]:
-    """Return what is wrong with this combination: `field: text`, none when it can be simulated."""
+def fault_mistake(kind: FaultKind, asset: str, signal: str | None) -> str:
+    """Return what is wrong with this combination in a sentence; empty when nothing is."""
     if kind in SERVER_FAULTS:
-        if asset not in SERVERS:
-            return (f"asset: {asset!r} is not a server; {kind} needs one of {_listed(SERVERS)}",)
-        return () if signal is None else (f"signal: {kind} concerns no signal; remove it",)
-    allowed = PUMPS if kind is FaultKind.CAVITATION else ASSETS
+        allowed: tuple[str, ...] = SERVERS
+    elif kind is FaultKind.CAVITATION:
+        allowed = PUMPS
+    else:
+        allowed = ASSETS
     if asset not in allowed:
-        return (f"asset: {asset!r} cannot have {kind}; choose one of {_listed(allowed)}",)
+        return f"Asset {asset!r} cannot have {kind}: use one of {', '.join(allowed)}"
     if kind not in SENSOR_FAULTS:
-        return () if signal is None else (f"signal: {kind} concerns no signal; remove it",)
+        return "" if signal is None else f"A signal is given, but {kind} concerns none: remove it"
     if signal not in roles_of(asset):
-        return (f"signal: {signal!r} is no signal of {asset}; one of {_listed(roles_of(asset))}",)
-    return ()
+        return f"Signal {signal!r} is none of {asset}: use one of {', '.join(roles_of(asset))}"
+    return ""
 
 
 def kinds_of(asset: str) -> tuple[FaultKind, ...]:
@@ -103,7 +106,3 @@ def kinds_of(asset: str) -> tuple[FaultKind, ...]:
     if asset not in COMPRESSORS:
         machine.insert(1, FaultKind.CAVITATION)
     return (*machine, FaultKind.SENSOR_FROZEN, FaultKind.SENSOR_DRIFT)
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    return ", ".join(names)

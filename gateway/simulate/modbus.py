@@ -1,7 +1,8 @@
 """The Modbus TCP server of the compressor: holding registers of unit 1, read-only.
 
 Zero-based addresses: float32 in two registers each (ABCD) from 0 in the order of the points,
-`poll_count` uint32 at 100, `alarm_word` uint16 at 102; everything else answers exception 02.
+`poll_count` uint32 at 100, `alarm_word` uint16 at 102; what lies between is reserved and reads 0,
+so that one request can take all of it; everything else answers exception 02.
 `poll_count` grows by one with every response that contains it, and begins at 0 when the server
 was dead. One request at a time on a connection, as with many controllers: pymodbus, which serves
 here, forgets a request that comes before the response to the one before it.
@@ -21,23 +22,18 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 
 from gateway.core.errors import ConfigError
 from gateway.core.ports import Clock
-from gateway.core.tags import TagId
-from gateway.simulate.books import OfferedBook
+from gateway.simulate.books import OfferedBook, Service
 from gateway.simulate.points import (
     ALARM_WORD_ADDRESS,
-    COMPRESSOR_CONNECTOR,
     COMPRESSOR_POINTS,
+    MODBUS_TAGS,
     MODBUS_UNIT,
     POLL_COUNT_ADDRESS,
 )
 from gateway.simulate.server import ServerState
 
 FLOAT_REGISTERS = 2 * len(COMPRESSOR_POINTS)
-POLL_COUNT_TAG = TagId(f"{COMPRESSOR_CONNECTOR}.K01.PollCount")
-ALARM_WORD_TAG = TagId(f"{COMPRESSOR_CONNECTOR}.K01.AlarmWord")
-MODBUS_TAGS = (*(point.tag for point in COMPRESSOR_POINTS), POLL_COUNT_TAG, ALARM_WORD_TAG)
-"""Everything that the server offers, in the order of the values in `ModbusServer.show`, but for
-the poll count, which is the server's own."""
+REGISTERS = ALARM_WORD_ADDRESS + 1
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 UINT32_COUNT = 1 << 32
 
@@ -83,8 +79,9 @@ class ModbusServer:
         """Responses so far that contained the poll count."""
         return self._poll_count
 
-    async def start(self) -> None:
+    async def start(self, values: Sequence[float], time_ns: int) -> None:
         """Listen."""
+        await self.show(values, time_ns)
         await self._listen()
 
     async def stop(self) -> None:
@@ -165,6 +162,7 @@ class ModbusServer:
             covered,
             [now_ns] * len(covered),
             offered_ns=now_ns,
+            service=Service.READ,
             poll_count=self._poll_count if has_poll_count else 0,
         )
 
@@ -175,14 +173,14 @@ class ModbusServer:
                 f"modbus: cannot listen on {self.endpoint}; "
                 "choose another address, or port 0 for a free one"
             )
-        sockets: Sequence[socket.socket] = listener.transport.sockets
-        self._port = sockets[0].getsockname()[1]
+        assert isinstance(listener.transport, asyncio.Server)
+        self._port = listener.transport.sockets[0].getsockname()[1]
         self._listener = listener
         self.state = ServerState.SERVING
 
     async def _close(self) -> None:
         if self._listener is not None:
-            await self._listener.shutdown()
+            await self._listener.shutdown()  # type: ignore[no-untyped-call]  # theirs
             self._listener = None
 
     def _transports(self) -> list[asyncio.Transport]:
@@ -202,8 +200,7 @@ class _Listener(ModbusTcpServer):
         device = SimDevice(
             MODBUS_UNIT,
             simdata=[
-                SimData(0, count=FLOAT_REGISTERS, datatype=DataType.REGISTERS),
-                SimData(POLL_COUNT_ADDRESS, count=3, datatype=DataType.REGISTERS),
+                SimData(0, count=REGISTERS, datatype=DataType.REGISTERS),
             ],
             action=owner.refresh,
         )
@@ -219,7 +216,7 @@ class _Handler(ServerRequestHandler):
     """One connection."""
 
     def __init__(self, listener: _Listener) -> None:
-        super().__init__(listener, None, None, None)
+        super().__init__(listener, None, None, None)  # type: ignore[no-untyped-call]  # theirs
         self._owner = listener.owner
 
     def callback_connected(self) -> None:
@@ -239,7 +236,7 @@ class _Handler(ServerRequestHandler):
             and is_open
         ):
             self._owner.count(request.address, request.count)
-        super().server_send(pdu, addr)
+        super().server_send(pdu, addr)  # type: ignore[no-untyped-call]  # theirs
 
 
 def _covers(address: int, count: int, first: int, end: int) -> bool:

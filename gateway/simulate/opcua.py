@@ -8,15 +8,19 @@ may write the nodes declared writable, within their range.
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from asyncua import Node, ua
+from asyncua import ua
 from asyncua.common.callback import Callback, CallbackService, CallbackType, ServerItemCallback
+from asyncua.common.node import Node
 from asyncua.common.utils import ServiceError
 from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.server.internal_server import InternalServer
 from asyncua.server.user_managers import UserManager
+from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.object_ids import ObjectIds
+from asyncua.ua.status_codes import StatusCodes
 from pydantic import SecretStr
 
 from gateway.core.errors import ConfigError
@@ -26,8 +30,11 @@ from gateway.simulate.books import OfferedBook
 from gateway.simulate.certificate import own_certificate
 from gateway.simulate.opcua_wire import Counter, CountingServer, to_datetime
 from gateway.simulate.points import NAMESPACE_INDEX, NAMESPACE_URI
-from gateway.simulate.server import ServerState
+from gateway.simulate.server import ServedNode, ServerState
 
+DOUBLE = ua.NodeId(ua.Int32(ObjectIds.Double))
+GOOD = ua.StatusCode(ua.UInt32(StatusCodes.Good))
+NO_DATA = ua.StatusCode(ua.UInt32(StatusCodes.BadNoData))
 APPLICATION_URI = "urn:edgewright:simulator"
 UNECE_NAMESPACE = "http://www.opcfoundation.org/UA/units/un/cefact"
 UNECE_CODES = {
@@ -43,23 +50,6 @@ UNECE_CODES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServedNode:
-    """One variable of the server."""
-
-    identifier: str
-    """String identifier; what stands before the dot becomes its object."""
-    tag: TagId
-    """How the books call it."""
-    unit: str = ""
-    """UCUM code; empty is unknown."""
-    low: float = -math.inf
-    """Lower end of its range; no `EURange` when infinite."""
-    high: float = math.inf
-    """Upper end of its range."""
-    is_writable: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
     """Where the server listens and whom it lets in."""
 
@@ -68,7 +58,7 @@ class Access:
     """0 takes a free one, and keeps it over restarts."""
     user: str = ""
     """Empty: anonymous clients."""
-    password: SecretStr = SecretStr("")
+    password: SecretStr = field(default_factory=lambda: SecretStr(""))
 
 
 class OpcuaServer:
@@ -105,7 +95,7 @@ class OpcuaServer:
         self._on_write = on_write
         self._counter = Counter(book, clock)
         self._server = CountingServer(self._counter)
-        self._node_ids = [ua.NodeId(n.identifier, NAMESPACE_INDEX) for n in self._nodes]
+        self._node_ids = [_node_id(node.identifier) for node in self._nodes]
         self._writable = {
             node_id: node
             for node_id, node in zip(self._node_ids, self._nodes, strict=True)
@@ -117,7 +107,7 @@ class OpcuaServer:
         """Where it listens."""
         return f"opc.tcp://{self._access.host}:{self._port}"
 
-    async def start(self) -> None:
+    async def start(self, values: Sequence[float], time_ns: int) -> None:
         """Build the address space, which takes a second or two, and listen."""
         server = self._server
         await server.init()
@@ -139,6 +129,7 @@ class OpcuaServer:
         else:
             server.set_identity_tokens([ua.AnonymousIdentityToken])
         await self._add_nodes()
+        await self.show(values, time_ns)
         server.subscribe_server_callback(CallbackType.PostRead, self._counter.count_read)
         server.subscribe_server_callback(CallbackType.PreWrite, self._check_write)
         server.subscribe_server_callback(CallbackType.PostWrite, self._pass_write_on)
@@ -148,6 +139,8 @@ class OpcuaServer:
     async def stop(self) -> None:
         """Close everything; a hung server too."""
         await self._wake()
+        await self._server.close()
+        await self._server.forget_sessions()
         await self._server.stop()
         self.state = ServerState.STOPPED
 
@@ -211,7 +204,7 @@ class OpcuaServer:
                     parents[asset] = await plant.add_object(_node_id(asset), _name(asset))
                 parent = parents[asset]
             variable = await parent.add_variable(
-                node_id, _name(name), 0.0, ua.VariantType.Double, ua.NodeId(ua.ObjectIds.Double)
+                node_id, _name(name), 0.0, ua.VariantType.Double, DOUBLE
             )
             if node.is_writable:
                 await variable.set_writable()
@@ -228,12 +221,12 @@ class OpcuaServer:
         writes: list[ua.WriteValue] = event.request_params.NodesToWrite
         for write in writes:
             node = self._writable.get(write.NodeId)
-            if node is None or write.AttributeId != ua.AttributeIds.Value:
+            if node is None or write.AttributeId != AttributeIds.Value:
                 continue
             value = write.Value.Value.Value
             # asyncua itself answers a value of another type with BadTypeMismatch.
             if isinstance(value, float) and not node.low <= value <= node.high:
-                raise ServiceError(ua.StatusCodes.BadOutOfRange)
+                raise ServiceError(StatusCodes.BadOutOfRange)
             write.Value = dataclasses.replace(write.Value, SourceTimestamp=time)
 
     def _pass_write_on(self, event: Callback, service: CallbackService) -> None:
@@ -245,7 +238,7 @@ class OpcuaServer:
         statuses: list[ua.StatusCode] = event.response_params
         for write, status in zip(writes, statuses, strict=True):
             node = self._writable.get(write.NodeId)
-            if node and status.is_good() and write.AttributeId == ua.AttributeIds.Value:
+            if node and status.is_good() and write.AttributeId == AttributeIds.Value:
                 self._on_write(node.tag, write.Value.Value.Value)
 
 
@@ -294,17 +287,16 @@ async def _describe(variable: Node, node: ServedNode) -> None:
         )
 
 
-def _data_value(value: float, time: object) -> ua.DataValue:
+def _data_value(value: float, time: ua.DateTime) -> ua.DataValue:
     if math.isnan(value):
-        status = ua.StatusCode(ua.StatusCodes.BadNoData)
-        return ua.DataValue(ua.Variant(None, ua.VariantType.Null), status, time, time)
-    return ua.DataValue(
-        ua.Variant(value, ua.VariantType.Double), ua.StatusCode(ua.StatusCodes.Good), time, time
-    )
+        variant, status = ua.Variant(None, ua.VariantType.Null), NO_DATA
+    else:
+        variant, status = ua.Variant(value, ua.VariantType.Double), GOOD
+    return ua.DataValue(variant, status, SourceTimestamp=time, ServerTimestamp=time)
 
 
 def _node_id(identifier: str) -> ua.NodeId:
-    return ua.NodeId(identifier, NAMESPACE_INDEX)
+    return ua.NodeId(ua.String(identifier), ua.Int16(NAMESPACE_INDEX))
 
 
 def _name(text: str) -> ua.QualifiedName:

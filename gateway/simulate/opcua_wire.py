@@ -13,18 +13,21 @@ import asyncio
 import socket
 import struct
 from datetime import UTC, datetime, timedelta
-from typing import TypeAlias
+from typing import TypeAlias, cast
+from weakref import WeakKeyDictionary
 
-from asyncua import Server, ua
+from asyncua import ua
 from asyncua.common.callback import Callback, CallbackService, ServerItemCallback
 from asyncua.common.connection import TransportLimits
 from asyncua.server.binary_server_asyncio import BinaryServer, OPCUAProtocol
 from asyncua.server.internal_server import InternalServer
 from asyncua.server.internal_subscription import InternalSubscription
+from asyncua.server.server import Server
 from asyncua.server.uaprocessor import PublishRequestData, UaProcessor
+from asyncua.ua.attribute_ids import AttributeIds
 
 from gateway.core.ports import Clock
-from gateway.simulate.books import OfferedBook
+from gateway.simulate.books import OfferedBook, Service
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -43,15 +46,12 @@ class Counter:
         self._book = book
         self._clock = clock
         self._index_by_node: dict[ua.NodeId, int] = {}
-        self._handles: dict[int, tuple[int, _Handles]] = {}
+        self._handles: WeakKeyDictionary[InternalSubscription, tuple[int, _Handles]]
+        self._handles = WeakKeyDictionary()
 
     def know(self, node: ua.NodeId, index: int) -> None:
         """Count a node's value from now on, under a position in the book."""
         self._index_by_node[node] = index
-
-    def forget_subscriptions(self) -> None:
-        """Drop what is known of subscriptions: the server has died."""
-        self._handles.clear()
 
     def count_publish(self, result: ua.PublishResult, subscription: InternalSubscription) -> None:
         """Count the values of a notification."""
@@ -65,7 +65,7 @@ class Counter:
                     if index is not None:
                         tags.append(index)
                         values.append(item.Value)
-        self._write(tags, values)
+        self._write(tags, values, Service.PUBLISH)
 
     def count_read(self, event: Callback, service: CallbackService) -> None:
         """Count the values of a Read response; asyncua calls this before it is sent."""
@@ -79,30 +79,30 @@ class Counter:
         answers: list[ua.DataValue] = event.response_params
         for read, value in zip(asked, answers, strict=True):
             index = self._index_by_node.get(read.NodeId)
-            if index is not None and read.AttributeId == ua.AttributeIds.Value:
+            if index is not None and read.AttributeId == AttributeIds.Value:
                 tags.append(index)
                 values.append(value)
-        self._write(tags, values)
+        self._write(tags, values, Service.READ)
 
-    def _write(self, tags: list[int], values: list[ua.DataValue]) -> None:
+    def _write(self, tags: list[int], values: list[ua.DataValue], service: Service) -> None:
         now_ns = self._clock.now_ns()
         times = [now_ns if v.SourceTimestamp is None else to_ns(v.SourceTimestamp) for v in values]
-        self._book.offer(tags, times, offered_ns=now_ns)
+        self._book.offer(tags, times, offered_ns=now_ns, service=service)
 
     def _handles_of(self, subscription: InternalSubscription) -> _Handles:
         """Return the position in the book of each client handle of a subscription."""
         service = subscription.monitored_item_srv
         created = service._monitored_item_counter  # noqa: SLF001 - grows with every new item
-        known, handles = self._handles.setdefault(subscription.data.SubscriptionId, (0, {}))
+        known, handles = self._handles.setdefault(subscription, (0, {}))
         if known != created:
             for item in service._monitored_items.values():  # noqa: SLF001 - no public way
                 target = item.read_value_id
-                if target is None or target.AttributeId != ua.AttributeIds.Value:
+                if target is None or target.AttributeId != AttributeIds.Value:
                     continue
                 index = self._index_by_node.get(target.NodeId)
                 if index is not None and item.client_handle is not None:
                     handles[item.client_handle] = index
-            self._handles[subscription.data.SubscriptionId] = (created, handles)
+            self._handles[subscription] = (created, handles)
         return handles
 
 
@@ -141,11 +141,14 @@ class CountingServer(Server):
             )
             transport.abort()
         await self.close()
+        await self.forget_sessions()
+
+    async def forget_sessions(self) -> None:
+        """Drop all sessions and subscriptions."""
         for session in list(self.iserver._external_sessions.values()):  # noqa: SLF001 - no list
             await session.close_session(delete_subs=True)
         service = self.iserver.subscription_service
         await service.delete_subscriptions(list(service.subscriptions))
-        self.counter.forget_subscriptions()
 
     def transports(self) -> list[asyncio.Transport]:
         """Return the transports of all connections."""
@@ -190,7 +193,7 @@ class _Protocol(OPCUAProtocol):
             return
         assert isinstance(transport, asyncio.Transport)
         self.processor = _Processor(self.iserver, transport, self.limits, self._counter)
-        self.processor.set_policies(self.policies)
+        self.processor.set_policies(self.policies)  # type: ignore[no-untyped-call]  # theirs
         if self._counter.is_silent:
             transport.pause_reading()
 
@@ -208,7 +211,7 @@ class _Processor(UaProcessor):
         super().__init__(iserver, transport, limits)
         self._counter = counter
 
-    def get_publish_request(self, subscription_id: int) -> PublishRequestData | None:
+    def get_publish_request(self, subscription_id: ua.UInt32) -> PublishRequestData | None:
         """Return a request to answer; none while the server hangs: it is asked again later."""
         if self._counter.is_silent:
             return None
@@ -232,6 +235,7 @@ def to_ns(time: datetime) -> int:
     return (aware - EPOCH) // MICROSECOND * 1000
 
 
-def to_datetime(time_ns: int) -> datetime:
+def to_datetime(time_ns: int) -> ua.DateTime:
     """Return nanoseconds since 1970 as a time, cut to the microsecond."""
-    return EPOCH + timedelta(microseconds=time_ns // 1000)
+    # asyncua's name for a datetime; it makes and takes plain ones.
+    return cast(ua.DateTime, EPOCH + timedelta(microseconds=time_ns // 1000))

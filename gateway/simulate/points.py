@@ -150,6 +150,12 @@ COMPRESSOR_POINTS = tuple(
 POINTS = (*PUMP_POINTS, *COMPRESSOR_POINTS)
 """Every measured point, in the order of the physics and of recordings."""
 
+POLL_COUNT_TAG = TagId(f"{COMPRESSOR_CONNECTOR}.K01.PollCount")
+ALARM_WORD_TAG = TagId(f"{COMPRESSOR_CONNECTOR}.K01.AlarmWord")
+MODBUS_TAGS = (*(point.tag for point in COMPRESSOR_POINTS), POLL_COUNT_TAG, ALARM_WORD_TAG)
+"""Everything that the server offers, in the order of the values in `ModbusServer.show`, but for
+the poll count, which is the server's own."""
+
 
 def roles_of(asset: str) -> tuple[str, ...]:
     """Return the names of an asset's signals, in their order."""

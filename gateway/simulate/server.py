@@ -1,9 +1,12 @@
 """What the simulated servers have in common: they serve, and they fail in three ways."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from gateway.core.tags import TagId
 from gateway.simulate.books import OfferedBook
 from gateway.simulate.faults import FaultKind
 
@@ -28,6 +31,23 @@ STATE_OF_FAULT = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedNode:
+    """One variable of the server."""
+
+    identifier: str
+    """String identifier; what stands before the dot becomes its object."""
+    tag: TagId
+    """How the books call it."""
+    unit: str = ""
+    """UCUM code; empty is unknown."""
+    low: float = -math.inf
+    """Lower end of its range; no `EURange` when infinite."""
+    high: float = math.inf
+    """Upper end of its range."""
+    is_writable: bool = False
+
+
 class SimulatedServer(Protocol):
     """One protocol server of the plant."""
 
@@ -47,9 +67,12 @@ class SimulatedServer(Protocol):
     def book(self) -> OfferedBook:
         """What it has offered."""
 
-    async def start(self) -> None:
-        """Begin to serve.
+    async def start(self, values: Sequence[float], time_ns: int) -> None:
+        """Begin to serve, with these values: nobody ever sees a server without any.
 
+        Args:
+            values: As in `show`.
+            time_ns: As in `show`.
         Raises:
             ConfigError: the address is not to be had.
         """

@@ -19,7 +19,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from gateway.core.arrays import BoolArray, FloatArray
+from gateway.core.arrays import BoolArray, FloatArray, IndexArray
 from gateway.core.errors import CorruptRecordError
 
 IntArray = NDArray[np.int64]
@@ -32,7 +32,7 @@ _SINGLE = 16
 _SINGLE_BITS = 32
 _DOUBLE_BITS = 33
 _CANDIDATES = (0, 1, 2, 3, 4, 5, 6, _SINGLE + 1, _SINGLE + 2, _SINGLE + 3, _SINGLE_BITS)
-_KNOWN_MODES = np.array([*_CANDIDATES, _DOUBLE_BITS], dtype=np.int64)
+_KNOWN_MODES = frozenset((*_CANDIDATES, _DOUBLE_BITS))
 
 _PROBE_COUNT = 64
 """A frame has one group of values; this many of them show which mode fits."""
@@ -70,15 +70,14 @@ class ByteReader:
         Raises:
             CorruptRecordError: it is longer, or cut short.
         """
-        value = 0
-        for place in range(_VARINT_SIZE_MAX):
-            byte = self.take(1)[0]
-            value |= (byte & 0x7F) << (7 * place)
-            if byte < 0x80:
-                break
-        if byte >= 0x80 or value >= 1 << 64:
-            raise CorruptRecordError("an integer is longer than 64 bits")
-        return value
+        value = shift = 0
+        for byte in self._data[self._position : self._position + _VARINT_SIZE_MAX]:
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80 and value < 1 << 64:
+                self._position += shift // 7
+                return value
+        raise CorruptRecordError("an integer is cut short or longer than 64 bits")
 
     def signed(self) -> int:
         """Return the next integer of the int64 range.
@@ -99,6 +98,15 @@ class ByteReader:
         if value > limit:
             raise CorruptRecordError(f"{value} {what}; at most {limit} are allowed")
         return value
+
+    def expect_end(self) -> None:
+        """Check that nothing is left.
+
+        Raises:
+            CorruptRecordError: there is.
+        """
+        if self.left:
+            raise CorruptRecordError(f"{self.left} bytes too many at the end")
 
 
 def put_unsigned(value: int) -> bytes:
@@ -121,7 +129,7 @@ def put_integers(values: IntArray) -> bytes:
     """Return a column of integers of any length as bytes; differences may wrap around."""
     if len(values) == 0:
         return b""
-    return put_signed(int(values[0])) + _put_steps(np.diff(values))
+    return put_signed(int(values[0])) + _put_steps(values[1:] - values[:-1])
 
 
 def get_integers(reader: ByteReader, count: int) -> IntArray:
@@ -132,10 +140,26 @@ def get_integers(reader: ByteReader, count: int) -> IntArray:
     """
     if count == 0:
         return np.zeros(0, dtype=np.int64)
+    first = np.int64(reader.signed())
+    steps = _get_steps(reader, count - 1)
+    if isinstance(steps, np.int64):
+        return first + steps * np.arange(count)
     values = np.empty(count, dtype=np.int64)
-    values[0] = reader.signed()
-    values[1:] = _get_steps(reader, count - 1)
-    return np.cumsum(values)
+    values[0] = first
+    values[1:] = steps
+    return values.cumsum()
+
+
+def get_positions(reader: ByteReader, count: int) -> IndexArray:
+    """Return the next column of `count` positions in a table.
+
+    Raises:
+        CorruptRecordError: see `get_integers`; or one is negative or beyond int32.
+    """
+    positions = get_integers(reader, count)
+    if ((positions < 0) | (positions > np.iinfo(np.int32).max)).any():
+        raise CorruptRecordError("a position is negative or beyond int32")
+    return positions.astype(np.int32)
 
 
 def put_values(values: FloatArray, starts: IntArray) -> bytes:
@@ -159,7 +183,8 @@ def put_values(values: FloatArray, starts: IntArray) -> bytes:
         integers[exceptions] = 0
         source = np.maximum.accumulate(np.where(is_exact, np.arange(len(values)), 0))
         integers = integers[source]
-    steps = np.diff(integers, prepend=integers[:1])
+    steps = np.zeros_like(integers)
+    steps[1:] = integers[1:] - integers[:-1]
     steps[starts] = 0
     return b"".join(
         (
@@ -182,7 +207,7 @@ def get_values(reader: ByteReader, count: int, starts: IntArray) -> FloatArray:
     if count == 0:
         return np.zeros(0, dtype=np.float64)
     modes = get_integers(reader, len(starts))
-    if not np.isin(modes, _KNOWN_MODES).all():
+    if not _KNOWN_MODES.issuperset(modes.tolist()):
         raise CorruptRecordError("a column of values has an unknown mode")
     exception_count = reader.at_most(count, what="exceptions")
     exceptions = get_integers(reader, exception_count)
@@ -190,14 +215,23 @@ def get_values(reader: ByteReader, count: int, starts: IntArray) -> FloatArray:
         raise CorruptRecordError(f"an exception lies outside of its {count} values")
     bits = get_integers(reader, exception_count)
     firsts = get_integers(reader, len(starts))
-    lengths = np.diff(starts, append=count)
-    total = np.cumsum(_get_steps(reader, count))
-    integers = total + np.repeat(firsts - total[starts], lengths)
+    steps = _get_steps(reader, count)
+    total = steps * np.arange(count) if isinstance(steps, np.int64) else steps.cumsum()
+    integers = total + np.repeat(firsts - total[starts], lengths_of(starts, count))
     values = np.empty(count, dtype=np.float64)
     for mode, where in _places_of_modes(modes, starts, count):
         values[where] = _to_values(integers[where], mode)
     values[exceptions] = bits.view(np.float64)
     return values
+
+
+def lengths_of(starts: IntArray, count: int) -> IntArray:
+    """Return how long each group is that begins at `starts` in a column of `count`."""
+    lengths = np.empty_like(starts)
+    lengths[:-1] = starts[1:]
+    lengths[-1:] = count
+    lengths -= starts
+    return lengths
 
 
 def compress(raw: bytes, *, level: int) -> bytes:
@@ -217,7 +251,7 @@ def decompress(packed: bytes, *, size_bytes_max: int) -> bytes:
     if form == b"\x00" and len(content) <= size_bytes_max:
         return content
     if form != b"\x01":
-        raise CorruptRecordError(f"{len(packed)} packed bytes are too many or of unknown form")
+        raise CorruptRecordError(f"{len(packed)} bytes of the form {form!r} cannot be unpacked")
     try:
         size = zstandard.frame_content_size(content)
         if not 0 <= size <= size_bytes_max:
@@ -246,12 +280,13 @@ def _put_steps(steps: IntArray) -> bytes:
     return bytes((_SHUFFLED,)) + put_unsigned(unit) + bytes((width,)) + planes
 
 
-def _get_steps(reader: ByteReader, count: int) -> IntArray:
+def _get_steps(reader: ByteReader, count: int) -> IntArray | np.int64:
+    """Return the next differences, or the one number that all of them are."""
     if count == 0:
-        return np.zeros(0, dtype=np.int64)
+        return np.int64(0)
     form = reader.take(1)[0]
     if form == _EVEN:
-        return np.full(count, reader.signed(), dtype=np.int64)
+        return np.int64(reader.signed())
     if form != _SHUFFLED:
         raise CorruptRecordError(f"a column has the unknown form {form}")
     unit = reader.at_most(np.iinfo(np.int64).max, what="as the unit of a column")
@@ -276,7 +311,7 @@ def _fitting_modes(values: FloatArray, starts: IntArray) -> IntArray:
     """Return the mode that keeps most values of each group, shape (g,); ties: the simplest."""
     if len(starts) == 1:
         values = values[:: max(1, len(values) // _PROBE_COUNT)]
-    sizes = np.diff(starts, append=len(values))
+    sizes = lengths_of(starts, len(values))
     modes = np.full(len(starts), _DOUBLE_BITS, dtype=np.int64)
     # Below half of a group, exceptions would cost more than they save.
     best = sizes // 2
@@ -296,7 +331,7 @@ def _places_of_modes(
     """Return each mode in use with the positions of its values."""
     if (modes == modes[0]).all():
         return [(int(modes[0]), slice(None))]
-    mode_of_value = np.repeat(modes, np.diff(starts, append=count))
+    mode_of_value = np.repeat(modes, lengths_of(starts, count))
     return [(int(mode), mode_of_value == mode) for mode in np.unique(modes)]
 
 

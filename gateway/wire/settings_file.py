@@ -17,7 +17,7 @@ FILE_SIZE_BYTES_MAX = 16 * 1024 * 1024
 def read_settings(model: type[ModelT], path: Path) -> ModelT:
     """Return the settings in a TOML file, or a JSON file by its suffix.
 
-    Relative paths inside are meant from the file's own folder; the caller resolves them.
+    Relative paths inside are meant from the file's own folder: see `beside`.
 
     Raises:
         ConfigError: the file cannot be read or parsed, or one line for each mistake in it.
@@ -27,6 +27,29 @@ def read_settings(model: type[ModelT], path: Path) -> ModelT:
         return model.model_validate(document)
     except ValidationError as error:
         raise ConfigError(*mistakes_of(error)) from error
+
+
+def beside(settings: ModelT, folder: Path) -> ModelT:
+    """Return the settings with every relative path in them, however deep, put beside a file.
+
+    Args:
+        settings: As read.
+        folder: Of the file that they were read from.
+    """
+    changes = {
+        name: _beside(getattr(settings, name), folder) for name in type(settings).model_fields
+    }
+    return settings.model_copy(update=changes)
+
+
+def _beside(value: object, folder: Path) -> object:
+    if isinstance(value, Path):
+        return folder / value
+    if isinstance(value, BaseModel):
+        return beside(value, folder)
+    if isinstance(value, dict):
+        return {key: _beside(each, folder) for key, each in value.items()}
+    return value
 
 
 def read_document(path: Path) -> dict[str, object]:

@@ -13,6 +13,7 @@ from gateway.core.quality import Quality, Status
 from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
 from gateway.pipeline import Ingress, LatencyMeter, LiveValues
 from gateway.pipeline.condition import condition
+from gateway.pipeline.ingress import Entry
 from gateway.pipeline.pipeline import joined
 
 TABLE = TagTable.build(
@@ -84,7 +85,7 @@ async def test_what_the_gateway_states_is_not_received() -> None:
 
 def test_neighbouring_frames_of_one_kind_are_joined_and_others_are_not() -> None:
     """Order and samples stay; only frames of equal origin and maker become one."""
-    entries = [
+    entries: list[Entry] = [
         frame([1.0]),
         frame([2.0]),
         frame([3.0], is_received=False),
@@ -93,10 +94,10 @@ def test_neighbouring_frames_of_one_kind_are_joined_and_others_are_not() -> None
         frame([5.0], origin=Origin.HISTORICAL),
     ]
     shapes = [
-        entry.value.tolist() if isinstance(entry, Frame) else entry.condition
+        entry.value.tolist() if isinstance(entry, Frame) else type(entry).__name__
         for entry in joined(entries)
     ]
-    assert shapes == [[1.0, 2.0], [3.0], "between", [4.0], [5.0]]
+    assert shapes == [[1.0, 2.0], [3.0], "Event", [4.0], [5.0]]
 
 
 def test_raw_numbers_become_engineering_values() -> None:

@@ -79,7 +79,7 @@ async def entries_of(*sessions: Session, until: int) -> tuple[list[Entry], Devic
     supervisor = DeviceSupervisor(
         ScriptedConnector(*sessions),
         indices=INDICES,
-        ingress=ingress,
+        intake=ingress,
         clock=SystemClock(),
         backoff=Backoff(first_s=0.001, cap_s=0.01, healthy_s=60),
     )

@@ -1,15 +1,17 @@
 """Frames and blocks come back bit by bit, and damaged ones are refused."""
 
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.arrays import float_column, index_column, status_column, time_column
 from gateway.core.errors import CorruptRecordError
-from gateway.core.frame import Frame, Origin
+from gateway.core.frame import Frame, Origin, join_frames
 from gateway.core.quality import Status
 from gateway.core.records import Boot, Record, RecordKind, Seq
 from gateway.core.tags import ConfigEpoch
@@ -18,10 +20,12 @@ from gateway.wire.frames import (
     FRAME_KINDS,
     StoredFrame,
     decode_block,
+    decode_block_tags,
     decode_frame,
     draft_frame,
     encode_block,
     encode_frame,
+    epoch_of,
     frames_of,
 )
 
@@ -131,6 +135,48 @@ def test_a_block_gives_back_every_frame_in_its_order(stored: list[StoredFrame]) 
         assert_same(one.frame, other.frame)
 
 
+@given(blocks(), st.sets(st.integers(0, 8), max_size=3))
+@settings(max_examples=200, deadline=None)
+def test_the_tags_of_a_block_are_read_as_if_all_were(
+    stored: list[StoredFrame], chosen: set[int]
+) -> None:
+    wanted = index_column(sorted(chosen))
+    body = encode_block(stored, epoch=EPOCH)
+    found = decode_block_tags(body, wanted)
+    everything = join_frames(
+        [replace(one.frame, origin=Origin.LIVE, is_received=True) for one in stored]
+    )
+    order = np.argsort(everything.tag_index, kind="stable")
+    expected = [place for place in order if everything.tag_index[place] in chosen]
+    assert found.tag_index.tobytes() == everything.tag_index[expected].tobytes()
+    assert found.time_ns.tobytes() == everything.time_ns[expected].tobytes()
+    assert found.value.tobytes() == everything.value[expected].tobytes()
+    assert found.status.tobytes() == everything.status[expected].tobytes()
+    assert epoch_of(body) == EPOCH
+
+
+def test_a_block_of_many_chunks_comes_back() -> None:
+    """30 tags with 1,000 samples each take several chunks of whole tags."""
+    rng = np.random.default_rng(3)
+    stored = [
+        StoredFrame(
+            boot=Boot(2),
+            seq=Seq(seq),
+            kind=RecordKind.FRAME,
+            frame=make_frame(list(rng.normal(size=30)), time_ns=START_NS + seq * 10**9),
+        )
+        for seq in range(1, 1001)
+    ]
+    body = encode_block(stored, epoch=EPOCH)
+    found, _ = decode_block(body)
+    for one, other in zip(found, stored, strict=True):
+        assert_same(one.frame, other.frame)
+    for tag in (0, 7, 29):
+        trend = decode_block_tags(body, index_column([tag]))
+        assert trend.value.tolist() == [one.frame.value[tag] for one in stored]
+        assert trend.time_ns.tolist() == [int(one.frame.time_ns[tag]) for one in stored]
+
+
 def test_every_awkward_value_comes_back_among_decimals() -> None:
     """Exceptions stand first, last, alone and in a row within a column of another mode."""
     for surrounding in (21.5, float(np.float32(12.3)), float(np.pi)):
@@ -193,7 +239,7 @@ def test_slow_signals_take_about_two_bytes_a_sample() -> None:
 def test_foreign_payloads_are_refused_as_corrupt(payload: bytes) -> None:
     """Under a valid check sum, so that the decoder itself is tried, packed or not."""
     for decode in (decode_frame, decode_block):
-        for form in (b"", b"\x00"):
+        for form in (b"", b"\x00\x00", b"\x00\x20\x00"):
             try:
                 decode(close_body(form + payload, version=1))
             except CorruptRecordError:
@@ -210,6 +256,7 @@ def test_a_changed_byte_under_a_valid_sum_is_refused_or_harmless(
     changed[place % len(changed)] ^= change
     try:
         decode_block(close_body(bytes(changed), version=1))
+        decode_block_tags(close_body(bytes(changed), version=1), index_column([0, 3]))
     except CorruptRecordError:
         return
 
@@ -224,10 +271,8 @@ def test_one_flipped_bit_is_found(frame: Frame, place: int, bit: int) -> None:
 
 
 def test_a_body_that_announces_too_much_is_refused_before_memory_is_taken() -> None:
-    import zstandard
-
     bomb = zstandard.ZstdCompressor().compress(bytes(100_000_000))
     with pytest.raises(CorruptRecordError, match="unpacked"):
-        decode_frame(close_body(b"\x01" + bomb, version=1))
+        decode_frame(close_body(b"\x00\x01" + bomb, version=1))
     with pytest.raises(CorruptRecordError, match="version"):
         decode_frame(close_body(b"", version=9))

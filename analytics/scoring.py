@@ -1,0 +1,148 @@
+"""One version of an anomaly model at work: its graph, its columns, its average over time."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+
+from analytics.runtime import RowScorer
+from analytics.smoothing import Smoother
+from gateway.core.arrays import BoolArray, FloatArray, StatusArray, frozen
+from gateway.core.errors import ModelError
+from gateway.core.manifest import AnomalyManifest
+from gateway.core.quality import Status, is_bad, worst_status
+from gateway.core.rows import OperatingState, Rows
+from gateway.wire.bundle import Bundle, read_bundle
+
+ALARM_SCORE = 1.0
+"""A score above it is anomalous: scores are over their calibrated threshold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scores:
+    """What one version says of the rows of one instant; the arrays are read-only."""
+
+    value: FloatArray
+    """Score averaged over time, shape (n,); NaN exactly where the status is Bad."""
+    status: StatusArray
+    """As good as the worst column that the model reads, shape (n,)."""
+    is_covered: BoolArray
+    """Rows that the model should be able to score: known inputs, a state it was trained for."""
+    latency_ns: int
+    """Time of the call of the model."""
+
+    @property
+    def alarms(self) -> BoolArray:
+        """Rows that are anomalous, shape (n,)."""
+        return self.value > ALARM_SCORE
+
+    @property
+    def not_finite(self) -> BoolArray:
+        """Rows for which the model should have given a number and gave none, shape (n,)."""
+        return self.is_covered & np.isnan(self.value)
+
+
+def open_bundle(data: bytes) -> tuple[Bundle, AnomalyManifest]:
+    """Return a bundle and its manifest as that of an anomaly model.
+
+    Raises:
+        ModelError: the bundle is damaged, or holds another kind of model.
+    """
+    bundle = read_bundle(data)
+    if not isinstance(bundle.manifest, AnomalyManifest):
+        raise ModelError(f"{bundle.manifest.name} is a {bundle.manifest.kind} model")
+    return bundle, bundle.manifest
+
+
+class Scoring:
+    """One version, loaded for the assets of one type."""
+
+    def __init__(
+        self,
+        data: bytes,
+        *,
+        columns: Sequence[str],
+        asset_count: int,
+        monotonic_ns: Callable[[], int],
+    ) -> None:
+        """Load a bundle.
+
+        Args:
+            data: The bytes of an `.ewm` file.
+            columns: Columns of the rows that will come; the model may read some of them.
+            asset_count: Rows that will come at each instant, n.
+            monotonic_ns: Tells the time for measuring latency, and for nothing else.
+        Raises:
+            ModelError: it is damaged, or wants columns that are not there.
+        """
+        bundle, self.manifest = open_bundle(data)
+        missing = [name for name in self.manifest.columns if name not in columns]
+        if missing:
+            raise ModelError(
+                f"{self.label} reads the columns {missing}, which {self.manifest.asset_type} "
+                "does not have here"
+            )
+        self.digest = sha256(data).hexdigest()
+        self._columns = np.array([columns.index(name) for name in self.manifest.columns])
+        self._states = np.array([_STATE_BY_NAME.get(x, -1) for x in self.manifest.states])
+        column_count = len(self.manifest.columns)
+        self._scorer = RowScorer(bundle.model, row_count=asset_count, column_count=column_count)
+        self._smoother = Smoother(
+            asset_count=asset_count,
+            column_count=column_count,
+            smoothing_s=self.manifest.smoothing_s,
+        )
+        self._monotonic_ns = monotonic_ns
+
+    @property
+    def label(self) -> str:
+        """Name and version for a person."""
+        return f"{self.manifest.name} {self.manifest.version}"
+
+    def score(self, rows: Rows) -> Scores:
+        """Score the rows of one instant, in one call of the model."""
+        value, status = rows.value[:, self._columns], rows.status[:, self._columns]
+        worst = worst_status(status, axis=1)
+        is_known = ~is_bad(worst) & np.isfinite(value).all(axis=1)
+        is_covered = is_known & np.isin(rows.state, self._states)
+        started_ns = self._monotonic_ns()
+        try:
+            score, contribution = self._scorer.run(value, is_covered)
+        except ModelError:
+            # A graph that breaks on a row gave no number: the rules of the rollout see to it.
+            score = frozen(np.full(len(value), np.nan, dtype=np.float32))
+            contribution = frozen(np.zeros(value.shape, dtype=np.float32))
+        latency_ns = self._monotonic_ns() - started_ns
+        counts = is_covered & np.isfinite(score)
+        averages = self._smoother.update(rows.time_ns, score, contribution, counts)
+        cannot_tell = np.where(is_bad(worst), worst, np.uint32(Status.BAD))
+        failed = np.where(is_covered, np.uint32(Status.BAD_UNEXPECTED_ERROR), cannot_tell)
+        return Scores(
+            value=frozen(averages),
+            status=frozen(np.where(counts, worst, failed).astype(np.uint32)),
+            is_covered=frozen(is_covered),
+            latency_ns=latency_ns,
+        )
+
+    def shares(self) -> FloatArray:
+        """Return each column's part of each asset's score, shape (n, m), 0 to 1."""
+        return self._smoother.shares()
+
+    def checkpoint(self) -> str:
+        """Return the average over time as text."""
+        smoother = self._smoother
+        return json.dumps(
+            [smoother.score.tolist(), smoother.part.tolist(), smoother.newest_ns.tolist()]
+        )
+
+    def restore(self, checkpoint: str) -> None:
+        """Go on from a checkpoint of the same version for as many assets."""
+        score, part, newest_ns = json.loads(checkpoint)
+        self._smoother.score = np.array(score, dtype=np.float64)
+        self._smoother.part = np.array(part, dtype=np.float64).reshape(self._smoother.part.shape)
+        self._smoother.newest_ns = np.array(newest_ns, dtype=np.int64)
+
+
+_STATE_BY_NAME = {state.name.lower(): state.value for state in OperatingState}

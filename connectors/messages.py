@@ -1,0 +1,28 @@
+"""How a connector words its trouble: first for the engineer, then for the expert."""
+
+from datetime import UTC, datetime
+
+from gateway.core.errors import DeviceError
+
+NS_PER_S = 1_000_000_000
+
+
+def device_error(
+    device: str, what: str, *, check: str, expert: str, since_ns: int | None = None
+) -> DeviceError:
+    """Return an error that says what happened, since when, what to check, and the code.
+
+    Args:
+        device: Name and address, such as `blower (10.0.4.17:502 unit 1)`.
+        what: Continues the sentence that the device opens, such as `does not answer`.
+        check: A sentence for the engineer, with its full stop.
+        expert: Code, address, exception.
+        since_ns: UTC time of the last good answer; None when there was none in this session.
+    """
+    since = "" if since_ns is None else f" since {utc_text(since_ns)}"
+    return DeviceError(f"{device} {what}{since}. {check} The gateway keeps trying. [{expert}]")
+
+
+def utc_text(time_ns: int) -> str:
+    """Return a time as people read it, in UTC, to the second."""
+    return datetime.fromtimestamp(time_ns / NS_PER_S, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,167 @@
+"""asyncua's client with our publish responses; the only subclasses of the library.
+
+asyncua keeps the socket, the secure channel, the session and the services. Ours are the publish
+requests: `next_notification` decodes the response straight into columns, and the library's own
+publish loop never starts. The private names of asyncua that we use are listed in
+`PRIVATE_NAMES`; a test fails when one of them moves.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from asyncua import ua
+from asyncua.client.client import Client
+from asyncua.client.ua_client import UaClient, UASocketProtocol
+from asyncua.client.ua_session import UaSession
+from asyncua.common.shortcuts import Shortcuts
+
+from connectors.opcua_decode import Notification, decode_publish_response
+from connectors.opcua_library import decode_item, decode_response
+from gateway.core.ports import Clock
+
+PRIVATE_NAMES: dict[type, tuple[str, ...]] = {
+    UaClient: (
+        "_make_protocol",
+        "_timeout",
+        "_pre_request_hook",
+        "_on_transport_lost",
+        "_is_session_closing",
+    ),
+    UaSession: ("_send_request", "_client"),
+}
+
+APPLICATION_NAME = "Edgewright"
+SESSION_TIMEOUT_MS = 60_000
+"""So long a server remembers the session of a gateway that lost its power."""
+PROBE_S = 20.0
+"""asyncua's own check of the session; it also keeps the session alive while we do not publish."""
+CLOSE_S = 2.0
+
+
+class Decode(StrEnum):
+    """Who turns responses into numbers."""
+
+    COLUMNS = "columns"
+    """We, whole runs at a time."""
+    LIBRARY = "library"
+    """asyncua, value by value: slower, for a release of it that changed underneath us."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A notification and when its bytes came."""
+
+    notification: Notification
+    received_ns: int
+    """UTC."""
+    arrival_ns: int
+    """On the monotonic clock."""
+
+
+class ColumnClient(Client):
+    """A client whose session hands out columns. Connect it once: a second time can hang."""
+
+    def __init__(self, endpoint: str, *, timeout_s: float, decode: Decode, clock: Clock) -> None:
+        """Begin unconnected; every answer must come within the timeout."""
+        super().__init__(endpoint, timeout=timeout_s, watchdog_intervall=PROBE_S)
+        self.name = APPLICATION_NAME
+        self.description = APPLICATION_NAME
+        self.session_timeout = SESSION_TIMEOUT_MS
+        # What the library's constructor did for its own `uaclient`, done for ours.
+        self.columns = ColumnUaClient(timeout_s, decode=decode, clock=clock)
+        self.uaclient = self.columns
+        self.uaclient.pre_request_hook = self.check_connection
+        self.nodes = Shortcuts(self.uaclient.session)
+
+    async def close(self) -> None:
+        """End session, channel and connection, as politely as `CLOSE_S` allows."""
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self.disconnect()
+        except TimeoutError:
+            pass  # the server does not answer: the socket is closed all the same
+        finally:
+            self.disconnect_socket()
+
+
+class ColumnUaClient(UaClient):
+    """The library's transport with a session and a protocol of ours."""
+
+    def __init__(self, timeout_s: float, *, decode: Decode, clock: Clock) -> None:
+        """Begin unconnected."""
+        super().__init__(timeout_s)
+        self.stamp = _Stamp(clock)
+        self.column_session = ColumnSession(self, decode=decode, stamp=self.stamp)
+        self.session = self.column_session
+
+    def _make_protocol(self) -> UASocketProtocol:
+        """Do what the library does, with a protocol that notes when bytes come."""
+        protocol = _StampingProtocol(self._timeout, security_policy=self.security_policy)
+        protocol.stamp = self.stamp
+        protocol.pre_request_hook = self._pre_request_hook
+        protocol.on_connection_lost = self._on_transport_lost
+        protocol.is_session_closing = self._is_session_closing
+        self.protocol = protocol
+        return protocol
+
+
+class ColumnSession(UaSession):
+    """The library's session without its publish loop."""
+
+    def __init__(self, client: UaClient, *, decode: Decode, stamp: "_Stamp") -> None:
+        """Begin without a session."""
+        super().__init__(client)
+        self._decode = decode
+        self._stamp = stamp
+
+    def ensure_publish_loop(self) -> None:
+        """Start nothing: whoever subscribes calls `next_notification`."""
+
+    async def next_notification(self, seen: Sequence[tuple[int, int]]) -> Received:
+        """Send one publish request and wait, for as long as it takes, for its response.
+
+        Args:
+            seen: Subscription and sequence number of messages to acknowledge.
+        """
+        request = ua.PublishRequest()
+        request.Parameters.SubscriptionAcknowledgements = [
+            ua.SubscriptionAcknowledgement(SubscriptionId=subscription, SequenceNumber=sequence)
+            for subscription, sequence in seen
+        ]
+        buffer = await self._send_request(request, timeout=0)
+        body = bytes(buffer.read(len(buffer)))
+        notification = None
+        if self._decode is Decode.COLUMNS:
+            notification = decode_publish_response(body, decode_item=decode_item)
+        return Received(
+            notification=notification or decode_response(body),
+            received_ns=self._stamp.received_ns,
+            arrival_ns=self._stamp.arrival_ns,
+        )
+
+
+class _Stamp:
+    """When the last bytes came."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.received_ns = 0
+        self.arrival_ns = 0
+
+    def set(self) -> None:
+        """Take both times, the one for latencies first."""
+        self.arrival_ns = self._clock.monotonic_ns()
+        self.received_ns = self._clock.now_ns()
+
+
+class _StampingProtocol(UASocketProtocol):
+    """The library's protocol; notes the time before it does anything with the bytes."""
+
+    stamp: _Stamp
+
+    def data_received(self, data: bytes) -> None:
+        """Take the time, then do as the library does."""
+        self.stamp.set()
+        super().data_received(data)

@@ -1,0 +1,136 @@
+"""What asyncua's own decoder makes of the same bytes, as our columns.
+
+It reads what `opcua_decode` leaves to it, everything with `decode = "library"`, and is what the
+tests compare with. It knows times to 1 µs. Where a server sends picoseconds of the source time
+and a server time, asyncua 2.1 reads the server time wrong (it expects the picoseconds last; OPC
+10000-6, 5.2.2.17 puts each behind its time); the source time, which we use, is right.
+"""
+
+import math
+import struct
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TypeVar
+
+import numpy as np
+from asyncua import ua
+from asyncua.common.utils import Buffer
+from asyncua.ua.ua_binary import struct_from_binary
+from asyncua.ua.uaerrors import UaError
+from asyncua.ua.uatypes import datetime_to_win_epoch
+
+from connectors.opcua_decode import Changes, Notification, OtherItem, unix_ns
+from gateway.core.arrays import TimeArray
+from gateway.core.quality import Status
+
+ParsedT = TypeVar("ParsedT")
+
+_NUMBERS = frozenset(
+    {
+        ua.VariantType.Boolean,
+        ua.VariantType.SByte,
+        ua.VariantType.Byte,
+        ua.VariantType.Int16,
+        ua.VariantType.UInt16,
+        ua.VariantType.Int32,
+        ua.VariantType.UInt32,
+        ua.VariantType.Int64,
+        ua.VariantType.UInt64,
+        ua.VariantType.Float,
+        ua.VariantType.Double,
+    }
+)
+
+
+def decode_item(body: bytes, position: int) -> OtherItem:
+    """Implement `ItemDecoder` with the library."""
+    buffer = Buffer(body, position)
+    item = _parsed(ua.MonitoredItemNotification, buffer)
+    return OtherItem(
+        handle=item.ClientHandle,
+        status=_status(item.Value),
+        source=_filetime(item.Value.SourceTimestamp),
+        server=_filetime(item.Value.ServerTimestamp),
+        end=buffer.cur_pos,
+    )
+
+
+def decode_response(body: bytes) -> Notification:
+    """Return what a publish response says, every value through the library.
+
+    Raises:
+        ValueError: the library cannot read it either.
+    """
+    response = _parsed(ua.PublishResponse, Buffer(body))
+    response.ResponseHeader.ServiceResult.check()
+    message = response.Parameters.NotificationMessage
+    changes: list[Changes] = []
+    closed_status: int | None = None
+    for data in message.NotificationData or ():
+        if isinstance(data, ua.DataChangeNotification):
+            changes.append(changes_of(data.MonitoredItems))
+        elif isinstance(data, ua.StatusChangeNotification):
+            closed_status = int(data.Status.value)
+    return Notification(
+        subscription=response.Parameters.SubscriptionId,
+        sequence=message.SequenceNumber,
+        changes=tuple(changes),
+        closed_status=closed_status,
+    )
+
+
+def changes_of(items: Sequence[ua.MonitoredItemNotification]) -> Changes:
+    """Return the library's items as columns."""
+    values = [item.Value for item in items]
+    value = np.array([_number(data) for data in values], dtype=np.float64)
+    status = np.array([_status(data) for data in values], dtype=np.uint32)
+    is_typed = np.array([_is_number(data) for data in values], dtype=np.bool_)
+    is_lost = ~np.isfinite(value)
+    is_unsaid = is_lost & (status < Status.BAD)
+    status[is_unsaid & is_typed] = Status.BAD_OUT_OF_RANGE
+    status[is_unsaid & ~is_typed] = Status.BAD_TYPE_MISMATCH
+    value[is_lost] = np.nan
+    return Changes(
+        handles=np.array([item.ClientHandle for item in items], dtype=np.uint32),
+        value=value,
+        status=status,
+        source_ns=_times([data.SourceTimestamp for data in values]),
+        server_ns=_times([data.ServerTimestamp for data in values]),
+    )
+
+
+def _parsed(kind: type[ParsedT], buffer: Buffer) -> ParsedT:
+    """Return the next structure of a kind.
+
+    Raises:
+        ValueError: the bytes hold none.
+    """
+    try:
+        parsed: ParsedT = struct_from_binary(kind, buffer)
+    except (UaError, struct.error, TypeError, IndexError, OverflowError) as error:
+        # The library raises whatever its innermost reader stumbles over.
+        raise ValueError(f"asyncua cannot read a {kind.__name__}: {error!r}") from error
+    return parsed
+
+
+def _times(times: Sequence[datetime | None]) -> TimeArray:
+    return unix_ns(np.array([_filetime(time) for time in times], dtype=np.int64))
+
+
+def _is_number(data: ua.DataValue) -> bool:
+    variant = data.Value
+    if variant is None or variant.Value is None or variant.is_array:
+        return False
+    return variant.VariantType in _NUMBERS
+
+
+def _number(data: ua.DataValue) -> float:
+    return float(data.Value.Value) if data.Value and _is_number(data) else math.nan
+
+
+def _status(data: ua.DataValue) -> int:
+    return 0 if data.StatusCode is None else int(data.StatusCode.value)
+
+
+def _filetime(time: datetime | None) -> int:
+    return 0 if time is None else datetime_to_win_epoch(time)

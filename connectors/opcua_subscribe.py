@@ -1,0 +1,243 @@
+"""One session of the OPC UA connector: subscriptions, their values, and their end."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+import numpy as np
+import structlog
+
+from connectors.messages import device_error
+from connectors.opcua_client import Received
+from connectors.opcua_decode import Changes
+from connectors.opcua_pump import PublishPump
+from connectors.opcua_session import Item, Subscription, UaLink
+from connectors.outbox import Outbox
+from gateway.core.arrays import IndexArray, index_column
+from gateway.core.errors import DeviceError
+from gateway.core.frame import Frame, join_frames
+from gateway.core.ports import Clock, Sink
+from gateway.core.quality import Status
+
+NS_PER_S = 1_000_000_000
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One subscription to be made."""
+
+    publishing_ms: float
+    keep_alive_s: float
+    items: tuple[Item, ...]
+    """Their handles are positions among the connector's tags."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a session needs beside its plans."""
+
+    device: str
+    """Name and address, for messages."""
+    link: UaLink
+    sink: Sink
+    indices: IndexArray
+    """Position in the tag table of each of the connector's tags."""
+    silence_s_max: float
+    node_retry_s: float
+    stop_s: float
+    clock: Clock
+
+
+@dataclass(slots=True)
+class _Watch:
+    """A subscription, and the items that the server does not know."""
+
+    subscription: Subscription
+    missing: list[Item]
+
+
+class Subscriber:
+    """Runs one session."""
+
+    def __init__(self, plans: Sequence[Plan], around: Surroundings) -> None:
+        """Begin without a subscription."""
+        self._plans = plans
+        self._around = around
+        self._outbox = Outbox(around.sink)
+        self._watches: list[_Watch] = []
+        self._refusals: dict[int, int] = {}
+        """Status of each item that is not watched, by its handle."""
+        self._items_per_call = 1
+        self._pump = PublishPump(
+            around.link,
+            device=around.device,
+            silence_s_max=around.silence_s_max,
+            clock=around.clock,
+        )
+
+    async def run(self) -> NoReturn:
+        """Subscribe, and hand on values until cancelled.
+
+        Raises:
+            DeviceError: the session is lost.
+        """
+        async with self._pump:
+            try:
+                await self._subscribe()
+                self._around.sink.connected()
+                await self._deliver()
+            except asyncio.CancelledError:
+                await self._finish()
+                raise
+
+    async def _subscribe(self) -> None:
+        """Make all subscriptions with their items."""
+        link = self._around.link
+        await link.refresh_namespaces()
+        self._items_per_call = await link.items_per_call()
+        for plan in self._plans:
+            subscription = await link.subscribe(
+                publishing_ms=plan.publishing_ms, keep_alive_s=plan.keep_alive_s
+            )
+            self._pump.listen(subscription)
+            watch = _Watch(subscription, list(plan.items))
+            self._watches.append(watch)
+            await self._watch_missing(watch)
+
+    async def _watch_missing(self, watch: _Watch) -> None:
+        """Ask for the items that are not watched yet; state what is newly refused."""
+        wanted, watch.missing = watch.missing, []
+        codes: list[int] = []
+        for begin in range(0, len(wanted), self._items_per_call):
+            part = wanted[begin : begin + self._items_per_call]
+            codes += await self._around.link.watch(watch.subscription, part)
+        news: dict[int, int] = {}
+        for item, code in zip(wanted, codes, strict=True):
+            if code >= Status.BAD:
+                watch.missing.append(item)
+                if self._refusals.get(item.handle) != code:
+                    news[item.handle] = code
+            elif self._refusals.pop(item.handle, None) is not None:
+                log.info("node_found", device=self._around.device, node=str(item.node))
+        if news:
+            self._refusals |= news
+            log.warning(
+                "nodes_refused",
+                device=self._around.device,
+                count=len(news),
+                first=str(next(item.node for item in wanted if item.handle in news)),
+                status=f"0x{next(iter(news.values())):08X}",
+                stage="receiving",
+            )
+            self._outbox.put(self._stated_frame(news))
+
+    async def _deliver(self) -> NoReturn:
+        """Hand on what comes; ask for refused nodes again now and then."""
+        retry_ns = round(self._around.node_retry_s * NS_PER_S)
+        next_retry_ns = self._around.clock.monotonic_ns() + retry_ns
+        while True:
+            await self._outbox.flush()
+            wait_ns = next_retry_ns - self._around.clock.monotonic_ns()
+            if wait_ns <= 0:
+                await self._retry_refused()
+                next_retry_ns = self._around.clock.monotonic_ns() + retry_ns
+                continue
+            await self._pump.more(wait_s=wait_ns / NS_PER_S)
+            messages = self._pump.take()
+            self._sort_in(messages)
+            await self._outbox.flush()
+            self._check(messages)
+
+    async def _retry_refused(self) -> None:
+        """Ask for refused nodes again; their namespaces may have come by now."""
+        waiting = [watch for watch in self._watches if watch.missing]
+        if waiting:
+            await self._around.link.refresh_namespaces()
+        for watch in waiting:
+            await self._watch_missing(watch)
+
+    async def _finish(self) -> None:
+        """End the subscriptions and hand on all that the server sent before."""
+        try:
+            async with asyncio.timeout(self._around.stop_s):
+                await self._pump.stop()
+        except (TimeoutError, DeviceError) as error:
+            log.warning("unsubscribe_failed", device=self._around.device, reason=repr(error))
+        try:
+            async with asyncio.timeout(self._around.stop_s):
+                self._sort_in(self._pump.take())
+                await self._outbox.flush()
+        except TimeoutError:
+            log.error(
+                "received_samples_dropped",
+                device=self._around.device,
+                count=self._outbox.sample_count,
+                stage="receiving",
+            )
+
+    def _sort_in(self, messages: Sequence[Received]) -> None:
+        """Put the changes of all messages into one frame."""
+        frames = [
+            self._received_frame(changes, received)
+            for received in messages
+            for changes in received.notification.changes
+        ]
+        if frames:
+            self._outbox.put(join_frames(frames))
+
+    def _received_frame(self, changes: Changes, received: Received) -> Frame:
+        """Return changes as samples; their time is the source's, the server's, or ours."""
+        indices = self._around.indices
+        time_ns = np.where(changes.source_ns != 0, changes.source_ns, changes.server_ns)
+        time_ns[time_ns == 0] = received.received_ns
+        is_known = changes.handles < len(indices)
+        frame = Frame(
+            tag_index=indices[np.where(is_known, changes.handles, 0)],
+            time_ns=time_ns,
+            value=changes.value,
+            status=changes.status,
+            received_ns=received.received_ns,
+            arrival_ns=received.arrival_ns,
+        )
+        return frame if is_known.all() else frame.where(is_known)
+
+    def _check(self, messages: Sequence[Received]) -> None:
+        """Look for what ends a session in messages whose values were handed on.
+
+        Raises:
+            DeviceError: a subscription was closed, or its values are not those asked for.
+        """
+        for received in messages:
+            status = received.notification.closed_status
+            if status is not None:
+                raise device_error(
+                    self._around.device,
+                    "closed a subscription",
+                    check="Check its load and its limits.",
+                    expert=f"status 0x{status:08X}",
+                )
+            for changes in received.notification.changes:
+                handle = int(changes.handles.max(initial=0))
+                if handle >= len(self._around.indices):
+                    raise device_error(
+                        self._around.device,
+                        "reports a value that nobody asked for",
+                        check="Tell the maker of the server.",
+                        expert=f"client handle {handle} of {len(self._around.indices)}",
+                    )
+
+    def _stated_frame(self, codes: dict[int, int]) -> Frame:
+        """Return what we say of nodes that the server refuses."""
+        now_ns = self._around.clock.now_ns()
+        return Frame(
+            tag_index=index_column(self._around.indices[list(codes)]),
+            time_ns=np.full(len(codes), now_ns, dtype=np.int64),
+            value=np.full(len(codes), np.nan),
+            status=np.array(list(codes.values()), dtype=np.uint32),
+            received_ns=now_ns,
+            arrival_ns=self._around.clock.monotonic_ns(),
+            is_received=False,
+        )

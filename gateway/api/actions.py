@@ -1,0 +1,83 @@
+"""What the API does when a person asks for it. Every action carries the person's name."""
+
+from uuid import uuid4
+
+from gateway.api.answers import CommandAnswer, EventAnswer, ModelList
+from gateway.api.errors import NotFoundError
+from gateway.api.reads import read_models
+from gateway.api.requests import (
+    AlarmRequest,
+    CommandRequest,
+    ModelRequest,
+    Request,
+    ShelveRequest,
+)
+from gateway.api.translate import command_answer, event_answer
+from gateway.api.view import GatewayView
+from gateway.core.alarms import AlarmId
+from gateway.core.commands import Command, CommandId, CommandOrigin
+from gateway.core.errors import CommandError
+from gateway.core.models import ModelStage
+from gateway.core.tags import TagId
+
+
+async def acknowledge(view: GatewayView, request: AlarmRequest, operator: str) -> EventAnswer:
+    """Note that a person has seen an alarm."""
+    alarm = _alarm(view, request.alarm)
+    return event_answer(await view.acknowledge(alarm, operator=operator))
+
+
+async def shelve(view: GatewayView, request: ShelveRequest, operator: str) -> EventAnswer:
+    """Silence an alarm for a time."""
+    alarm = _alarm(view, request.alarm)
+    until_ns = view.now_ns() + round(request.for_s * 1e9)
+    return event_answer(await view.shelve(alarm, until_ns=until_ns, operator=operator))
+
+
+async def promote(view: GatewayView, request: ModelRequest, operator: str) -> ModelList:
+    """Put the version in shadow in force."""
+    _check_version(view, request, stage=ModelStage.SHADOW)
+    await view.promote(request.name, operator=operator)
+    return read_models(view, Request())
+
+
+async def roll_back(view: GatewayView, request: ModelRequest, operator: str) -> ModelList:
+    """Take the version in force out, and put the former one in its place."""
+    _check_version(view, request, stage=ModelStage.ACTIVE)
+    await view.roll_back(request.name, operator=operator)
+    return read_models(view, Request())
+
+
+async def submit_command(
+    view: GatewayView, request: CommandRequest, operator: str
+) -> CommandAnswer:
+    """Write one value to one tag, and tell what became of it."""
+    if TagId(request.tag) not in view.table():
+        raise NotFoundError(f"there is no tag {request.tag!r}")
+    command = Command(
+        id=CommandId(request.id or uuid4().hex),
+        tag=TagId(request.tag),
+        value=request.value,
+        deadline_ns=view.now_ns() + round(request.within_s * 1e9),
+        origin=CommandOrigin.PERSON,
+        operator=operator,
+    )
+    return command_answer(await view.submit(command))
+
+
+def _alarm(view: GatewayView, name: str) -> AlarmId:
+    if not any(alarm.id == name for alarm in view.alarms()):
+        raise NotFoundError(f"there is no alarm {name!r} that is not normal")
+    return AlarmId(name)
+
+
+def _check_version(view: GatewayView, request: ModelRequest, *, stage: ModelStage) -> None:
+    versions = [model for model in view.models() if model.name == request.name]
+    if not versions:
+        raise NotFoundError(f"there is no model {request.name!r}")
+    found = [model.version for model in versions if model.stage is stage]
+    if request.version not in found:
+        there = ", ".join(found) or "none"
+        raise CommandError(
+            f"{request.name} {request.version} is not {stage.value}; {stage.value} is: {there}"
+        )

@@ -1,0 +1,379 @@
+"""What the local API answers, as pydantic models; `/openapi.json` is made from them.
+
+Times are UTC. A number that is not known is null, never NaN.
+"""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Answer(BaseModel):
+    """Base of every answer: it does not change, and a newer gateway may say more."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+class Refusal(Answer):
+    """Why a request was not carried out."""
+
+    error: str
+    """What is wrong."""
+    remedy: str
+    """What to do about it."""
+
+
+class HealthAnswer(Answer):
+    """Whether the gateway does its work; the status code is 503 when it does not."""
+
+    is_healthy: bool
+    reasons: tuple[str, ...]
+    """What is wrong; empty when all is well."""
+
+
+class LogAnswer(Answer):
+    """The record log as a buffer."""
+
+    size_bytes: int
+    size_bytes_max: int
+    bytes_per_day: float
+    """Growth at the present rate."""
+    buffer_s: float | None
+    """How long the log takes the present rate without any delivery; null while not known."""
+    fault: str
+    """Why nothing can be written; empty when all is well."""
+
+
+class BooksAnswer(Answer):
+    """Raw samples counted at each step."""
+
+    received: int
+    """Decoded by the gateway."""
+    stored: int
+    """Committed to the log."""
+    acknowledged: int
+    """Confirmed by the far end."""
+    lost: int
+    """Counted in the loss ledger."""
+    gap_count: int
+    """Spans in which nobody listened or a device was away."""
+    gap_s: float
+    """Their lengths together."""
+
+
+class AlarmCounts(Answer):
+    """Alarms by what they ask of a person."""
+
+    unacknowledged: int
+    """Nobody has seen them, active or not any more."""
+    acknowledged: int
+    shelved: int
+
+
+class StatusAnswer(Answer):
+    """The gateway at one glance."""
+
+    gateway: str
+    site: str
+    version: str
+    started: datetime
+    now: datetime
+    """The gateway's clock at this answer."""
+    tag_count: int
+    asset_count: int
+    alarms: AlarmCounts
+    log: LogAnswer
+    books: BooksAnswer
+
+
+class SignalAnswer(Answer):
+    """One signal of an asset beside what its physics expects."""
+
+    name: str
+    """Role of the signal, unit last."""
+    tag: str
+    unit: str
+    """UCUM code."""
+    value: float | None
+    quality: Literal["good", "uncertain", "bad"]
+    status: int
+    """OPC UA status code."""
+    is_stale: bool
+    time: datetime | None
+    """Source time; null before the first value."""
+    expected: float | None
+    tolerance: float | None
+    """Half width of the band in which the value is normal."""
+    share: float | None
+    """Part of the anomaly score that this signal explains, 0 to 1."""
+    trend: tuple[float | None, ...] = ()
+    """Last values, the oldest first; null where Bad. Only in the answer for one asset."""
+
+
+class AssetAnswer(Answer):
+    """One asset as its twin knows it."""
+
+    asset: str
+    asset_type: str
+    state: Literal["unknown", "off", "starting", "running"]
+    health: float | None
+    """0 (failed) to 1 (as new)."""
+    health_trend: tuple[float | None, ...]
+    """Last values of health, the oldest first."""
+    score: float | None
+    """Anomaly score over its threshold: above 1 is anomalous."""
+    as_of: datetime | None
+    """Time of the newest data in it."""
+    worst_sign: str
+    advice: str
+    bad_count: int
+    """Signals that are Bad or stale."""
+    signal_count: int
+
+
+class AssetList(Answer):
+    """Every asset."""
+
+    assets: tuple[AssetAnswer, ...]
+
+
+class AssetDetail(Answer):
+    """One asset with its signals and what happened to it lately."""
+
+    summary: AssetAnswer
+    signals: tuple[SignalAnswer, ...]
+    events: tuple["EventAnswer", ...]
+    """The newest first."""
+
+
+class TagAnswer(Answer):
+    """The last value of one tag."""
+
+    tag: str
+    unit: str
+    """UCUM code."""
+    value: float | None
+    quality: Literal["good", "uncertain", "bad"]
+    status: int
+    """OPC UA status code."""
+    is_stale: bool
+    time: datetime | None
+    """Source time; null before the first value."""
+    is_writable: bool
+
+
+class TagList(Answer):
+    """A page of tags."""
+
+    count: int
+    """All tags that match, also those on other pages."""
+    tags: tuple[TagAnswer, ...]
+
+
+class TrendPoint(Answer):
+    """One sample."""
+
+    time: datetime
+    value: float | None
+    status: int
+    """OPC UA status code."""
+
+
+class TrendAnswer(Answer):
+    """The last samples of one tag, as far as memory has them."""
+
+    tag: str
+    unit: str
+    """UCUM code."""
+    points: tuple[TrendPoint, ...]
+    """The oldest first."""
+
+
+class EvidenceAnswer(Answer):
+    """One reason."""
+
+    name: str
+    value: float | None
+    expected: float | None
+    share: float | None
+    unit: str
+    """UCUM code."""
+
+
+class AlarmAnswer(Answer):
+    """One alarm that is not normal."""
+
+    id: str
+    source: str
+    condition: str
+    severity: int
+    """1 to 1000."""
+    state: Literal["normal", "unacknowledged", "acknowledged", "returned", "shelved"]
+    is_active: bool
+    """Whether the condition holds, also while shelved."""
+    raised: datetime | None
+    onset: datetime | None
+    """When the cause began, as far as known."""
+    shelved_until: datetime | None
+    text: str
+    evidence: tuple[EvidenceAnswer, ...]
+
+
+class AlarmList(Answer):
+    """Every alarm that is not normal, the worst first."""
+
+    alarms: tuple[AlarmAnswer, ...]
+
+
+class EventAnswer(Answer):
+    """Something that happened."""
+
+    id: str
+    time: datetime
+    source: str
+    condition: str
+    severity: int
+    """1 to 1000."""
+    transition: str
+    text: str
+    operator: str
+    """Who did it; empty when the gateway did."""
+
+
+class EventList(Answer):
+    """The latest events, the newest first."""
+
+    events: tuple[EventAnswer, ...]
+
+
+class DeviceAnswer(Answer):
+    """The connection to one device; counts are since the start of the gateway."""
+
+    name: str
+    address: str
+    state: Literal["connecting", "ok", "lost"]
+    since: datetime
+    reason: str
+    """Why it is not ok, for the engineer."""
+    detail: str
+    """The same for the expert."""
+    retry: datetime | None
+    """When it is tried again."""
+    tag_count: int
+    frame_count: int
+    frames_per_s: float
+    sample_count: int
+    skipped_count: int
+    """Samples not asked for, because a scan could not start in time."""
+    latency_ms: float | None
+
+
+class DeviceList(Answer):
+    """Every device."""
+
+    devices: tuple[DeviceAnswer, ...]
+
+
+class UplinkAnswer(Answer):
+    """The delivery to one far end; counts are since the start of the gateway."""
+
+    name: str
+    address: str
+    state: Literal["connecting", "ok", "failing"]
+    since: datetime | None
+    reason: str
+    """Why it is failing, for the engineer."""
+    detail: str
+    """The same for the expert."""
+    retry: datetime | None
+    """When it is tried again."""
+    lag_records: int
+    """Records that the far end has not confirmed."""
+    lag_s: float
+    """For how long the oldest of them has been waiting."""
+    acknowledged_records: int
+    acknowledged_samples: int
+    duplicate_records: int
+    """Records that the far end had already."""
+    dead_letters: int
+    """Records that the far end will never take; the gateway keeps them."""
+    bytes_today: int
+    outage_s: float
+    """Time without the far end."""
+    drained_records: int
+    """Records delivered late, after an outage."""
+
+
+class UplinkList(Answer):
+    """Every uplink."""
+
+    uplinks: tuple[UplinkAnswer, ...]
+
+
+class LedgerAnswer(Answer):
+    """Samples that are missing, and why."""
+
+    reason: str
+    is_gap: bool
+    """Whether they were never held, as against held and lost."""
+    source: str
+    """Connector; `*` is all of them."""
+    begin: datetime
+    end: datetime
+    count: int | None
+    """Samples missing; null where only the span is known."""
+    tag_count: int
+    """Tags concerned; 0 is all tags of the source."""
+
+
+class LedgerList(Answer):
+    """The latest losses and gaps, the newest first."""
+
+    entries: tuple[LedgerAnswer, ...]
+
+
+class ModelAnswer(Answer):
+    """One version of one model on this gateway."""
+
+    name: str
+    version: str
+    stage: Literal["shadow", "active", "rejected", "rolled_back", "retired"]
+    since: datetime
+    reason: str
+    rows: int
+    """Rows it has scored in this stage."""
+    rows_needed: int
+    """Rows after which the stage is decided; 0 where nothing is to be decided."""
+
+
+class ModelList(Answer):
+    """Every version of every model, by name, the newest first."""
+
+    models: tuple[ModelAnswer, ...]
+
+
+class CommandAnswer(Answer):
+    """What became of a command."""
+
+    id: str
+    tag: str
+    value: float
+    state: Literal["init", "executing", "successful", "failed"]
+    reason: str
+    """Why it failed; empty otherwise."""
+    read_back: float | None
+    operator: str
+
+
+class StreamLine(Answer):
+    """One line of the stream: all that became new since the line before, newest values only."""
+
+    now: datetime
+    values: tuple[TagAnswer, ...]
+    events: tuple[EventAnswer, ...]
+    """The oldest first."""
+    missed_events: int
+    """Events left out because the reader was slow; they are in the log."""
+    late_s: float
+    """How long the reader kept the gateway waiting; values in between were left out."""

@@ -1,0 +1,103 @@
+"""The counters of the gateway in the format of Prometheus, read from the view when asked for."""
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from gateway.api.view import GatewayView
+from gateway.core.device_status import DeviceState, DeviceStatus
+from gateway.core.uplink_status import UplinkStatus
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+
+def render_metrics(view: GatewayView) -> bytes:
+    """Return all counters as text."""
+    # A registry of our own: the library's default one is state of the whole process.
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(ViewCollector(view))
+    return generate_latest(registry)
+
+
+class ViewCollector(Collector):
+    """Reads the view; nothing is counted twice and nothing is kept here."""
+
+    def __init__(self, view: GatewayView) -> None:
+        """Remember where to read."""
+        self._view = view
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield every metric."""
+        yield from self._gateway()
+        yield from _devices(self._view.devices())
+        yield from _uplinks(self._view.uplinks())
+        yield from self._assets()
+        yield from self._alarms()
+
+    def _gateway(self) -> Iterable[Metric]:
+        log, books, identity = self._view.log(), self._view.books(), self._view.identity
+        yield GaugeMetricFamily(
+            "gateway_start_time_seconds", "Start, UTC", value=identity.started_ns / 1e9
+        )
+        yield GaugeMetricFamily("log_size_bytes", "Record log on disk", value=log.size_bytes)
+        yield GaugeMetricFamily("log_size_max_bytes", "Its bound", value=log.size_bytes_max)
+        yield GaugeMetricFamily("log_is_faulty", "1: cannot write", value=bool(log.fault))
+        if log.buffer_s is not None:
+            yield GaugeMetricFamily(
+                "log_buffer_seconds", "Lasts so long without delivery", value=log.buffer_s
+            )
+        samples = CounterMetricFamily("books_samples", "Raw samples by step", labels=["step"])
+        samples.add_metric(["received"], books.received)
+        samples.add_metric(["stored"], books.stored)
+        samples.add_metric(["acknowledged"], books.acknowledged)
+        samples.add_metric(["lost"], books.lost)
+        yield samples
+        yield CounterMetricFamily("books_gaps", "Gaps in the ledger", value=books.gap_count)
+        yield CounterMetricFamily("books_gap_seconds", "Their lengths", value=books.gap_s)
+
+    def _assets(self) -> Iterable[Metric]:
+        health = GaugeMetricFamily("asset_health_ratio", "0 failed to 1 new", labels=["asset"])
+        score = GaugeMetricFamily("asset_score_ratio", "Above 1: anomalous", labels=["asset"])
+        for state in self._view.twin_states():
+            if state.health is not None:
+                health.add_metric([state.asset], state.health)
+            if state.score is not None:
+                score.add_metric([state.asset], state.score)
+        yield health
+        yield score
+
+    def _alarms(self) -> Iterable[Metric]:
+        family = GaugeMetricFamily("alarms_count", "Alarms by state", labels=["state"])
+        states = [alarm.state for alarm in self._view.alarms()]
+        for state in sorted(set(states)):
+            family.add_metric([state.value], states.count(state))
+        yield family
+
+
+def _devices(devices: tuple[DeviceStatus, ...]) -> Iterable[Metric]:
+    ok = GaugeMetricFamily("device_is_ok", "1: connected", labels=["device"])
+    samples = CounterMetricFamily("device_samples", "Samples received", labels=["device"])
+    skipped = CounterMetricFamily("device_skipped_samples", "Not asked for", labels=["device"])
+    for device in devices:
+        ok.add_metric([device.name], device.state is DeviceState.OK)
+        samples.add_metric([device.name], device.sample_count)
+        skipped.add_metric([device.name], device.skipped_count)
+    return ok, samples, skipped
+
+
+def _uplinks(uplinks: tuple[UplinkStatus, ...]) -> Iterable[Metric]:
+    ok = GaugeMetricFamily("uplink_is_ok", "1: delivering", labels=["uplink"])
+    lag = GaugeMetricFamily("uplink_lag_seconds", "Oldest unconfirmed", labels=["uplink"])
+    waiting = GaugeMetricFamily("uplink_lag_records", "Unconfirmed", labels=["uplink"])
+    records = CounterMetricFamily("uplink_records", "Confirmed", labels=["uplink"])
+    dead = CounterMetricFamily("uplink_dead_letter_records", "Never taken", labels=["uplink"])
+    for uplink in uplinks:
+        ok.add_metric([uplink.name], bool(uplink.is_connected))
+        lag.add_metric([uplink.name], uplink.lag_s)
+        waiting.add_metric([uplink.name], uplink.lag_records)
+        records.add_metric([uplink.name], uplink.acknowledged_records)
+        dead.add_metric([uplink.name], uplink.dead_letters)
+    return ok, lag, waiting, records, dead

@@ -1,0 +1,159 @@
+"""What the API answers to each reading request, from memory."""
+
+from itertools import islice
+
+from gateway.api.answers import (
+    AlarmList,
+    AssetDetail,
+    AssetList,
+    DeviceList,
+    EventList,
+    HealthAnswer,
+    LedgerList,
+    ModelList,
+    StatusAnswer,
+    TagList,
+    TrendAnswer,
+    UplinkList,
+)
+from gateway.api.errors import NotFoundError
+from gateway.api.requests import (
+    AssetRequest,
+    LatestRequest,
+    Request,
+    TagRequest,
+    TagsRequest,
+)
+from gateway.api.translate import (
+    alarm_answer,
+    alarm_counts,
+    asset_answer,
+    books_answer,
+    device_answer,
+    event_answer,
+    ledger_answer,
+    log_answer,
+    model_answer,
+    moment,
+    signal_answer,
+    tag_answer,
+    trend_answer,
+    uplink_answer,
+)
+from gateway.api.view import GatewayView
+from gateway.core.tags import Tag, TagId
+
+ASSET_EVENTS = 20
+"""Events shown with one asset."""
+EVENTS_SEARCHED = 500
+"""Latest events among which those of one asset are looked for."""
+
+
+def read_health(view: GatewayView, _request: Request) -> HealthAnswer:
+    """Tell whether the log can be written; devices and uplinks may come and go."""
+    fault = view.log().fault
+    return HealthAnswer(is_healthy=not fault, reasons=(fault,) if fault else ())
+
+
+def read_status(view: GatewayView, _request: Request) -> StatusAnswer:
+    """Tell the state of the gateway at one glance."""
+    identity = view.identity
+    return StatusAnswer(
+        gateway=identity.gateway,
+        site=identity.site,
+        version=identity.version,
+        started=moment(identity.started_ns),
+        now=moment(view.now_ns()),
+        tag_count=len(view.table()),
+        asset_count=len(view.twin_states()),
+        alarms=alarm_counts(view.alarms()),
+        log=log_answer(view.log()),
+        books=books_answer(view.books()),
+    )
+
+
+def read_assets(view: GatewayView, _request: Request) -> AssetList:
+    """List the assets."""
+    values = view.values()
+    return AssetList(assets=tuple(asset_answer(s, view, values) for s in view.twin_states()))
+
+
+def read_asset(view: GatewayView, request: AssetRequest) -> AssetDetail:
+    """Show one asset with its signals and its latest events.
+
+    Raises:
+        NotFoundError: there is no such asset.
+    """
+    state = next((s for s in view.twin_states() if s.asset == request.asset), None)
+    if state is None:
+        raise NotFoundError(f"there is no asset {request.asset!r}")
+    values = view.values()
+    events = (e for e in view.events(EVENTS_SEARCHED) if e.source == state.asset)
+    return AssetDetail(
+        summary=asset_answer(state, view, values),
+        signals=tuple(signal_answer(signal, view, values) for signal in state.signals),
+        events=tuple(event_answer(event) for event in islice(events, ASSET_EVENTS)),
+    )
+
+
+def read_tags(view: GatewayView, request: TagsRequest) -> TagList:
+    """List a page of tags with their last values."""
+    wanted = request.find.casefold()
+    found = [
+        index
+        for index, tag in enumerate(view.table().tags)
+        if tag.id.startswith(request.prefix) and wanted in tag.id.casefold()
+    ]
+    page = found[request.offset : request.offset + request.limit]
+    tags, values = view.table().tags, view.values()
+    return TagList(
+        count=len(found),
+        tags=tuple(tag_answer(tags[index], index, values) for index in page),
+    )
+
+
+def read_trend(view: GatewayView, request: TagRequest) -> TrendAnswer:
+    """Show the last samples of one tag.
+
+    Raises:
+        NotFoundError: there is no such tag.
+    """
+    tag = _tag(view, request.tag)
+    return trend_answer(tag, view.trend(tag.id))
+
+
+def read_alarms(view: GatewayView, _request: Request) -> AlarmList:
+    """List the alarms that are not normal, the worst first."""
+    return AlarmList(alarms=tuple(map(alarm_answer, view.alarms())))
+
+
+def read_devices(view: GatewayView, _request: Request) -> DeviceList:
+    """List the devices."""
+    return DeviceList(devices=tuple(map(device_answer, view.devices())))
+
+
+def read_uplinks(view: GatewayView, _request: Request) -> UplinkList:
+    """List the uplinks."""
+    return UplinkList(uplinks=tuple(map(uplink_answer, view.uplinks())))
+
+
+def read_ledger(view: GatewayView, request: LatestRequest) -> LedgerList:
+    """List the latest losses and gaps, the newest first."""
+    return LedgerList(entries=tuple(map(ledger_answer, view.ledger(request.limit))))
+
+
+def read_models(view: GatewayView, _request: Request) -> ModelList:
+    """List every version of every model."""
+    return ModelList(models=tuple(map(model_answer, view.models())))
+
+
+def read_events(view: GatewayView, request: LatestRequest) -> EventList:
+    """List the latest events, the newest first."""
+    return EventList(events=tuple(map(event_answer, view.events(request.limit))))
+
+
+def _tag(view: GatewayView, name: str) -> Tag:
+    table, tag_id = view.table(), TagId(name)
+    if tag_id not in table:
+        raise NotFoundError(f"there is no tag {name!r}")
+    return table.tags[table.index(tag_id)]

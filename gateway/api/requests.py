@@ -1,0 +1,95 @@
+"""What the local API takes, as pydantic models: one a route.
+
+A field whose name stands in the route's path comes from there; the others come from the query of
+a GET and from the JSON body of a POST.
+"""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+LIMIT_MAX = 1000
+"""Most entries in one answer."""
+SHELVE_S_MAX = 7 * 86_400.0
+"""ISA-18.2-2016, 11.7: shelving is limited in time; a week outlasts every shift plan."""
+COMMAND_S_MAX = 600.0
+"""Longest time a command may wait before it is refused as too late."""
+
+
+class Request(BaseModel):
+    """Base of every request: an unknown field is a mistake. By itself it asks for nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class AssetRequest(Request):
+    """Asks for one asset."""
+
+    asset: str
+
+
+class TagsRequest(Request):
+    """Asks for a page of tags."""
+
+    prefix: str = ""
+    """Only tags whose id opens with this."""
+    find: str = ""
+    """Only tags whose id holds this, in small or capital letters."""
+    offset: Annotated[int, Field(ge=0)] = 0
+    """Tags to pass over."""
+    limit: Annotated[int, Field(ge=1, le=LIMIT_MAX)] = 100
+    """Most tags in the answer."""
+
+
+class TagRequest(Request):
+    """Asks for one tag."""
+
+    tag: str
+
+
+class LatestRequest(Request):
+    """Asks for the latest entries."""
+
+    limit: Annotated[int, Field(ge=1, le=LIMIT_MAX)] = 50
+    """Most entries in the answer."""
+
+
+class AlarmRequest(Request):
+    """Names one alarm."""
+
+    alarm: str
+    """`source/condition`."""
+
+
+class ShelveRequest(AlarmRequest):
+    """Asks for silence on one alarm."""
+
+    for_s: Annotated[float, Field(gt=0, le=SHELVE_S_MAX)]
+    """How long."""
+
+
+class ModelRequest(Request):
+    """Names one version of one model, so that nobody acts on another one than they saw."""
+
+    name: str
+    version: str
+    """To promote: the version in shadow. To roll back: the version in force."""
+
+
+class CommandRequest(Request):
+    """Asks to write one value to one tag."""
+
+    tag: str
+    value: Annotated[float, Field(allow_inf_nan=False)]
+    """In engineering units."""
+    id: str = ""
+    """The same id is carried out once at the most; empty lets the gateway choose one."""
+    within_s: Annotated[float, Field(gt=0, le=COMMAND_S_MAX)] = 10.0
+    """The command fails rather than act later than this."""
+
+
+class StreamRequest(Request):
+    """Asks for the stream."""
+
+    prefix: str = ""
+    """Only values of tags whose id opens with this; events always come."""

@@ -1,0 +1,171 @@
+"""What the local API needs of the gateway; the service implements it."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.core.alarms import Alarm, AlarmId
+from gateway.core.arrays import BoolArray, FloatArray, IndexArray, StatusArray, TimeArray, frozen
+from gateway.core.commands import Command
+from gateway.core.device_status import DeviceStatus
+from gateway.core.events import Event
+from gateway.core.log_status import Books, LogStatus
+from gateway.core.models import ModelStatus
+from gateway.core.records import GatewayId, LedgerEntry
+from gateway.core.tags import TagId, TagTable
+from gateway.core.twin_state import TwinState
+from gateway.core.uplink_status import UplinkStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Which gateway this is."""
+
+    gateway: GatewayId
+    site: str
+    """Where it stands in the plant, `enterprise/site/area/line`."""
+    version: str
+    """Of the software."""
+    started_ns: int
+    """UTC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Values:
+    """The last value of every tag, in the order of the tag table; arrays of shape (n,)."""
+
+    time_ns: TimeArray
+    """Source time; 0 before the first sample."""
+    value: FloatArray
+    """NaN before the first sample and where Bad."""
+    status: StatusArray
+    """OPC UA status codes."""
+    is_stale: BoolArray
+    """Whether no sample came for longer than the tag allows."""
+
+    def __post_init__(self) -> None:
+        """Switch writing off."""
+        for column in (self.time_ns, self.value, self.status, self.is_stale):
+            frozen(column)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trend:
+    """The last samples of one tag in memory, the oldest first; arrays of shape (k,)."""
+
+    time_ns: TimeArray
+    value: FloatArray
+    status: StatusArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Change:
+    """All that became new since a subscriber last asked, as one: the newest values only."""
+
+    tag_index: IndexArray
+    """Tags with a new value, each once."""
+    events: tuple[Event, ...]
+    """The oldest first."""
+    missed_events: int
+    """Events that are no longer in memory, because the subscriber was slow."""
+
+
+class Subscription(Protocol):
+    """One reader of what becomes new. It has no queue: whoever is slow gets the newest state."""
+
+    async def changed(self) -> Change:
+        """Wait until there is something new, and return all of it."""
+
+
+class GatewayView(Protocol):
+    """The running gateway as the local API shows it.
+
+    Reading never waits: every method but the actions answers from memory, within a millisecond.
+    """
+
+    @property
+    def identity(self) -> Identity:
+        """Which gateway this is."""
+
+    def now_ns(self) -> int:
+        """Return wall time, UTC."""
+
+    def table(self) -> TagTable:
+        """Return the tags of the running epoch, derived ones included."""
+
+    def values(self) -> Values:
+        """Return the last value of every tag."""
+
+    def trend(self, tag: TagId) -> Trend:
+        """Return the last samples of a tag, from memory.
+
+        Raises:
+            KeyError: there is no such tag.
+        """
+
+    def twin_states(self) -> tuple[TwinState, ...]:
+        """Return every asset."""
+
+    def alarms(self) -> tuple[Alarm, ...]:
+        """Return every alarm that is not normal, the worst first."""
+
+    def devices(self) -> tuple[DeviceStatus, ...]:
+        """Return every device, in the order of the configuration."""
+
+    def uplinks(self) -> tuple[UplinkStatus, ...]:
+        """Return every uplink, in the order of the configuration."""
+
+    def models(self) -> tuple[ModelStatus, ...]:
+        """Return every version of every model, by name, the newest first."""
+
+    def log(self) -> LogStatus:
+        """Return the state of the record log."""
+
+    def books(self) -> Books:
+        """Return the sample counts."""
+
+    def ledger(self, count: int) -> tuple[LedgerEntry, ...]:
+        """Return up to `count` of the latest losses and gaps, the newest first."""
+
+    def events(self, count: int) -> tuple[Event, ...]:
+        """Return up to `count` of the latest events, the newest first."""
+
+    def subscribe(self) -> AbstractContextManager[Subscription]:
+        """Follow what becomes new from now on, until the context is left."""
+
+    async def acknowledge(self, alarm: AlarmId, *, operator: str) -> Event:
+        """Note that a person has seen an alarm.
+
+        Raises:
+            CommandError: there is no such alarm, or nothing to acknowledge.
+        """
+
+    async def shelve(self, alarm: AlarmId, *, until_ns: int, operator: str) -> Event:
+        """Silence an alarm until a time.
+
+        Raises:
+            CommandError: there is no such alarm, or the time is not ahead.
+        """
+
+    async def promote(self, model: str, *, operator: str) -> None:
+        """Put the version in shadow in force now, whatever its rules say.
+
+        Raises:
+            CommandError: there is no version in shadow.
+            ModelError: it cannot be put in force.
+        """
+
+    async def roll_back(self, model: str, *, operator: str) -> None:
+        """Put the former version in force again.
+
+        Raises:
+            CommandError: there is no former version.
+            ModelError: it cannot be put in force.
+        """
+
+    async def submit(self, command: Command) -> Command:
+        """Carry out a command and return it in its final state.
+
+        Raises:
+            CommandError: it is refused before anything was written.
+        """

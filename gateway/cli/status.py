@@ -1,0 +1,70 @@
+"""`edgewright status`: how the gateway is, in a few lines."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from pydantic import BaseModel
+
+from gateway.api.answers import DeviceAnswer, StatusAnswer, UplinkAnswer
+from gateway.api.client import GatewayClient
+from gateway.cli.local import ask, json_option, socket_option
+from gateway.console.format import age, duration, plural, size
+
+
+class Overview(BaseModel):
+    """What the command prints."""
+
+    status: StatusAnswer
+    devices: tuple[DeviceAnswer, ...]
+    uplinks: tuple[UplinkAnswer, ...]
+
+
+@click.command("status")
+@socket_option
+@json_option
+def command(socket: Path, *, as_json: bool) -> None:
+    """Tell how the gateway is, in a few lines.
+
+    Devices, deliveries, how long the buffer lasts, and whether the sample counts balance.
+    """
+    overview = ask(socket, _overview)
+    click.echo(overview.model_dump_json(indent=1) if as_json else "\n".join(_lines(overview)))
+
+
+async def _overview(client: GatewayClient) -> Overview:
+    return Overview(
+        status=await client.status(),
+        devices=(await client.devices()).devices,
+        uplinks=(await client.uplinks()).uplinks,
+    )
+
+
+def _lines(overview: Overview) -> Iterator[str]:
+    status = overview.status
+    up = age(status.started, status.now)
+    yield f"{status.gateway}  {status.site}  version {status.version}, up {up}"
+    yield f"{'assets':<10}{status.asset_count}, {plural(status.tag_count, 'tag')}"
+    alarms = status.alarms
+    yield (
+        f"{'alarms':<10}{alarms.unacknowledged} new, {alarms.acknowledged} acknowledged, "
+        f"{alarms.shelved} shelved"
+    )
+    for device in overview.devices:
+        since = age(device.since, status.now)
+        yield f"{'device':<10}{device.name}  {device.state} for {since}  {device.reason}".rstrip()
+    for uplink in overview.uplinks:
+        behind = f"{duration(uplink.lag_s)} behind, {plural(uplink.lag_records, 'record')}"
+        yield f"{'uplink':<10}{uplink.name}  {uplink.state}  {behind}  {uplink.reason}".rstrip()
+    log = status.log
+    yield (
+        f"{'buffer':<10}{duration(log.buffer_s)} left without delivery, "
+        f"{size(log.size_bytes)} of {size(log.size_bytes_max)} used"
+    )
+    if log.fault:
+        yield f"{'log':<10}nothing can be written: {log.fault}"
+    books = status.books
+    yield (
+        f"{'samples':<10}received {books.received}, stored {books.stored}, "
+        f"acknowledged {books.acknowledged}, lost {books.lost}, gaps {books.gap_count}"
+    )

@@ -1,0 +1,124 @@
+"""Closes the books: what the servers offered against what the cloud's files hold."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cloud_sync.cloud.parquet import LakeSamples, count_in_lake
+from gateway.core.events import Event
+from gateway.core.records import LedgerEntry, RecordKind, Seq
+from gateway.demo.report import Samples
+from gateway.simulate.books import Offered, read_offered
+from gateway.simulate.points import POLL_COUNT_TAG
+from gateway.store.reader import LogReader
+from gateway.wire.documents import decode_event, decode_ledger_entry
+
+GAP_MARGIN_NS = 100_000_000
+"""Clocks are read before and after the wire: the edges of a gap are this wide."""
+
+
+def read_ledger_and_events(log_path: Path) -> tuple[list[LedgerEntry], list[Event]]:
+    """Return all ledger entries and events of a log, in order."""
+    reader = LogReader(log_path)
+    ledger: list[LedgerEntry] = []
+    events: list[Event] = []
+    for record in reader.records(after=Seq(0)):
+        if record.kind is RecordKind.LEDGER:
+            ledger.append(decode_ledger_entry(record.body))
+        elif record.kind is RecordKind.EVENT:
+            events.append(decode_event(record.body))
+    return ledger, events
+
+
+def close_books(
+    books: dict[str, Path],
+    lake_folder: Path,
+    ledger: list[LedgerEntry],
+    *,
+    since_ns: int,
+    received: int,
+    stored: int,
+    acknowledged: int,
+) -> Samples:
+    """Return the books of all samples offered since a time.
+
+    A sample of OPC UA is known by its tag and its source time. Modbus has no source time; there a
+    response is known by the poll counter that stands in it, and its tags by the count of each.
+
+    Args:
+        books: The servers' journals, by connector.
+        lake_folder: The cloud's Parquet files.
+        ledger: From the gateway's log.
+        since_ns: Only live samples count, not the recording that was imported before.
+        received: As the gateway's connectors counted.
+        stored: As the gateway's log counted.
+        acknowledged: As the cloud confirmed.
+    """
+    lake = count_in_lake(lake_folder)
+    live = lake.samples.time_ns >= since_ns
+    in_lake = int(np.count_nonzero(live))
+    offered = gap = lost = 0
+    for connector, path in books.items():
+        book = read_offered(path)
+        missing = ~_arrived(book, lake.samples, since_ns=since_ns)
+        in_gap = missing & _inside_gaps(book.offered_ns, ledger, connector)
+        offered += len(missing)
+        gap += int(np.count_nonzero(in_gap))
+        lost += int(np.count_nonzero(missing & ~in_gap))
+    ledgered = sum(entry.count or 0 for entry in ledger if not entry.reason.is_gap)
+    return Samples(
+        offered=offered,
+        received=received,
+        stored=stored,
+        acknowledged=acknowledged,
+        in_lake=in_lake,
+        gap=gap,
+        ledgered=ledgered,
+        lost=max(lost - ledgered, 0),
+        duplicated=lake.duplicate_count,
+    )
+
+
+def _arrived(book: Offered, lake: LakeSamples, *, since_ns: int) -> NDArray[np.bool_]:
+    """Return which offered values are in the lake, shape (n,)."""
+    time_ns = book.time_ns
+    if book.poll_count.any():
+        time_ns = _times_of_polls(book, lake, since_ns=since_ns)
+    places = {tag: place for place, tag in enumerate(lake.tags)}
+    place = np.array([places.get(tag, -1) for tag in book.tags], dtype=np.int64)
+    offered = np.stack([place[book.tag_index], time_ns], axis=1)
+    held = np.stack([lake.tag_index.astype(np.int64), lake.time_ns], axis=1)
+    return np.isin(_as_keys(offered), _as_keys(held))
+
+
+def _times_of_polls(book: Offered, lake: LakeSamples, *, since_ns: int) -> NDArray[np.int64]:
+    """Return the time at which each value's response is in the lake, -1 for not at all.
+
+    All values of one response carry the time that its counter has.
+    """
+    if POLL_COUNT_TAG not in lake.tags:
+        return np.full(len(book.tag_index), -1, dtype=np.int64)
+    counter = (lake.tag_index == lake.tags.index(POLL_COUNT_TAG)) & (lake.time_ns >= since_ns)
+    polls = lake.value[counter].astype(np.int64).tolist()
+    time_by_poll = dict(zip(polls, lake.time_ns[counter].tolist(), strict=True))
+    times = [time_by_poll.get(poll, -1) for poll in book.poll_count.astype(np.int64).tolist()]
+    return np.array(times, dtype=np.int64)
+
+
+def _as_keys(pairs: NDArray[np.int64]) -> NDArray[np.void]:
+    """Return each row of (n, 2) as one comparable key, shape (n,)."""
+    contiguous = np.ascontiguousarray(pairs)
+    return contiguous.view([("tag", np.int64), ("time", np.int64)]).ravel()
+
+
+def _inside_gaps(
+    offered_ns: NDArray[np.int64], ledger: list[LedgerEntry], connector: str
+) -> NDArray[np.bool_]:
+    inside = np.zeros(len(offered_ns), dtype=np.bool_)
+    for entry in ledger:
+        if entry.reason.is_gap and entry.source in ("*", connector):
+            inside |= (offered_ns >= entry.from_ns - GAP_MARGIN_NS) & (
+                offered_ns <= entry.to_ns + GAP_MARGIN_NS
+            )
+    return inside

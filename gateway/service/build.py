@@ -1,0 +1,150 @@
+"""Builds the parts of a gateway from its configuration. Checks everything, connects to nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from analytics.alarms import LimitAlarms
+from analytics.defaults import default_alarms
+from analytics.limits import AlarmLimit, alarm_limit
+from analytics.multivariate import AnomalyDetector
+from connectors.modbus import ModbusConfig, ModbusConnector
+from connectors.opcua import OpcuaConfig, OpcuaConnector
+from gateway.config import Config, ConnectorConfig
+from gateway.core.errors import ConfigError
+from gateway.core.ports import Clock, Connector
+from gateway.core.rows import AssetId
+from gateway.core.tags import Tag, TagId
+from gateway.pipeline import Chain, Processor
+from twins import AssetTwin, build_twins
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a gateway is made of, apart from its log and its connections."""
+
+    connectors: tuple[Connector, ...]
+    twins: tuple[AssetTwin, ...]
+    detectors: tuple[AnomalyDetector, ...]
+    """One for each twin, in the same order; none when no models are configured."""
+    board: LimitAlarms
+    processor: Processor
+
+    @property
+    def tags(self) -> tuple[Tag, ...]:
+        """Every tag: the measured ones first, in the order of the configuration."""
+        measured = tuple(tag for connector in self.connectors for tag in connector.tags)
+        return measured + self.processor.derived_tags
+
+
+def build_parts(config: Config, *, folder: Path, clock: Clock) -> Parts:
+    """Return the parts that a configuration describes.
+
+    Args:
+        config: Read from a file.
+        folder: The file's; relative paths begin there.
+        clock: For the connectors and for measuring latencies.
+    Raises:
+        ConfigError: every mistake that shows when the parts are put together.
+    """
+    mistakes: list[str] = []
+    connectors = _build_connectors(config, mistakes, folder=folder, clock=clock)
+    twins = build_twins({AssetId(name): settings for name, settings in config.twins.items()})
+    detectors = tuple(_detector(twin, clock) for twin in twins) if config.models else ()
+    limits = _alarm_limits(config, twins, has_scores=bool(detectors))
+    if not mistakes:
+        mistakes += _unknown_tags(config, connectors, twins, limits)
+    if mistakes:
+        raise ConfigError(*mistakes)
+    board = LimitAlarms(limits, reasons=detectors)
+    chains = [
+        Chain(name=twin.name, twin=twin, detector=detectors[k] if detectors else None)
+        for k, twin in enumerate(twins)
+    ]
+    return Parts(
+        connectors=connectors,
+        twins=twins,
+        detectors=detectors,
+        board=board,
+        processor=Processor(chains, board),
+    )
+
+
+def model_name_of(asset_type: str) -> str:
+    """Return the name of the anomaly model for a type, such as `centrifugal-pump-anomaly`."""
+    return f"{asset_type.replace('_', '-')}-anomaly"
+
+
+def _build_connectors(
+    config: Config, mistakes: list[str], *, folder: Path, clock: Clock
+) -> tuple[Connector, ...]:
+    connectors: list[Connector] = []
+    for name, settings in config.connectors.items():
+        try:
+            connectors.append(_connector(name, settings, config, folder=folder, clock=clock))
+        except ConfigError as error:
+            mistakes += error.mistakes
+    return tuple(connectors)
+
+
+def _connector(
+    name: str, settings: ConnectorConfig, config: Config, *, folder: Path, clock: Clock
+) -> Connector:
+    if isinstance(settings, ModbusConfig):
+        return ModbusConnector(name, settings, folder=folder, clock=clock)
+    assert isinstance(settings, OpcuaConfig)
+    state_folder = folder / config.gateway.state_folder / "opcua"
+    return OpcuaConnector(name, settings, folder=folder, state_folder=state_folder, clock=clock)
+
+
+def _detector(twin: AssetTwin, clock: Clock) -> AnomalyDetector:
+    return AnomalyDetector(
+        model_name=model_name_of(twin.name),
+        asset_type=twin.asset_type,
+        assets=twin.assets,
+        columns=twin.columns,
+        monotonic_ns=clock.monotonic_ns,
+    )
+
+
+def _alarm_limits(
+    config: Config, twins: Sequence[AssetTwin], *, has_scores: bool
+) -> tuple[AlarmLimit, ...]:
+    limits: list[AlarmLimit] = []
+    for twin in twins:
+        limits += default_alarms(twin.assets, columns=twin.columns, has_scores=has_scores)
+    for name, settings in config.twins.items():
+        signals = {str(role): TagId(tag) for role, tag in settings.tags.items()}
+        limits += [
+            alarm_limit(AssetId(name), condition, alarm, signals=signals)
+            for condition, alarm in settings.alarms.items()
+        ]
+    return tuple(limits)
+
+
+def _unknown_tags(
+    config: Config,
+    connectors: Sequence[Connector],
+    twins: Sequence[AssetTwin],
+    limits: Sequence[AlarmLimit],
+) -> list[str]:
+    measured = {tag.id for connector in connectors for tag in connector.tags}
+    known = measured | {tag.id for twin in twins for tag in twin.derived_tags}
+    known |= {TagId(f"{asset}.anomaly_score") for twin in twins for asset in twin.assets}
+    mistakes = [
+        f"twins.{asset}.tags.{role}: no connector has the tag {tag!r}"
+        for asset, settings in config.twins.items()
+        for role, tag in settings.tags.items()
+        if tag not in measured
+    ]
+    mistakes += [
+        f"twins.{limit.source}.alarms.{limit.condition}.when: there is no tag {limit.tag!r}"
+        for limit in limits
+        if limit.tag not in known
+    ]
+    mistakes += [
+        f"cameras.{name}.asset: there is no twin {camera.asset!r}"
+        for name, camera in config.cameras.items()
+        if camera.asset not in config.twins
+    ]
+    return mistakes

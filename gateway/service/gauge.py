@@ -1,0 +1,93 @@
+"""The log's state in figures a technician can use; read now and then, shown from memory."""
+
+import asyncio
+from collections import deque
+
+from gateway.core.errors import StoreError
+from gateway.core.log_status import Books, LogStatus
+from gateway.core.ports import Clock
+from gateway.store import LogSettings, RecordLog, StoreStats
+
+PERIOD_S = 2.0
+POINTS = 150
+"""Fill levels remembered: the growth is measured over five minutes."""
+DAY_S = 86_400
+GROWTH_MIN_S = 30.0
+"""A shorter time says nothing about the growth."""
+
+
+class LogGauge:
+    """Asks the log every two seconds, and answers from what it last said."""
+
+    def __init__(self, store: RecordLog, settings: LogSettings, *, clock: Clock) -> None:
+        """Begin without figures; `refresh` once before the first answer."""
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self._stats: StoreStats | None = None
+        self._levels: deque[tuple[int, int]] = deque(maxlen=POINTS)
+        self._gap_s = 0.0
+        self.stored_before = 0
+        """Raw samples that earlier starts committed."""
+
+    async def run(self) -> None:
+        """Keep the figures fresh until cancelled."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(PERIOD_S)
+
+    async def refresh(self) -> None:
+        """Ask the log now; a degraded log keeps the last figures and tells its reason."""
+        try:
+            stats = await self._store.stats()
+        except StoreError:
+            return
+        if self._stats is None:
+            self.stored_before = stats.stored_samples
+        self._stats = stats
+        self._levels.append((self._clock.monotonic_ns(), stats.used_bytes))
+
+    def add_gap(self, *, from_ns: int, to_ns: int) -> None:
+        """Count the length of a gap."""
+        self._gap_s += (to_ns - from_ns) / 1e9
+
+    def status(self) -> LogStatus:
+        """Return the log as a buffer."""
+        used = self._stats.used_bytes if self._stats else 0
+        growth = self._growth_per_s()
+        room = max(self._settings.backlog_bytes_max - used, 0)
+        return LogStatus(
+            size_bytes=used,
+            size_bytes_max=self._settings.backlog_bytes_max,
+            bytes_per_day=(growth or 0.0) * DAY_S,
+            buffer_s=room / growth if growth else None,
+            fault=self._store.reason,
+        )
+
+    def books(self, *, received: int) -> Books:
+        """Return the sample counts since the log was made.
+
+        Args:
+            received: Decoded since this start; what earlier starts committed is added.
+        """
+        stats = self._stats
+        if stats is None:
+            return Books(received=received, stored=0, acknowledged=0, lost=0, gap_count=0, gap_s=0)
+        behind = max((cursor.samples for cursor in stats.cursors), default=stats.stored_samples)
+        return Books(
+            received=self.stored_before + received,
+            stored=stats.stored_samples,
+            acknowledged=max(stats.stored_samples - behind, 0),
+            lost=stats.ledgered_samples,
+            gap_count=stats.gap_count,
+            gap_s=self._gap_s,
+        )
+
+    def _growth_per_s(self) -> float | None:
+        if len(self._levels) < 2:
+            return None
+        (then_ns, then_bytes), (now_ns, now_bytes) = self._levels[0], self._levels[-1]
+        elapsed_s = (now_ns - then_ns) / 1e9
+        if elapsed_s < GROWTH_MIN_S or now_bytes <= then_bytes:
+            return None
+        return (now_bytes - then_bytes) / elapsed_s

@@ -1,0 +1,366 @@
+"""Runs a gateway: start in order, one task group, stop in order.
+
+Start: open the log (one writer, counts the boot), restore the checkpoint and the models in force,
+replay what the checkpoint had not seen, then connect. Stop: connectors first, so that nothing new
+comes; then the pipeline takes in what waits; then the uplinks deliver once more, with a deadline;
+then the checkpoint; then the log closes. Anything unexpected ends the service; systemd restarts it.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from cloud_sync.edge.dead_letters import FolderOfDeadLetters
+from cloud_sync.edge.delivery import Delivery
+from cloud_sync.edge.http import HttpUplink
+from cloud_sync.edge.keeper import ModelKeeper
+from cloud_sync.edge.models import TufModelStore
+from gateway.api import ApiServer
+from gateway.commands import CommandDesk
+from gateway.config import Config
+from gateway.core.ports import Clock
+from gateway.core.records import GatewayId, LedgerEntry
+from gateway.core.tags import TagTable
+from gateway.health import Notifier, Watchdog, feed_watchdog, watchdog_period_s
+from gateway.pipeline import Ingress, LiveValues, Pipeline
+from gateway.service.build import Parts, build_parts
+from gateway.service.feed import Feed
+from gateway.service.gauge import LogGauge
+from gateway.service.view import ServiceView
+from gateway.service.vision import build_inspections
+from gateway.store import RecordLog
+from gateway.supervisor import DeviceSupervisor
+from gateway.wire.backoff import Backoff
+from gateway.wire.clock import SystemClock
+
+log = structlog.get_logger()
+
+Say = Callable[[dict[str, object]], None]
+"""Takes what a program that started the gateway wants to know."""
+
+SWITCH_INTERVAL_S = 0.001
+"""A worker thread that holds the interpreter gives it up after this: the loop decides in 10 ms."""
+RETRY_FIRST_S = 0.5
+RETRY_CAP_S = 30.0
+HEALTHY_S = 60.0
+PIPELINE_SILENCE_S_MAX = 10.0
+MARK_PERIOD_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """All that runs."""
+
+    config: Config
+    folder: Path
+    clock: Clock
+    parts: Parts
+    store: RecordLog
+    table: TagTable
+    ingress: Ingress
+    pipeline: Pipeline
+    supervisors: tuple[DeviceSupervisor, ...]
+    deliveries: tuple[Delivery, ...]
+    keeper: ModelKeeper | None
+    feed: Feed
+    gauge: LogGauge
+    view: ServiceView
+
+    @property
+    def state_folder(self) -> Path:
+        """Where the gateway keeps its state."""
+        return self.config.gateway.state_folder
+
+
+async def run_gateway(config: Config, *, folder: Path, say: Say) -> None:
+    """Run a gateway until SIGTERM or SIGINT.
+
+    Args:
+        config: Read from a file.
+        folder: The file's; relative paths begin there.
+        say: Told once when all runs, and once after the last commit.
+    Raises:
+        ConfigError: the parts do not fit together.
+        StoreError: the log cannot be opened.
+    """
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    begun_ns = time.monotonic_ns()
+    async with opened(config, folder=folder, clock=SystemClock()) as gateway:
+        await restore_state(gateway)
+        notifier = Notifier.from_environment()
+        try:
+            await _run(gateway, stop, notifier, say, begun_ns=begun_ns)
+        finally:
+            notifier.stopping()
+    say(_summary(gateway))
+
+
+@asynccontextmanager
+async def opened(config: Config, *, folder: Path, clock: Clock) -> AsyncIterator[Gateway]:
+    """Build a gateway with its log open for writing; closes the log in good order."""
+    parts = build_parts(config, folder=folder, clock=clock)
+    state_folder = config.gateway.state_folder
+    state_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    store = await asyncio.to_thread(
+        RecordLog.open,
+        state_folder / "log.db",
+        config.log,
+        gateway=GatewayId(config.gateway.id),
+        clock=clock,
+        cursors=tuple(config.uplinks),
+    )
+    try:
+        table = await asyncio.to_thread(store.intern, parts.tags)
+        parts.processor.bind(table)
+        yield _assembled(config, parts, store, table, folder=folder, clock=clock)
+    finally:
+        await store.close()
+
+
+def _assembled(
+    config: Config, parts: Parts, store: RecordLog, table: TagTable, *, folder: Path, clock: Clock
+) -> Gateway:
+    ingress = Ingress(size_bytes_max=config.gateway.ingress_size_mib * 1024 * 1024)
+    values = LiveValues(table)
+    feed = Feed(values)
+    gauge = LogGauge(store, config.log, clock=clock)
+
+    def on_ledger_entry(entry: LedgerEntry) -> None:
+        feed.add_ledger_entry(entry)
+        if entry.reason.is_gap:
+            gauge.add_gap(from_ns=entry.from_ns, to_ns=entry.to_ns)
+
+    pipeline = Pipeline(
+        ingress=ingress,
+        table=table,
+        processor=parts.processor,
+        board=parts.board,
+        store=store,
+        clock=clock,
+        values=values,
+        listeners=[feed.add],
+        ledger_listeners=[on_ledger_entry],
+    )
+    supervisors = _supervisors(parts, table, ingress, clock)
+    deliveries = _deliveries(config, store, ingress, clock=clock)
+    keeper = _keeper(config, parts, ingress, clock=clock)
+    desk = CommandDesk(
+        config.writes,
+        table=table,
+        connectors={tag.id: each for each in parts.connectors for tag in each.tags},
+        store=store,
+        clock=clock,
+    )
+    view = ServiceView(
+        config,
+        table=table,
+        ingress=ingress,
+        pipeline=pipeline,
+        board=parts.board,
+        supervisors=supervisors,
+        deliveries=deliveries,
+        keeper=keeper,
+        desk=desk,
+        feed=feed,
+        gauge=gauge,
+        clock=clock,
+    )
+    return Gateway(
+        config=config,
+        folder=folder,
+        clock=clock,
+        parts=parts,
+        store=store,
+        table=table,
+        ingress=ingress,
+        pipeline=pipeline,
+        supervisors=supervisors,
+        deliveries=deliveries,
+        keeper=keeper,
+        feed=feed,
+        gauge=gauge,
+        view=view,
+    )
+
+
+def _supervisors(
+    parts: Parts, table: TagTable, ingress: Ingress, clock: Clock
+) -> tuple[DeviceSupervisor, ...]:
+    return tuple(
+        DeviceSupervisor(
+            connector,
+            indices=table.indices([tag.id for tag in connector.tags]),
+            intake=ingress,
+            clock=clock,
+            backoff=Backoff(first_s=RETRY_FIRST_S, cap_s=RETRY_CAP_S, healthy_s=HEALTHY_S),
+        )
+        for connector in parts.connectors
+    )
+
+
+def _deliveries(
+    config: Config, store: RecordLog, ingress: Ingress, *, clock: Clock
+) -> tuple[Delivery, ...]:
+    letters = config.gateway.state_folder / "dead_letters"
+    return tuple(
+        Delivery(
+            HttpUplink(name, settings),
+            address=settings.url,
+            gateway=GatewayId(config.gateway.id),
+            reader=store,
+            settings=settings.delivery,
+            dead_letters=FolderOfDeadLetters(letters / name),
+            clock=clock,
+            note=ingress.note,
+        )
+        for name, settings in config.uplinks.items()
+    )
+
+
+def _keeper(config: Config, parts: Parts, ingress: Ingress, *, clock: Clock) -> ModelKeeper | None:
+    if config.models is None:
+        return None
+    state_folder = config.gateway.state_folder / "models"
+    state_folder.mkdir(parents=True, exist_ok=True)
+    return ModelKeeper(
+        TufModelStore(config.models, folder=state_folder),
+        parts.detectors,
+        path=state_folder / "stages.json",
+        period_s=config.models.period_s,
+        clock=clock,
+        note=ingress.note,
+    )
+
+
+async def restore_state(gateway: Gateway) -> None:
+    """Bring all state to the end of the log, as if the service had never stopped."""
+    seq, checkpoint = await asyncio.to_thread(gateway.store.load_checkpoints)
+    for reason in gateway.pipeline.restore(checkpoint):
+        log.warning("part_starts_afresh", part=reason)
+    if gateway.keeper is not None:
+        await gateway.keeper.restore()
+    entries = gateway.store.replay(after=seq, table=gateway.table)
+    count = await asyncio.to_thread(gateway.pipeline.replay, entries)
+    await gateway.gauge.refresh()
+    log.info("state_restored", checkpoint_seq=seq, replayed_samples=count)
+
+
+async def _run(
+    gateway: Gateway, stop: asyncio.Event, notifier: Notifier, say: Say, *, begun_ns: int
+) -> None:
+    server = ApiServer(gateway.config.api, gateway.view)
+    async with asyncio.TaskGroup() as group, server.serving():
+        pipeline = _start(group, {"pipeline": gateway.pipeline.run()})
+        background = _start(group, {"gauge": gateway.gauge.run()})
+        if gateway.keeper is not None:
+            background += _start(group, {"models": gateway.keeper.run()})
+        background += _start(group, {"watchdog": _watch(gateway, notifier)})
+        deliveries = _start(
+            group, {f"uplink[{name}]": each.run() for name, each in _named_deliveries(gateway)}
+        )
+        sources = _start(
+            group, {f"connector[{x.connector.name}]": x.run() for x in gateway.supervisors}
+        )
+        inspections = build_inspections(gateway.config, gateway.folder, note=gateway.ingress.note)
+        sources += _start(group, {f"camera[{name}]": x.run() for name, x in inspections.items()})
+        notifier.ready()
+        say(_ready(gateway, begun_ns=begun_ns))
+        await stop.wait()
+        log.info("stopping")
+        notifier.stopping()
+        await _end(sources)
+        await _end(pipeline)
+        await gateway.pipeline.drain()
+        await _end(deliveries)
+        await _deliver_once_more(gateway)
+        await _end(background)
+        # What the last delivery had to say goes into the log, too.
+        await gateway.pipeline.drain()
+        await gateway.gauge.refresh()
+
+
+def _named_deliveries(gateway: Gateway) -> Iterable[tuple[str, Delivery]]:
+    return zip(gateway.config.uplinks, gateway.deliveries, strict=True)
+
+
+def _start(
+    group: asyncio.TaskGroup, work: dict[str, Coroutine[object, object, None]]
+) -> list[asyncio.Task[None]]:
+    return [group.create_task(each, name=name) for name, each in work.items()]
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+async def _deliver_once_more(gateway: Gateway) -> None:
+    """Commit what was processed, then deliver it within the stop's deadline."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(gateway.config.gateway.stop_s):
+            await gateway.store.durable(gateway.store.append([]))
+    deadline_s = gateway.config.gateway.stop_s
+    await asyncio.gather(*(each.finish(deadline_s=deadline_s) for each in gateway.deliveries))
+
+
+async def _watch(gateway: Gateway, notifier: Notifier) -> None:
+    """Feed systemd's watchdog from the pipeline's and the log's own progress."""
+    period_s = watchdog_period_s()
+    if period_s is None:
+        return
+    clock = gateway.clock
+    ages = {"pipeline": PIPELINE_SILENCE_S_MAX}
+    watchdog = Watchdog(ages, now_ns=clock.monotonic_ns())
+    async with asyncio.TaskGroup() as group:
+        group.create_task(feed_watchdog(notifier, watchdog, clock=clock, period_s=period_s))
+        seen = -1
+        while True:
+            count = gateway.pipeline.progress_count
+            if count != seen or gateway.ingress.size_bytes == 0:
+                watchdog.mark("pipeline", now_ns=clock.monotonic_ns())
+            seen = count
+            await asyncio.sleep(MARK_PERIOD_S)
+
+
+def _ready(gateway: Gateway, *, begun_ns: int) -> dict[str, object]:
+    return {
+        "ready": True,
+        "pid": os.getpid(),
+        "boot": gateway.store.boot,
+        "socket": str(gateway.config.api.socket),
+        "start_s": round((time.monotonic_ns() - begun_ns) / 1e9, 3),
+    }
+
+
+def _summary(gateway: Gateway) -> dict[str, object]:
+    """Return the last figures of this start, all commits made."""
+    books = gateway.view.books()
+    return {
+        "stopped": True,
+        "boot": gateway.store.boot,
+        "received": gateway.ingress.received_samples,
+        "stored": books.stored - gateway.gauge.stored_before,
+        "lost": books.lost,
+        "acknowledged": sum(each.acknowledged_samples for each in gateway.view.uplinks()),
+        "quarantined_frames": gateway.pipeline.quarantined_frames,
+        "decision_latency_ms": {
+            "p50": round(gateway.pipeline.latency.percentile_ms(50), 3),
+            "p99": round(gateway.pipeline.latency.percentile_ms(99), 3),
+            "count": gateway.pipeline.latency.count,
+        },
+    }

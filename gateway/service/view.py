@@ -1,0 +1,158 @@
+"""The running gateway as the local API shows it."""
+
+import importlib.metadata
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+from cloud_sync.edge.delivery import Delivery
+from cloud_sync.edge.keeper import ModelKeeper
+from gateway.api.view import Identity, Subscription, Trend, Values
+from gateway.commands import CommandDesk
+from gateway.config import Config
+from gateway.core.alarms import Alarm, AlarmId
+from gateway.core.commands import Command
+from gateway.core.device_status import DeviceStatus
+from gateway.core.errors import CommandError
+from gateway.core.events import Event
+from gateway.core.log_status import Books, LogStatus
+from gateway.core.models import ModelStatus
+from gateway.core.ports import AlarmBoard, Clock
+from gateway.core.records import GatewayId, LedgerEntry
+from gateway.core.tags import TagId, TagTable
+from gateway.core.twin_state import TwinState
+from gateway.core.uplink_status import UplinkStatus
+from gateway.pipeline import Ingress, Pipeline
+from gateway.service.feed import Feed
+from gateway.service.gauge import LogGauge
+from gateway.supervisor import DeviceSupervisor
+
+
+class ServiceView:
+    """Implements `GatewayView` and answers from memory; built once all parts run."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        table: TagTable,
+        ingress: Ingress,
+        pipeline: Pipeline,
+        board: AlarmBoard,
+        supervisors: Sequence[DeviceSupervisor],
+        deliveries: Sequence[Delivery],
+        keeper: ModelKeeper | None,
+        desk: CommandDesk,
+        feed: Feed,
+        gauge: LogGauge,
+        clock: Clock,
+    ) -> None:
+        """Show these parts."""
+        self._table = table
+        self._ingress = ingress
+        self._pipeline = pipeline
+        self._board = board
+        self._supervisors = tuple(supervisors)
+        self._deliveries = tuple(deliveries)
+        self._keeper = keeper
+        self._desk = desk
+        self._feed = feed
+        self._gauge = gauge
+        self._clock = clock
+        self.identity = Identity(
+            gateway=GatewayId(config.gateway.id),
+            site=config.gateway.site,
+            version=importlib.metadata.version("edgewright"),
+            started_ns=clock.now_ns(),
+        )
+
+    def now_ns(self) -> int:
+        """Return wall time, UTC."""
+        return self._clock.now_ns()
+
+    def table(self) -> TagTable:
+        """Return the tags of the running epoch, derived ones included."""
+        return self._table
+
+    def values(self) -> Values:
+        """Return the last value of every tag."""
+        live = self._pipeline.values
+        return Values(
+            time_ns=live.time_ns.copy(),
+            value=live.value.copy(),
+            status=live.status.copy(),
+            is_stale=live.is_stale(now_ns=self._clock.now_ns()),
+        )
+
+    def trend(self, tag: TagId) -> Trend:
+        """Return the last samples of a tag, from memory.
+
+        Raises:
+            KeyError: there is no such tag.
+        """
+        time_ns, value, status = self._pipeline.values.trend(self._table.index(tag))
+        return Trend(time_ns=time_ns, value=value, status=status)
+
+    def twin_states(self) -> tuple[TwinState, ...]:
+        """Return every asset."""
+        return self._pipeline.twin_states()
+
+    def alarms(self) -> tuple[Alarm, ...]:
+        """Return every alarm that is not normal, the worst first."""
+        return self._board.alarms()
+
+    def devices(self) -> tuple[DeviceStatus, ...]:
+        """Return every device, in the order of the configuration."""
+        return tuple(supervisor.status() for supervisor in self._supervisors)
+
+    def uplinks(self) -> tuple[UplinkStatus, ...]:
+        """Return every uplink, in the order of the configuration."""
+        return tuple(delivery.status() for delivery in self._deliveries)
+
+    def models(self) -> tuple[ModelStatus, ...]:
+        """Return every version of every model, by name, the newest first."""
+        return self._keeper.models() if self._keeper else ()
+
+    def log(self) -> LogStatus:
+        """Return the state of the record log."""
+        return self._gauge.status()
+
+    def books(self) -> Books:
+        """Return the sample counts."""
+        return self._gauge.books(received=self._ingress.received_samples)
+
+    def ledger(self, count: int) -> tuple[LedgerEntry, ...]:
+        """Return up to `count` of the latest losses and gaps, the newest first."""
+        return self._feed.ledger(count)
+
+    def events(self, count: int) -> tuple[Event, ...]:
+        """Return up to `count` of the latest events, the newest first."""
+        return self._feed.events(count)
+
+    def subscribe(self) -> AbstractContextManager[Subscription]:
+        """Follow what becomes new from now on, until the context is left."""
+        return self._feed.follow()
+
+    async def acknowledge(self, alarm: AlarmId, *, operator: str) -> Event:
+        """Note that a person has seen an alarm; see `GatewayView`."""
+        return self._pipeline.acknowledge(alarm, operator=operator)
+
+    async def shelve(self, alarm: AlarmId, *, until_ns: int, operator: str) -> Event:
+        """Silence an alarm until a time; see `GatewayView`."""
+        return self._pipeline.shelve(alarm, until_ns=until_ns, operator=operator)
+
+    async def promote(self, model: str, *, operator: str) -> None:
+        """Put the version in shadow in force now; see `GatewayView`."""
+        await self._models().promote_now(model, operator=operator)
+
+    async def roll_back(self, model: str, *, operator: str) -> None:
+        """Put the former version in force again; see `GatewayView`."""
+        await self._models().roll_back_now(model, operator=operator)
+
+    async def submit(self, command: Command) -> Command:
+        """Carry out a command; see `GatewayView`."""
+        return await self._desk.submit(command)
+
+    def _models(self) -> ModelKeeper:
+        if self._keeper is None:
+            raise CommandError("no models are configured: add a [models] table")
+        return self._keeper

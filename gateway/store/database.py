@@ -1,0 +1,339 @@
+"""The tables of the log, and the one connection that writes them.
+
+    record      seq · first_seq · boot · kind · counts · times · body
+                A BLOCK stands at its last seq and covers the range from `first_seq`; no other
+                record lies in that range. `raw_total` counts the raw samples of all records up to
+                and with this one, dropped ones included, so that the samples between two
+                positions are a difference.
+    cursor      how far a named reader got
+    checkpoint  named parts of one state, all as of one seq
+    epoch       the tag tables, kept also when their TAGS records are dropped
+    ledgered    entries and samples of the ledger so far, by reason
+    state       boot, clean stop, sealed_seq and the like
+
+Every change goes through `LogDatabase.transaction`; what the object remembers (`last_seq`,
+`raw_total`) follows a rollback.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from gateway.core.errors import CorruptRecordError, StoreError
+from gateway.core.records import Boot, Draft, LedgerEntry, LedgerReason, RecordKind, Seq
+from gateway.core.tags import TagId, TagTable
+from gateway.wire.body import close_body, open_body
+from gateway.wire.documents import (
+    decode_ledger_entry,
+    decode_tags,
+    draft_ledger_entry,
+    encode_tags,
+)
+
+FORMAT = 1
+"""Of the tables; in SQLite's `user_version`."""
+APPLICATION_ID = 0x4564_6757
+"""Marks the file as a record log; in SQLite's header."""
+BUSY_TIMEOUT_S = 5.0
+
+_WAL_SIZE_BYTES = 16 * 1024 * 1024
+_CHECKPOINT_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE record (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, first_seq INTEGER NOT NULL, boot INTEGER NOT NULL,
+    kind INTEGER NOT NULL, raw_count INTEGER NOT NULL, sample_count INTEGER NOT NULL,
+    raw_total INTEGER NOT NULL, first_ns INTEGER NOT NULL, last_ns INTEGER NOT NULL,
+    stored_ns INTEGER NOT NULL, body BLOB NOT NULL
+) STRICT;
+CREATE INDEX block_by_time ON record (last_ns, first_ns) WHERE kind = 7;
+CREATE TABLE cursor (name TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE checkpoint (
+    name TEXT PRIMARY KEY, seq INTEGER NOT NULL, body BLOB NOT NULL
+) STRICT;
+CREATE TABLE epoch (
+    epoch INTEGER PRIMARY KEY, seq INTEGER NOT NULL, body BLOB NOT NULL
+) STRICT;
+CREATE TABLE ledgered (
+    reason TEXT PRIMARY KEY, entry_count INTEGER NOT NULL, sample_count INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE state (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
+"""
+
+INSERT_RECORD = "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+class LogDatabase:
+    """The writing connection; used by one thread at a time."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Take over a connection to an existing log."""
+        self.connection = connection
+        self.last_seq = Seq(0)
+        """Position of the newest record; those of dropped ones are not used again."""
+        self.raw_total = 0
+        """Raw samples ever committed."""
+        self._remember()
+
+    @classmethod
+    def open(cls, path: Path) -> "LogDatabase":
+        """Open the database for writing, or make an empty one.
+
+        Raises:
+            sqlite3.Error: it cannot be opened; see `is_damage`.
+            StoreError: it is of another version or not a record log.
+        """
+        connection = sqlite3.connect(
+            path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+        )
+        try:
+            _prepare(connection, path)
+            return cls(connection)
+        except (sqlite3.Error, StoreError):
+            connection.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection; what was not committed is gone."""
+        with suppress(sqlite3.Error):  # the disk is failing, and nothing depends on this
+            self.connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit what is done inside all together, or nothing of it.
+
+        Raises:
+            sqlite3.Error: it was not committed, as far as is known.
+        """
+        self.connection.execute("BEGIN IMMEDIATE")
+        remembered = self.last_seq, self.raw_total
+        is_committed = False
+        try:
+            yield
+            self.connection.execute("COMMIT")
+            is_committed = True
+        finally:
+            if not is_committed:
+                self.last_seq, self.raw_total = remembered
+                with suppress(sqlite3.Error):  # the first error is the one to tell
+                    self.connection.execute("ROLLBACK")
+
+    def append(self, drafts: Sequence[Draft], *, boot: Boot, stored_ns: int) -> None:
+        """Add records at the end; a damaged body is replaced by its entry in the ledger."""
+        rows = []
+        for draft in drafts:
+            sound = _sound(draft)
+            raw_count = sound.sample_count if sound.kind is RecordKind.FRAME else 0
+            self.last_seq = Seq(self.last_seq + 1)
+            self.raw_total += raw_count
+            rows.append(
+                (
+                    self.last_seq,
+                    self.last_seq,
+                    boot,
+                    int(sound.kind),
+                    raw_count,
+                    sound.sample_count,
+                    self.raw_total,
+                    sound.first_ns,
+                    sound.last_ns,
+                    stored_ns,
+                    sound.body,
+                )
+            )
+            if sound.kind is RecordKind.LEDGER:
+                self._count_entry(decode_ledger_entry(sound.body))
+        self.connection.executemany(INSERT_RECORD, rows)
+
+    def add_tags(self, table: TagTable, *, boot: Boot, stored_ns: int) -> None:
+        """Add the tag table of a new epoch, as a record and for looking up."""
+        body = encode_tags(table)
+        draft = Draft(kind=RecordKind.TAGS, body=body, first_ns=stored_ns, last_ns=stored_ns)
+        self.append([draft], boot=boot, stored_ns=stored_ns)
+        self.connection.execute(
+            "INSERT INTO epoch VALUES (?, ?, ?)", (table.epoch, self.last_seq, body)
+        )
+
+    def newest_table(self) -> TagTable | None:
+        """Return the tag table of the newest epoch; None before the first."""
+        row = self.connection.execute(
+            "SELECT body FROM epoch ORDER BY epoch DESC LIMIT 1"
+        ).fetchone()
+        return decode_tags(row[0]) if row else None
+
+    def cursors(self) -> dict[str, Seq]:
+        """Return every named reader's position."""
+        return dict(self.connection.execute("SELECT name, seq FROM cursor"))
+
+    def save_cursors(self, cursors: Mapping[str, Seq]) -> None:
+        """Replace all cursors."""
+        self.connection.execute("DELETE FROM cursor")
+        self.connection.executemany("INSERT INTO cursor VALUES (?, ?)", cursors.items())
+
+    def save_checkpoint(self, parts: Mapping[str, bytes]) -> None:
+        """Replace the checkpoint; it is as of the last record appended."""
+        self.connection.execute("DELETE FROM checkpoint")
+        self.connection.executemany(
+            "INSERT INTO checkpoint VALUES (?, ?, ?)",
+            [
+                (name, self.last_seq, close_body(part, version=_CHECKPOINT_VERSION))
+                for name, part in parts.items()
+            ],
+        )
+
+    def checkpoint_seq(self) -> Seq | None:
+        """Return the position of the checkpoint; None when there is none."""
+        row = self.connection.execute("SELECT min(seq) FROM checkpoint").fetchone()
+        return None if row[0] is None else Seq(row[0])
+
+    def state(self, name: str, default: int) -> int:
+        """Return a number of the log's own state."""
+        return read_state(self.connection, name, default)
+
+    def set_state(self, name: str, value: int) -> None:
+        """Keep a number of the log's own state."""
+        self.connection.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (name, value))
+
+    def used_bytes(self) -> int:
+        """Return the bytes of the file that hold something; deleting makes this smaller at once."""
+        (pages,) = self.connection.execute("PRAGMA page_count").fetchone()
+        (free,) = self.connection.execute("PRAGMA freelist_count").fetchone()
+        (size,) = self.connection.execute("PRAGMA page_size").fetchone()
+        return int((pages - free) * size)
+
+    def stored_span(self) -> tuple[int | None, int | None]:
+        """Return when the oldest and the newest record that are there were committed, UTC."""
+        oldest, newest = self.connection.execute(
+            "SELECT (SELECT stored_ns FROM record ORDER BY seq LIMIT 1),"
+            " (SELECT stored_ns FROM record ORDER BY seq DESC LIMIT 1)"
+        ).fetchone()
+        return oldest, newest
+
+    def discard_damaged(self, seq: Seq, *, boot: Boot, stored_ns: int) -> bool:
+        """Drop a record that cannot be read, and enter it into the ledger.
+
+        Returns:
+            Whether it was there and is damaged indeed; otherwise nothing was done.
+        """
+        row = self.connection.execute(
+            "SELECT raw_count, first_ns, last_ns, body FROM record WHERE seq = ?", (seq,)
+        ).fetchone()
+        if row is None or not _is_damaged(row[3]):
+            return False
+        raw_count, first_ns, last_ns, _ = row
+        self.connection.execute("DELETE FROM record WHERE seq = ?", (seq,))
+        entry = missing_entry(
+            LedgerReason.CORRUPT, first_ns=first_ns, last_ns=last_ns, count=raw_count
+        )
+        self.append([draft_ledger_entry(entry)], boot=boot, stored_ns=stored_ns)
+        return True
+
+    def _count_entry(self, entry: LedgerEntry) -> None:
+        self.connection.execute(
+            "INSERT INTO ledgered VALUES (?, 1, ?) ON CONFLICT (reason) DO UPDATE SET"
+            " entry_count = entry_count + 1, sample_count = sample_count + excluded.sample_count",
+            (entry.reason, entry.count or 0),
+        )
+
+    def _remember(self) -> None:
+        row = self.connection.execute(
+            "SELECT seq FROM sqlite_sequence WHERE name = 'record'"
+        ).fetchone()
+        self.last_seq = Seq(row[0] if row else 0)
+        row = self.connection.execute(
+            "SELECT raw_total FROM record ORDER BY seq DESC LIMIT 1"
+        ).fetchone()
+        self.raw_total = max(row[0] if row else 0, self.state("raw_total", 0))
+
+
+def read_state(connection: sqlite3.Connection, name: str, default: int) -> int:
+    """Return a number of the log's own state."""
+    row = connection.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
+    return int(row[0]) if row else default
+
+
+def read_checkpoint_part(body: bytes) -> bytes:
+    """Return one part of a checkpoint.
+
+    Raises:
+        CorruptRecordError: it is damaged.
+    """
+    version, part = open_body(body)
+    if version != _CHECKPOINT_VERSION:
+        raise CorruptRecordError(f"a checkpoint has format version {version}")
+    return part
+
+
+def missing_entry(
+    reason: LedgerReason,
+    *,
+    first_ns: int,
+    last_ns: int,
+    count: int | None,
+    tags: tuple[TagId, ...] = (),
+) -> LedgerEntry:
+    """Return the ledger entry for samples of any source, by their first and last time."""
+    return LedgerEntry(
+        reason=reason,
+        source="*",
+        from_ns=first_ns,
+        to_ns=max(first_ns, last_ns + 1),
+        count=count,
+        tags=tags,
+    )
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Return whether an error says that the file itself is no sound database."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def is_sound(connection: sqlite3.Connection) -> bool:
+    """Read the whole file and return whether its structure holds together."""
+    try:
+        (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        if is_damage(error):
+            return False
+        raise
+    return bool(answer == "ok")
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if tables and (application, version) != (APPLICATION_ID, FORMAT):
+        raise StoreError(
+            f"{path} is not a record log of format {FORMAT} (application {application:#x}, format"
+            f" {version}): use the release that wrote it, or move it away"
+        )
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA journal_size_limit = {_WAL_SIZE_BYTES}")
+    if not tables:
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID};"
+            f" PRAGMA user_version = {FORMAT}; COMMIT;"
+        )
+
+
+def _sound(draft: Draft) -> Draft:
+    """Return the draft, or what the ledger says of it when memory has spoilt it on its way."""
+    if not _is_damaged(draft.body):
+        return draft
+    count = draft.sample_count if draft.kind is RecordKind.FRAME else 0
+    entry = missing_entry(
+        LedgerReason.STORE_FAILED, first_ns=draft.first_ns, last_ns=draft.last_ns, count=count
+    )
+    return draft_ledger_entry(entry)
+
+
+def _is_damaged(body: bytes) -> bool:
+    try:
+        open_body(body)
+    except CorruptRecordError:
+        return True
+    return False

@@ -1,0 +1,167 @@
+"""Opening the log: become the writer, count the start, and say what the last stop left behind.
+
+The boot number is on disk, beside the database and in it, before the first record of this start:
+`(boot, seq)` is never used twice, also when the database had to be set aside.
+"""
+
+import sqlite3
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from gateway.core.errors import StoreError
+from gateway.core.ports import Clock
+from gateway.core.records import Boot, GatewayId, LedgerEntry, LedgerReason, Seq
+from gateway.store.database import LogDatabase, is_damage, is_sound
+from gateway.store.files import LogFiles
+from gateway.store.settings import LogSettings
+from gateway.wire.documents import draft_ledger_entry
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What was found when the log was opened."""
+
+    boot: Boot
+    """Number of this start."""
+    was_clean: bool
+    """Whether the previous start ended with `close`, or there was none."""
+    last_commit_ns: int | None
+    """When the previous start last committed a record; None when there was none."""
+    set_aside: Path | None
+    """The database that could not be used; None when there was none."""
+
+
+def open_database(
+    files: LogFiles,
+    settings: LogSettings,
+    *,
+    gateway: GatewayId,
+    cursors: Collection[str],
+    clock: Clock,
+) -> tuple[LogDatabase, Opening]:
+    """Open the log for writing and begin a new boot; the lock must be held.
+
+    Raises:
+        StoreError: the disk refuses, or the log belongs to another gateway or release.
+    """
+    for is_last_attempt in (False, True):
+        try:
+            return _open(files, settings, gateway=gateway, cursors=cursors, now_ns=clock.now_ns())
+        except (sqlite3.Error, OSError) as error:
+            # A full disk must not keep the gateway from starting: that is what the ballast is for.
+            if is_last_attempt or not files.release_ballast():
+                raise StoreError(f"{files.database} cannot be opened: {error}") from error
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _open(
+    files: LogFiles,
+    settings: LogSettings,
+    *,
+    gateway: GatewayId,
+    cursors: Collection[str],
+    now_ns: int,
+) -> tuple[LogDatabase, Opening]:
+    database, aside = _usable_database(files, settings, now_ns=now_ns)
+    try:
+        opening = _begin_boot(
+            database, files, gateway=gateway, cursors=cursors, aside=aside, now_ns=now_ns
+        )
+    except (sqlite3.Error, OSError, StoreError):
+        database.close()
+        raise
+    return database, opening
+
+
+def _usable_database(
+    files: LogFiles, settings: LogSettings, *, now_ns: int
+) -> tuple[LogDatabase, Path | None]:
+    """Return the database that is there, or a new one in its place when it is damaged."""
+    try:
+        database = LogDatabase.open(files.database)
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+    else:
+        is_suspect = not database.state("is_clean", 1)
+        is_small = database.used_bytes() <= settings.check_bytes_max
+        if not (is_suspect and is_small) or is_sound(database.connection):
+            return database, None
+        database.close()
+    aside = files.set_aside(now_ns=now_ns)
+    log.error("log_set_aside", path=str(files.database), kept_as=str(aside), stage="processing")
+    return LogDatabase.open(files.database), aside
+
+
+def _begin_boot(
+    database: LogDatabase,
+    files: LogFiles,
+    *,
+    gateway: GatewayId,
+    cursors: Collection[str],
+    aside: Path | None,
+    now_ns: int,
+) -> Opening:
+    _check_owner(database, files, gateway)
+    was_clean = bool(database.state("is_clean", 1))
+    last_commit_ns = _last_commit_ns(database)
+    boot = Boot(max(database.state("boot", 0), files.read_boot()) + 1)
+    files.write_boot(boot)
+    with database.transaction():
+        database.set_state("boot", boot)
+        database.set_state("is_clean", 0)
+        database.set_state("started_ns", now_ns)
+        kept = database.cursors()
+        database.save_cursors({name: kept.get(name, Seq(0)) for name in cursors})
+        for entry in _entries(was_clean, last_commit_ns, aside, now_ns):
+            database.append([draft_ledger_entry(entry)], boot=boot, stored_ns=now_ns)
+    return Opening(boot=boot, was_clean=was_clean, last_commit_ns=last_commit_ns, set_aside=aside)
+
+
+def _check_owner(database: LogDatabase, files: LogFiles, gateway: GatewayId) -> None:
+    row = database.connection.execute("SELECT value FROM state WHERE name = 'gateway'").fetchone()
+    if row is None:
+        database.connection.execute("INSERT INTO state VALUES ('gateway', ?)", (gateway,))
+    elif row[0] != gateway:
+        raise StoreError(
+            f"{files.database} holds the records of gateway {row[0]!r}, not of {gateway!r}:"
+            " put the id back, or move the log away"
+        )
+
+
+def _last_commit_ns(database: LogDatabase) -> int | None:
+    row = database.connection.execute(
+        "SELECT stored_ns FROM record ORDER BY seq DESC LIMIT 1"
+    ).fetchone()
+    started_ns = database.state("started_ns", 0)
+    if row is None and not started_ns:
+        return None
+    return max(row[0] if row else 0, started_ns)
+
+
+def _entries(
+    was_clean: bool, last_commit_ns: int | None, aside: Path | None, now_ns: int
+) -> list[LedgerEntry]:
+    """Return what the ledger says about the time before this start."""
+    if aside is not None:
+        # How much of it was undelivered, only the file set aside could tell.
+        return [
+            LedgerEntry(
+                reason=LedgerReason.CORRUPT, source="*", from_ns=0, to_ns=now_ns, count=None
+            )
+        ]
+    if was_clean:
+        return []
+    from_ns = last_commit_ns or now_ns
+    # The clock may have been set back in between; an entry never ends before it begins.
+    to_ns = max(from_ns, now_ns)
+    return [
+        LedgerEntry(
+            reason=LedgerReason.UNCLEAN_STOP, source="*", from_ns=from_ns, to_ns=to_ns, count=None
+        )
+    ]

@@ -1,0 +1,44 @@
+"""How the record log commits, keeps and drops."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from gateway.core.settings import Settings
+
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+
+
+class LogSettings(Settings):
+    """Options of the record log."""
+
+    group_commit_s: Annotated[float, Field(ge=0.01, le=60)] = 1.0
+    """Samples are committed together once in this time: it is what a power cut can cost. A
+    shorter time writes more to the flash."""
+    group_commit_bytes: Annotated[int, Field(ge=4096, le=64 * MIB)] = 256 * 1024
+    """Samples are committed earlier when so many bytes wait."""
+    pending_bytes_max: Annotated[int, Field(ge=MIB, le=GIB)] = 32 * MIB
+    """Memory for records that wait for the disk; while the disk fails, the oldest samples beyond
+    it are dropped and entered into the ledger."""
+    seal_after_s: Annotated[float, Field(ge=0, le=3600)] = 60.0
+    """Records stay single for this long, for the uplinks; then they may be sealed into a block."""
+    block_s: Annotated[float, Field(ge=0, le=86_400)] = 300.0
+    """Time that a block covers; a longer one is smaller and read faster, and written later."""
+    block_samples_max: Annotated[int, Field(ge=1024, le=1_000_000)] = 262_144
+    """Samples in one block; sealing takes about 100 bytes of memory for each."""
+    backlog_bytes_max: Annotated[int, Field(ge=MIB, le=1024 * GIB)] = 2 * GIB
+    """Disk for records that an uplink has not delivered; beyond it the oldest samples are dropped
+    and entered into the ledger."""
+    history_bytes_max: Annotated[int, Field(ge=MIB, le=1024 * GIB)] = 512 * MIB
+    """Disk for records that all uplinks have delivered, for trends and training."""
+    history_age_s: Annotated[float, Field(ge=60)] = 31 * 86_400.0
+    """Delivered records older than this are dropped."""
+    retention_period_s: Annotated[float, Field(ge=0.05, le=3600)] = 30.0
+    """Time between two looks at the bounds on disk."""
+    retry_s: Annotated[float, Field(ge=0.05, le=600)] = 5.0
+    """Time between two attempts while the disk fails."""
+    ballast_bytes: Annotated[int, Field(ge=0, le=GIB)] = 8 * MIB
+    """Disk kept aside; it is let go when the disk is full, so that there is room to act."""
+    check_bytes_max: Annotated[int, Field(ge=0)] = 256 * MIB
+    """After an unclean stop a log up to this size is checked from end to end before it is used."""

@@ -1,0 +1,102 @@
+"""What the writer does between commits: seal, drop what is beyond the bounds, mind the ballast."""
+
+from collections.abc import Mapping
+
+from gateway.core.ports import Clock
+from gateway.core.records import Boot, Seq
+from gateway.store.database import LogDatabase
+from gateway.store.files import LogFiles
+from gateway.store.retention import Retention
+from gateway.store.sealing import Ages, seal_next, sealed_seq, unsealed_samples
+from gateway.store.settings import LogSettings
+
+SEAL_PERIOD_S = 5.0
+"""Time between two looks whether something is to be sealed."""
+
+
+class Tidying:
+    """Knows when which of it is due, and does it in steps of one short transaction each."""
+
+    def __init__(
+        self,
+        files: LogFiles,
+        settings: LogSettings,
+        *,
+        boot: Boot,
+        boundary: Seq,
+        clock: Clock,
+    ) -> None:
+        """Begin with everything up to the boundary being of earlier starts."""
+        self._files = files
+        self._settings = settings
+        self._retention = Retention(settings, boot=boot)
+        self._clock = clock
+        self._ages = Ages(boundary=boundary)
+        self._seal_until = Seq(0)
+        self._seal_due_ns = 0
+        self._retain_due_ns = 0
+
+    @property
+    def due_ns(self) -> int:
+        """When there is something to do next, on the monotonic clock."""
+        return min(self._seal_due_ns, self._retain_due_ns)
+
+    def committed(self, seq: Seq) -> None:
+        """Note that everything up to here is committed now."""
+        self._ages.committed(seq, now_ns=self._clock.monotonic_ns())
+
+    @property
+    def is_hurried(self) -> bool:
+        """Whether what `hurry` asked for is not done yet."""
+        return self._seal_due_ns == 0 or self._retain_due_ns == 0
+
+    def hurry(self) -> None:
+        """Make everything due."""
+        self._seal_due_ns = self._retain_due_ns = 0
+
+    def step(self, database: LogDatabase, cursors: Mapping[str, Seq]) -> None:
+        """Do one step of what is due; what remains is due at once.
+
+        Raises:
+            sqlite3.Error: the disk refuses.
+        """
+        now_ns = self._clock.monotonic_ns()
+        if now_ns >= self._seal_due_ns and not self._seal(database, now_ns):
+            self._seal_due_ns = now_ns + int(SEAL_PERIOD_S * 1e9)
+        if now_ns >= self._retain_due_ns and not self._retain(database, cursors):
+            self._retain_due_ns = now_ns + int(self._settings.retention_period_s * 1e9)
+            self._files.make_ballast(self._settings.ballast_bytes)
+
+    def _seal(self, database: LogDatabase, now_ns: int) -> bool:
+        """Seal one block if it is time; returns whether there is more."""
+        sealed = sealed_seq(database)
+        if self._seal_until <= sealed:
+            self._seal_until = self._next_limit(database, sealed, now_ns)
+        if self._seal_until <= sealed:
+            return False
+        is_more = seal_next(
+            database, up_to=self._seal_until, samples_max=self._settings.block_samples_max
+        )
+        self._ages.forget(sealed_seq(database))
+        return is_more
+
+    def _next_limit(self, database: LogDatabase, sealed: Seq, now_ns: int) -> Seq:
+        """Return up to where to seal now; not behind `sealed` when it is not time."""
+        single_s = self._settings.seal_after_s
+        limit = self._ages.older_than(single_s, now_ns=now_ns)
+        oldest = self._ages.older_than(single_s + self._settings.block_s, now_ns=now_ns)
+        if oldest > sealed:
+            return limit
+        is_full = limit > sealed and (
+            unsealed_samples(database, up_to=limit) >= self._settings.block_samples_max
+        )
+        return limit if is_full else sealed
+
+    def _retain(self, database: LogDatabase, cursors: Mapping[str, Seq]) -> bool:
+        """Drop one step of what is beyond the bounds; returns whether there is more."""
+        return self._retention.step(
+            database,
+            delivered=min(cursors.values(), default=database.last_seq),
+            now_ns=self._clock.now_ns(),
+            is_disk_full=self._settings.ballast_bytes > 0 and not self._files.has_ballast,
+        )

@@ -1,0 +1,82 @@
+"""Sinks that keep what they are given, as the supervisor's would."""
+
+import asyncio
+
+import numpy as np
+
+from gateway.core.frame import Frame
+
+
+class KeepingSink:
+    """Implements `Sink`; can be full."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+        self.connected_count = 0
+        self.frames_before_connected = 0
+        self.skipped_sample_count = 0
+        self._copies: list[tuple[bytes, ...]] = []
+        self._room = asyncio.Event()
+        self._room.set()
+
+    async def emit(self, frame: Frame) -> None:
+        await self._room.wait()
+        assert len(frame)
+        self.frames.append(frame)
+        self._copies.append(_bytes(frame))
+        if not self.connected_count:
+            self.frames_before_connected += 1
+
+    def connected(self) -> None:
+        self.connected_count += 1
+
+    def skipped(self, *, from_ns: int, to_ns: int, count: int) -> None:
+        assert from_ns < to_ns
+        assert count > 0
+        self.skipped_sample_count += count
+
+    def fill(self) -> None:
+        """Let `emit` wait."""
+        self._room.clear()
+
+    def drain(self) -> None:
+        """Let `emit` go on."""
+        self._room.set()
+
+    @property
+    def received(self) -> list[Frame]:
+        return [frame for frame in self.frames if frame.is_received]
+
+    @property
+    def stated(self) -> list[Frame]:
+        return [frame for frame in self.frames if not frame.is_received]
+
+    @property
+    def sample_count(self) -> int:
+        """Samples that a server offered."""
+        return sum(len(frame) for frame in self.received)
+
+    def values_of(self, index: int) -> list[float]:
+        """Values of one tag, in their order."""
+        return [
+            float(value)
+            for frame in self.received
+            for value in frame.value[frame.tag_index == index]
+        ]
+
+    def assert_untouched(self) -> None:
+        """Fail when a frame was changed after it was handed over."""
+        assert [_bytes(frame) for frame in self.frames] == self._copies
+
+    def assert_sound(self) -> None:
+        """Fail when a frame is not what the port promises."""
+        for frame in self.frames:
+            assert frame.received_ns > 0
+            assert frame.arrival_ns > 0
+            assert (frame.time_ns > 0).all()
+            assert (frame.quality[np.isnan(frame.value)] == 2).all()
+
+
+def _bytes(frame: Frame) -> tuple[bytes, ...]:
+    columns = (frame.tag_index, frame.time_ns, frame.value, frame.status)
+    return tuple(column.tobytes() for column in columns)

@@ -1,0 +1,377 @@
+"""The OPC UA connector against asyncua's server."""
+
+import asyncio
+import gc
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from asyncua import ua
+from asyncua.common.node import Node
+from asyncua.common.utils import Buffer, ServiceError
+from asyncua.server.server import Server
+from asyncua.ua.object_ids import ObjectIds
+from asyncua.ua.status_codes import StatusCodes
+from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary
+from pydantic import ValidationError
+
+from connectors.opcua import OpcuaConfig, OpcuaConnector
+from gateway.core.errors import ConfigError, DeviceError
+from gateway.core.quality import Quality, Status
+from gateway.wire.clock import SystemClock
+from tests.connectors.contract import ConnectorContract, Plant, failure_of, running
+from tests.connectors.sinks import KeepingSink
+from tests.connectors.ua_values import data_value
+from tests.connectors.wire import Wire, until
+
+NAMESPACE = "urn:edgewright:plant"
+PERIOD_S = 0.02
+NODE_LIST = f"""\
+tag,node,unit,group,dead_band,scale,offset,writable
+Flow,ns=2;s=P101.Flow,m3/h,,,,,
+Speed,nsu={NAMESPACE};s=P101.Speed,rpm,,,,,
+Setpoint,ns=2;s=P101.Setpoint,bar,,,,,
+setpoint,ns=2;s=P101.Written,bar,,,0.1,5,yes
+Vibration,ns=2;s=P101.Vibration,mm/s,fast,,,,
+unknown,ns=2;s=P101.Nothing,,,,,,
+"""
+
+
+class OpcuaPlant(Plant):
+    """A server with a few variables; two of them count."""
+
+    def __init__(self, folder: Path, wire: Wire) -> None:
+        self.wire = wire
+        self.folder = folder
+        self.server: Server | None = None
+        self.nodes: dict[str, Node] = {}
+        self._ticker: asyncio.Task[None] | None = None
+        self.counted = 0
+        (folder / "pumps.csv").write_text(NODE_LIST, encoding="utf-8")
+        self.connector = self.connector_with()
+
+    def connector_with(self, **settings: object) -> OpcuaConnector:
+        given = {
+            "type": "opcua",
+            "endpoint": f"opc.tcp://127.0.0.1:{self.wire.port}",
+            "security": "None",
+            "tags": "pumps.csv",
+            "sampling_ms": 10,
+            "publishing_ms": 50,
+            "groups": {"fast": {"sampling_ms": 10, "publishing_ms": 20}},
+            "timeout_s": 1.5,
+            "keep_alive_s": 0.4,
+            "silence_s_max": 1.5,
+        }
+        config = OpcuaConfig.model_validate(given | settings)
+        return OpcuaConnector(
+            "pumps",
+            config,
+            folder=self.folder,
+            state_folder=self.folder / "state",
+            clock=SystemClock(),
+        )
+
+    async def start_server(self) -> None:
+        server = Server()
+        gc.disable()  # else it costs two thirds of making the server's address space
+        await server.init()
+        gc.enable()
+        await self.prepare(server)
+        server.set_endpoint(f"opc.tcp://127.0.0.1:{self.wire.target_port}")
+        index = await server.register_namespace(NAMESPACE)
+        assert index == 2
+        for name in ("Flow", "Speed", "Setpoint", "Written", "Vibration"):
+            node_id = ua.NodeId.from_string(f"ns=2;s=P101.{name}")
+            self.nodes[name] = await server.nodes.objects.add_variable(node_id, name, 0.0)
+        await self.nodes["Written"].set_writable()
+        await server.start()
+        self.server = server
+        assert server.bserver is not None
+        self.wire.target_port = server.bserver.port
+        self._ticker = asyncio.create_task(self._tick())
+
+    async def prepare(self, server: Server) -> None:
+        """Set security; none here."""
+        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+
+    async def stop_server(self) -> None:
+        assert self.server is not None
+        assert self._ticker is not None
+        self._ticker.cancel()
+        await asyncio.gather(self._ticker, return_exceptions=True)
+        await self.server.stop()
+
+    async def write(self, name: str, value: ua.DataValue) -> None:
+        """Set a variable as the machine does."""
+        assert self.server is not None
+        await self.server.write_attribute_value(self.nodes[name].nodeid, value)
+
+    async def _tick(self) -> None:
+        while True:
+            self.counted += 1
+            for name in ("Flow", "Vibration"):
+                await self.write(name, data_value(self.counted, source=datetime.now(UTC)))
+            await asyncio.sleep(PERIOD_S)
+
+    def offered_count(self) -> int:
+        return sum(values_in(bytes(stretch)) for stretch in self.wire.downstream)
+
+
+def values_in(stream: bytes) -> int:
+    """Count the values in the publish responses of an open connection, with asyncua's decoder."""
+    count = position = 0
+    while position + 8 <= len(stream):
+        kind = stream[position : position + 4]
+        (size,) = struct.unpack_from("<I", stream, position + 4)
+        if position + size > len(stream):
+            break
+        if kind == b"MSGF":
+            body = stream[position + 24 : position + size]
+            if nodeid_from_binary(Buffer(body)).Identifier == 829:
+                response = struct_from_binary(ua.PublishResponse, Buffer(body))
+                for data in response.Parameters.NotificationMessage.NotificationData or ():
+                    count += len(data.MonitoredItems)
+        position += size
+    return count
+
+
+class TestOpcuaConnector(ConnectorContract):
+    @asynccontextmanager
+    async def opened(self, folder: Path) -> AsyncIterator[OpcuaPlant]:
+        async with Wire() as wire:
+            plant = OpcuaPlant(folder, wire)
+            await plant.start_server()
+            yield plant
+            await plant.stop_server()
+
+
+@pytest.fixture
+async def plant(tmp_path: Path) -> AsyncIterator[OpcuaPlant]:
+    async with TestOpcuaConnector().opened(tmp_path) as plant:
+        yield plant
+
+
+@pytest.mark.parametrize("decode", ["columns", "library"])
+async def test_every_change_arrives_in_order(plant: OpcuaPlant, decode: str) -> None:
+    plant.connector = plant.connector_with(decode=decode)
+    sink = KeepingSink()
+    async with running(plant, sink):
+        await until(lambda: len(sink.values_of(plant.index("Flow"))) > 30, what="changes")
+    values = sink.values_of(plant.index("Flow"))
+    assert values == [values[0] + step for step in range(len(values))]
+    assert sink.sample_count == plant.offered_count()
+
+
+async def test_the_source_time_is_kept(plant: OpcuaPlant) -> None:
+    """Else it is the server's; else it is ours."""
+    time = datetime(2026, 3, 4, 5, 6, 7, 890_000, tzinfo=UTC)
+    await plant.write("Setpoint", data_value(1.0, source=time))
+    sink = KeepingSink()
+    async with running(plant, sink):
+        await until(lambda: bool(sink.values_of(plant.index("Setpoint"))), what="the value")
+    [time_ns] = [
+        int(time_ns)
+        for frame in sink.received
+        for time_ns in frame.time_ns[frame.tag_index == plant.index("Setpoint")]
+    ]
+    assert time_ns == int(time.timestamp()) * 1_000_000_000 + 890_000_000
+
+
+async def test_text_and_arrays_are_bad_and_alone(plant: OpcuaPlant) -> None:
+    """A value that is no number is a Bad sample of its tag; its neighbours stay Good."""
+    assert plant.server is not None
+    values: dict[str, object] = {"Text": "on", "Array": [1.0, 2.0]}
+    for name, value in values.items():
+        node_id = ua.NodeId.from_string(f"ns=2;s=P101.{name}")
+        await plant.server.nodes.objects.add_variable(node_id, name, value)
+    (plant.folder / "pumps.csv").write_text(
+        "tag,node\nFlow,ns=2;s=P101.Flow\nText,ns=2;s=P101.Text\nSpeed,ns=2;s=P101.Speed\n"
+        "Array,ns=2;s=P101.Array\nSetpoint,ns=2;s=P101.Setpoint\n",
+        encoding="utf-8",
+    )
+    plant.connector = plant.connector_with(groups={})
+    bad = {plant.index("Text"), plant.index("Array")}
+    sink = KeepingSink()
+    async with running(plant, sink):
+        await until(
+            lambda: all(sink.values_of(index) for index in plant.indices), what="all values"
+        )
+    for frame in sink.received:
+        is_bad = np.isin(frame.tag_index, list(bad))
+        assert (frame.status[is_bad] == Status.BAD_TYPE_MISMATCH).all()
+        assert np.isnan(frame.value[is_bad]).all()
+        assert (frame.quality[~is_bad] == Quality.GOOD).all()
+
+
+async def test_the_status_code_of_the_server_is_kept(plant: OpcuaPlant) -> None:
+    code = StatusCodes.UncertainSensorNotAccurate
+    await plant.write("Setpoint", data_value(3.5, status=code))
+    sink = KeepingSink()
+    async with running(plant, sink):
+        await until(lambda: bool(sink.values_of(plant.index("Setpoint"))), what="the value")
+    [status] = [
+        int(status)
+        for frame in sink.received
+        for status in frame.status[frame.tag_index == plant.index("Setpoint")]
+    ]
+    assert status == code
+
+
+async def test_a_node_that_appears_is_found(plant: OpcuaPlant) -> None:
+    plant.connector = plant.connector_with(node_retry_s=1)
+    sink = KeepingSink()
+    async with running(plant, sink):
+        await until(lambda: bool(sink.stated), what="the Bad edge")
+        assert plant.server is not None
+        node_id = ua.NodeId.from_string("ns=2;s=P101.Nothing")
+        await plant.server.nodes.objects.add_variable(node_id, "Nothing", 4.5)
+        await until(lambda: bool(sink.values_of(plant.index("unknown"))), what="the value")
+    assert sink.values_of(plant.index("unknown")) == [4.5]
+    assert len(sink.stated) == 1
+
+
+async def test_the_server_keeps_the_dead_band(plant: OpcuaPlant) -> None:
+    """It is given in engineering units: 0.5 of them are 5 of the server's at a scale of 0.1."""
+    (plant.folder / "pumps.csv").write_text(
+        "tag,node,dead_band,scale\nFlow,ns=2;s=P101.Flow,0,1\nS,ns=2;s=P101.Setpoint,0.5,-0.1\n",
+        encoding="utf-8",
+    )
+    plant.connector = plant.connector_with(groups={})
+    sink = KeepingSink()
+    index = 8
+    async with running(plant, sink):
+        await until(lambda: len(sink.values_of(index)) == 1, what="the first value")
+        for value in (4.0, 8.0, 20.0):
+            await plant.write("Setpoint", data_value(value))
+        await until(lambda: 20.0 in sink.values_of(index), what="the last value")
+    assert sink.values_of(index) == [0.0, 20.0]
+
+
+async def test_a_missing_namespace_is_an_unknown_node(plant: OpcuaPlant) -> None:
+    (plant.folder / "pumps.csv").write_text(
+        "tag,node\nFlow,ns=2;s=P101.Flow\nother,nsu=urn:other;i=4\n", encoding="utf-8"
+    )
+    plant.connector = plant.connector_with(groups={})
+    sink = KeepingSink()
+    async with running(plant, sink):
+        await until(lambda: len(sink.received) > 1, what="frames")
+    assert [list(frame.status) for frame in sink.stated] == [[Status.BAD_NODE_ID_UNKNOWN]]
+
+
+@pytest.mark.parametrize("is_stated", [True, False])
+async def test_many_tags_need_several_calls(plant: OpcuaPlant, is_stated: bool) -> None:
+    """A limit that the server states is kept; one that it does not state is found by halving."""
+    limit, count = 40, 150
+    await add_variables(plant, count)
+    assert plant.server is not None
+    if is_stated:
+        stated = plant.server.get_node(
+            ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall
+        )
+        await stated.write_value(ua.Variant(limit, ua.VariantType.UInt32))
+    sizes = refuse_long_calls(plant.server, limit)
+    plant.connector = plant.connector_with(groups={}, timeout_s=10)
+    sink = KeepingSink()
+    async with running(plant, sink):
+        await until(lambda: sink.sample_count >= count, what="all first values")
+    values = [value for index in plant.indices for value in sink.values_of(index)]
+    assert values == [float(number) for number in range(count)]
+    assert sum(size for size in sizes if size <= limit) == count
+    assert max(sizes) <= limit or not is_stated
+
+
+async def add_variables(plant: OpcuaPlant, count: int) -> None:
+    """Give server and connector so many more tags, each with its number as value."""
+    assert plant.server is not None
+    lines = ["tag,node"]
+    for number in range(count):
+        node_id = ua.NodeId.from_string(f"ns=2;s=T{number}")
+        await plant.server.nodes.objects.add_variable(node_id, f"T{number}", float(number))
+        lines.append(f"T{number},ns=2;s=T{number}")
+    (plant.folder / "pumps.csv").write_text("\n".join(lines), encoding="utf-8")
+
+
+def refuse_long_calls(server: Server, limit: int) -> list[int]:
+    """Let the server refuse calls with more items; return the list of the sizes it sees."""
+    service = server.iserver.subscription_service
+    create = service.create_monitored_items
+    sizes = []
+
+    async def create_few(
+        params: ua.CreateMonitoredItemsParameters,
+    ) -> list[ua.MonitoredItemCreateResult]:
+        sizes.append(len(params.ItemsToCreate))
+        if sizes[-1] > limit:
+            raise ServiceError(StatusCodes.BadTooManyOperations)
+        return await create(params)
+
+    service.create_monitored_items = create_few  # type: ignore[method-assign]  # a foreign server
+    return sizes
+
+
+async def test_writing_to_a_node_that_refuses_is_a_device_error(plant: OpcuaPlant) -> None:
+    (plant.folder / "pumps.csv").write_text(
+        "tag,node,writable\nFlow,ns=2;s=P101.Flow,yes\n", encoding="utf-8"
+    )
+    plant.connector = plant.connector_with(groups={})
+    sink = KeepingSink()
+    async with running(plant, sink):
+        await until(lambda: bool(sink.received), what="a frame")
+        with pytest.raises(DeviceError, match=r"refuses a write to ns=2;s=P101\.Flow"):
+            await plant.connector.write(plant.tag("Flow"), 1.0)
+
+
+async def test_a_server_without_the_security_is_refused(plant: OpcuaPlant) -> None:
+    """Less than configured is never used, whatever the server offers."""
+    plant.connector = plant.connector_with(security="Basic256Sha256", trust="first_use")
+    sink = KeepingSink()
+    async with running(plant, sink) as task:
+        error = await failure_of(task)
+    assert "does not offer Basic256Sha256 with SignAndEncrypt" in str(error)
+    assert sink.frames == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"endpoint": "http://host:4840"}, "opc.tcp"),
+        ({"endpoint": "opc.tcp://me:secret@host:4840"}, "not in the endpoint"),
+        ({"user": "me", "password_file": "p"}, "in the clear"),
+        ({"user": "me", "security": "Basic256Sha256"}, "belong together"),
+        ({"silence_s_max": 5}, "below twice"),
+        ({"security": "Basic128Rsa15"}, "Basic256Sha256"),
+        ({"unknown": 1}, "not permitted"),
+    ],
+)
+def test_settings_that_make_no_sense(settings: dict[str, object], message: str) -> None:
+    given = {"type": "opcua", "endpoint": "opc.tcp://h:4840", "security": "None", "tags": "p.csv"}
+    with pytest.raises(ValidationError, match=message):
+        OpcuaConfig.model_validate(given | settings)
+
+
+def test_security_has_no_default() -> None:
+    with pytest.raises(ValidationError, match="security"):
+        OpcuaConfig.model_validate(
+            {"type": "opcua", "endpoint": "opc.tcp://h:4840", "tags": "p.csv"}
+        )
+
+
+def test_a_missing_password_is_a_mistake_in_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "pumps.csv").write_text("tag,node\nFlow,i=3\n", encoding="utf-8")
+    config = OpcuaConfig.model_validate(
+        {
+            "type": "opcua",
+            "endpoint": "opc.tcp://h:4840",
+            "security": "Basic256Sha256",
+            "tags": "pumps.csv",
+            "user": "gateway",
+            "password_file": "secret",
+        }
+    )
+    with pytest.raises(ConfigError, match="password_file"):
+        OpcuaConnector("pumps", config, folder=tmp_path, state_folder=tmp_path, clock=SystemClock())

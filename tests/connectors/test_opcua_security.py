@@ -1,0 +1,162 @@
+"""Basic256Sha256 against asyncua's server: trust, users, and no way round them."""
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from asyncua import ua
+from asyncua.crypto.permission_rules import SimpleRoleRuleset, User, UserRole
+from asyncua.server.server import Server
+from asyncua.server.user_managers import UserManager
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from connectors.opcua import OpcuaConnector
+from connectors.opcua_trust import Trust, UntrustedError, admit_server, fingerprint_of, own_identity
+from tests.connectors.contract import failure_of, running
+from tests.connectors.sinks import KeepingSink
+from tests.connectors.test_opcua import OpcuaPlant
+from tests.connectors.wire import Wire, until
+
+PASSWORD = "correct horse"
+NOW_NS = 1_780_000_000_000_000_000
+
+
+class OneUser(UserManager):
+    """Lets one user in, and anonymous ones where no password is asked for."""
+
+    def get_user(
+        self,
+        iserver: object,
+        username: str | None = None,
+        password: str | None = None,
+        certificate: object = None,
+    ) -> User | None:
+        is_known = username is None or (username, password) == ("gateway", PASSWORD)
+        return User(role=UserRole.User, name=username) if is_known else None
+
+
+class SecurePlant(OpcuaPlant):
+    """A server that signs and encrypts, and nothing less."""
+
+    def connector_with(self, **settings: object) -> OpcuaConnector:
+        secure: dict[str, object] = {"security": "Basic256Sha256", "trust": "first_use"}
+        return super().connector_with(**(secure | settings))
+
+    async def prepare(self, server: Server) -> None:
+        server.set_security_policy(
+            [ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt],
+            permission_ruleset=SimpleRoleRuleset(),  # type: ignore[no-untyped-call]  # asyncua's
+        )
+        identity = own_identity(self.folder / "server", now_ns=NOW_NS)
+        await server.set_application_uri(identity.application_uri)
+        await server.load_certificate(identity.certificate_path)
+        await server.load_private_key(identity.key_path)
+        server.iserver.user_manager = OneUser()
+
+
+@pytest.fixture
+async def plant(tmp_path: Path) -> AsyncIterator[SecurePlant]:
+    async with opened(tmp_path) as plant:
+        yield plant
+
+
+@asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[SecurePlant]:
+    async with Wire() as wire:
+        plant = SecurePlant(folder, wire)
+        await plant.start_server()
+        yield plant
+        await plant.stop_server()
+
+
+async def test_first_use_pins_the_server(plant: SecurePlant) -> None:
+    """The first certificate is kept; another one later is refused, and nothing is sent to it."""
+    sink = KeepingSink()
+    async with running(plant, sink):
+        await until(lambda: len(sink.received) >= 3, what="values over the secure channel")
+    pins = list((plant.folder / "state" / "opcua" / "trusted").iterdir())
+    assert [pin.name for pin in pins] == ["first-use-pumps.der"]
+    stream = b"".join(bytes(stretch) for stretch in plant.wire.downstream)
+    assert b"P101" not in stream
+
+    await plant.stop_server()
+    plant.wire.cut()
+    shutil.rmtree(plant.folder / "server")
+    await plant.start_server()
+    again = KeepingSink()
+    async with running(plant, again) as task:
+        error = await failure_of(task)
+    assert "another certificate than the one trusted at its first use" in str(error)
+    assert again.frames == []
+
+
+async def test_a_folder_of_trusted_certificates(plant: SecurePlant) -> None:
+    """Refused until a person has moved the certificate; the message says which and where."""
+    plant.connector = plant.connector_with(trust="folder")
+    sink = KeepingSink()
+    async with running(plant, sink) as task:
+        error = await failure_of(task)
+    folder = plant.folder / "state" / "opcua"
+    [rejected] = (folder / "rejected").iterdir()
+    assert fingerprint_of(rejected.read_bytes()) in str(error)
+    assert str(rejected) in str(error)
+    rejected.rename(folder / "trusted" / rejected.name)
+    async with running(plant, sink):
+        await until(lambda: bool(sink.received), what="values from a trusted server")
+
+
+async def test_a_user_logs_in_with_the_password_of_a_file(plant: SecurePlant) -> None:
+    (plant.folder / "secret").write_text(f"{PASSWORD}\n", encoding="utf-8")
+    plant.connector = plant.connector_with(user="gateway", password_file="secret")
+    assert PASSWORD not in repr(vars(plant.connector))
+    sink = KeepingSink()
+    async with running(plant, sink):
+        await until(lambda: bool(sink.received), what="values for the user")
+    (plant.folder / "secret").write_text("wrong", encoding="utf-8")
+    plant.connector = plant.connector_with(user="gateway", password_file="secret")
+    async with running(plant, KeepingSink()) as task:
+        error = await failure_of(task)
+    assert "Check user and password_file" in str(error)
+    assert "wrong" not in str(error)
+
+
+async def test_a_stop_loses_nothing_over_a_secure_channel(plant: SecurePlant) -> None:
+    sink = KeepingSink()
+    async with running(plant, sink):
+        await until(lambda: len(sink.received) >= 10, what="frames")
+    values = sink.values_of(plant.index("Flow"))
+    assert values == [values[0] + step for step in range(len(values))]
+
+
+def test_our_certificate_is_made_once(tmp_path: Path) -> None:
+    identity = own_identity(tmp_path, now_ns=NOW_NS)
+    first = identity.certificate_path.read_bytes()
+    assert own_identity(tmp_path, now_ns=NOW_NS) == identity
+    assert identity.certificate_path.read_bytes() == first
+    assert identity.key_path.stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["own"]
+
+
+def test_our_certificate_is_valid_although_the_clock_was_wrong(tmp_path: Path) -> None:
+    """A gateway without a battery makes its certificate in 1970 and uses it later."""
+    identity = own_identity(tmp_path, now_ns=0)
+    certificate = x509.load_der_x509_certificate(identity.certificate_path.read_bytes())
+    assert certificate.not_valid_before_utc.year == 1970
+    assert certificate.not_valid_after_utc.year > 2040
+
+
+@pytest.mark.parametrize("form", ["pem", "der"])
+def test_trusted_certificates_in_either_form(tmp_path: Path, form: str) -> None:
+    der = own_identity(tmp_path / "server", now_ns=NOW_NS).certificate_path.read_bytes()
+    with pytest.raises(UntrustedError):
+        admit_server(der, folder=tmp_path, trust=Trust.FOLDER, pin_name="pumps")
+    data = der
+    if form == "pem":
+        certificate = x509.load_der_x509_certificate(der)
+        data = certificate.public_bytes(serialization.Encoding.PEM)
+    (tmp_path / "trusted" / f"server.{form}").write_bytes(data)
+    (tmp_path / "trusted" / "damaged.pem").write_bytes(b"-----BEGIN NOTHING-----")
+    admit_server(der, folder=tmp_path, trust=Trust.FOLDER, pin_name="pumps")

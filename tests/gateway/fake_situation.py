@@ -1,0 +1,202 @@
+"""What else is the case in the small plant: alarms, events, devices, models, deliveries."""
+
+from collections.abc import Iterator
+
+from gateway.core.alarms import Alarm, AlarmId, AlarmState
+from gateway.core.device_status import DeviceState, DeviceStatus
+from gateway.core.events import Event, Evidence, Transition
+from gateway.core.log_status import LogStatus
+from gateway.core.models import ModelStage, ModelStatus
+from gateway.core.records import Seq
+from gateway.core.uplink_status import UplinkStatus
+from tests.gateway.fake_plant import DAY, HOUR, NOW_NS, S
+
+LOG_OF_THE_PLANT = LogStatus(
+    size_bytes=251_000_000,
+    size_bytes_max=2_147_483_648,
+    bytes_per_day=61_200_000.0,
+    buffer_s=31 * 86_400.0,
+)
+
+
+def alarms_of_the_plant() -> Iterator[Alarm]:
+    """Yield one alarm of each kind that a person meets."""
+    yield Alarm(
+        id=AlarmId("P-101/filter_clogged"),
+        source="P-101",
+        condition="filter_clogged",
+        severity=700,
+        state=AlarmState.UNACKNOWLEDGED,
+        active=True,
+        raised_ns=NOW_NS - 14 * 60 * S,
+        onset_ns=NOW_NS - 52 * 60 * S,
+        shelved_until_ns=None,
+        text="Pressure drop over the suction filter is 4 times its normal value.",
+        evidence=(
+            Evidence(name="filter_dp_bar", value=0.497, expected=0.12, share=0.51, unit="bar"),
+            Evidence(name="flow_m3h", value=52.4, expected=61.8, share=0.19, unit="m3/h"),
+        ),
+    )
+    yield Alarm(
+        id=AlarmId("K-01/discharge_temperature_high"),
+        source="K-01",
+        condition="discharge_temperature_high",
+        severity=400,
+        state=AlarmState.ACKNOWLEDGED,
+        active=True,
+        raised_ns=NOW_NS - 5 * HOUR,
+        onset_ns=None,
+        shelved_until_ns=None,
+        text="Discharge temperature is above 85 °C.",
+    )
+    yield Alarm(
+        id=AlarmId("P-102/bearing_temperature_high"),
+        source="P-102",
+        condition="bearing_temperature_high",
+        severity=500,
+        state=AlarmState.SHELVED,
+        active=False,
+        raised_ns=NOW_NS - 2 * DAY,
+        onset_ns=None,
+        shelved_until_ns=NOW_NS + 6 * HOUR,
+        text="Bearing temperature is above 75 °C.",
+    )
+
+
+def events_of_the_plant(now_ns: int) -> list[Event]:
+    """Return a few events, the oldest first."""
+    return [
+        Event(
+            time_ns=now_ns - 5 * HOUR,
+            source="K-01",
+            condition="discharge_temperature_high",
+            severity=400,
+            transition=Transition.RAISED,
+            text="Discharge temperature is above 85 °C.",
+        ),
+        Event(
+            time_ns=now_ns - 4 * HOUR,
+            source="K-01",
+            condition="discharge_temperature_high",
+            severity=400,
+            transition=Transition.ACKNOWLEDGED,
+            text="Discharge temperature is above 85 °C.",
+            operator="operator",
+        ),
+        Event(
+            time_ns=now_ns - 14 * 60 * S,
+            source="P-101",
+            condition="filter_clogged",
+            severity=700,
+            transition=Transition.RAISED,
+            text="Pressure drop over the suction filter is 4 times its normal value.",
+        ),
+        Event(
+            time_ns=now_ns - 3 * 60 * S,
+            source="station",
+            condition="device_lost",
+            severity=600,
+            text="The device station does not answer.",
+        ),
+    ]
+
+
+def devices_of_the_plant(now_ns: int) -> tuple[DeviceStatus, ...]:
+    """Return two devices that are well, and one that is not."""
+    return (
+        DeviceStatus(
+            name="pumps",
+            address="opc.tcp://10.0.4.20:4840",
+            state=DeviceState.OK,
+            since_ns=NOW_NS - 9 * DAY,
+            tag_count=20,
+            frame_count=1_555_200,
+            frames_per_s=2.0,
+            sample_count=15_552_000,
+            latency_ms=None,
+        ),
+        DeviceStatus(
+            name="compressor",
+            address="10.0.4.17:502 unit 1",
+            state=DeviceState.OK,
+            since_ns=NOW_NS - 2 * DAY,
+            tag_count=10,
+            frame_count=172_800,
+            frames_per_s=1.0,
+            sample_count=1_728_000,
+            skipped_count=20,
+            latency_ms=3.8,
+        ),
+        DeviceStatus(
+            name="station",
+            address="10.0.4.31:502 unit 1",
+            state=DeviceState.LOST,
+            since_ns=now_ns - 3 * 60 * S,
+            reason="The device refuses the connection: check that it is on and that port 502 is "
+            "free; trying again.",
+            detail="ConnectionRefusedError: [Errno 111] connect 10.0.4.31:502",
+            retry_ns=now_ns + 12 * S,
+            tag_count=4,
+        ),
+    )
+
+
+def models_of_the_plant() -> Iterator[ModelStatus]:
+    """Yield the versions of two models, by name, the newest first."""
+    yield ModelStatus(
+        name="compressor-anomaly",
+        version="1.0",
+        stage=ModelStage.ACTIVE,
+        since_ns=NOW_NS - 41 * DAY,
+        reason="first version on this gateway",
+        rows=3_500_000,
+    )
+    yield ModelStatus(
+        name="pump-anomaly",
+        version="1.5",
+        stage=ModelStage.SHADOW,
+        since_ns=NOW_NS - 7 * 60 * S,
+        reason="raised all 5 known faults; running beside 1.4",
+        rows=420,
+        rows_needed=600,
+    )
+    yield ModelStatus(
+        name="pump-anomaly",
+        version="1.4",
+        stage=ModelStage.ACTIVE,
+        since_ns=NOW_NS - 12 * DAY,
+        reason="600 rows in shadow, 0.2 % more alarms, none missed",
+        rows=1_036_800,
+    )
+    yield ModelStatus(
+        name="pump-anomaly",
+        version="1.3",
+        stage=ModelStage.ROLLED_BACK,
+        since_ns=NOW_NS - 13 * DAY,
+        reason="8.1 % more alarms than 1.2 in probation, 5 % allowed",
+        rows=311,
+    )
+
+
+def uplinks_of_the_plant() -> tuple[UplinkStatus, ...]:
+    """Return the one uplink."""
+    cloud = UplinkStatus(
+        name="cloud",
+        address="https://sync.example.com",
+        is_connected=True,
+        since_ns=NOW_NS - 3 * DAY,
+        error="",
+        error_detail="",
+        retry_ns=None,
+        cursor=Seq(3_541_202),
+        lag_records=2,
+        lag_s=0.8,
+        acknowledged_records=3_541_202,
+        acknowledged_samples=98_211_400,
+        duplicate_records=0,
+        dead_letters=0,
+        bytes_today=9_120_000,
+        outage_s=31.0,
+        drained_records=62,
+    )
+    return (cloud,)

@@ -1,0 +1,114 @@
+"""What a person does in the console, and what the gateway makes of it."""
+
+import getpass
+
+from gateway.core.alarms import AlarmState
+from gateway.core.models import ModelStage
+from tests.gateway.fake_view import FakeView
+from tests.pictures.screen import console_of
+
+
+async def test_an_alarm_is_acknowledged_with_one_key() -> None:
+    view = FakeView()
+    async with console_of(view) as console:
+        await console.press("3")
+        await console.shows("3 Alarms 1!")
+        await console.press("a")
+        await console.shows("P-101/filter_clogged acknowledged")
+        await console.shows(lambda text: "3 Alarms 1!" not in text)
+    assert view.alarm_list[0].state is AlarmState.ACKNOWLEDGED
+    assert view.news.events(1)[0].operator == getpass.getuser()
+
+
+async def test_a_second_acknowledgement_is_refused_and_said() -> None:
+    async with console_of(FakeView()) as console:
+        await console.press("3")
+        await console.shows("filter clogged")
+        await console.press("down", "a")
+        await console.shows("nothing to")
+
+
+async def test_an_alarm_is_shelved_for_the_time_that_was_typed() -> None:
+    view = FakeView()
+    async with console_of(view) as console:
+        await console.press("3")
+        await console.shows("filter clogged")
+        await console.press("s")
+        await console.shows("For how long?")
+        await console.press("end", *["backspace"] * 3, *"soon", "enter")
+        await console.shows("That is not a number")
+        await console.press(*["backspace"] * 4, *"90min", "enter")
+        await console.shows("shelved for 90 min")
+    assert view.alarm_list[0].shelved_until_ns == view.clock_ns + 90 * 60 * 10**9
+
+
+async def test_a_model_is_promoted_only_by_typing_its_version() -> None:
+    view = FakeView()
+    async with console_of(view) as console:
+        await console.press("6")
+        await console.shows("pump-anomaly")
+        await console.press("down", "p")
+        await console.shows("Type the version, 1.5")
+        await console.press(*"1.4", "enter")
+        await console.shows("That is not the version.")
+        assert stage_of(view, 1) is ModelStage.SHADOW
+        await console.press(*["backspace"] * 3, *"1.5", "enter")
+        await console.shows("pump-anomaly 1.5 is in force")
+    assert stage_of(view, 1) is ModelStage.ACTIVE
+    assert view.model_list[1].reason == f"promoted by {getpass.getuser()}"
+
+
+async def test_leaving_a_question_does_nothing() -> None:
+    view = FakeView()
+    async with console_of(view) as console:
+        await console.press("6")
+        await console.shows("pump-anomaly")
+        await console.press("down", "r")
+        await console.shows("Roll back pump-anomaly 1.4")
+        await console.press("escape")
+        await console.shows(lambda text: "Type the version" not in text)
+    assert stage_of(view, 2) is ModelStage.ACTIVE
+
+
+async def test_a_model_without_a_candidate_cannot_be_promoted() -> None:
+    async with console_of(FakeView()) as console:
+        await console.press("6")
+        await console.shows("compressor-anomaly")
+        await console.press("p")
+        await console.shows("no version that is shadow")
+
+
+async def test_finding_an_asset_opens_it() -> None:
+    async with console_of(FakeView()) as console:
+        await console.press("slash", *"k-0")
+        await console.shows("1 asset, ")
+        await console.press("enter")
+        await console.shows("oil temperature")
+        assert console.app.view == "asset"
+        await console.press("1")
+        await console.shows("K-01 · why 82 %")
+
+
+async def test_finding_a_tag_draws_it() -> None:
+    async with console_of(FakeView()) as console:
+        await console.press("slash", *"filterdp")
+        await console.shows("0 assets, 2 tags")
+        await console.press("down", "enter")
+        await console.shows("pumps.P101.FilterDp")
+        await console.shows("24 samples over 23 s")
+
+
+async def test_the_cursor_stays_on_its_asset_when_the_order_changes() -> None:
+    """Trouble sorts to the top; what a person is reading does not run away."""
+    view = FakeView()
+    async with console_of(view) as console:
+        await console.shows("P-101 · why 51 %")
+        await console.press("down")
+        await console.shows("K-01 · why 82 %")
+        view.plant = view.plant[:2]
+        await console.shows(lambda text: "P-101" not in text)
+        assert "K-01 · why 82 %" in console.text()
+
+
+def stage_of(view: FakeView, index: int) -> ModelStage:
+    return view.model_list[index].stage

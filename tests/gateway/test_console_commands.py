@@ -1,0 +1,114 @@
+"""The commands that ask the running gateway, against a real socket."""
+
+import asyncio
+import json
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.api.server import ApiConfig, ApiServer
+from gateway.cli import alarms, models, status, tail, twin
+from gateway.core.errors import GatewayError
+from tests.gateway.fake_view import FakeView
+from tests.gateway.serving import client_of
+
+
+@pytest.fixture
+def socket() -> Iterator[Path]:
+    """Serve the plant from a thread: a command has an event loop of its own."""
+    with tempfile.TemporaryDirectory(prefix="ew") as folder:
+        path = Path(folder) / "s"
+        loop = asyncio.new_event_loop()
+        started, stopping = threading.Event(), asyncio.Event()
+
+        async def serve() -> None:
+            async with ApiServer(ApiConfig(socket=path), FakeView()).serving():
+                started.set()
+                await stopping.wait()
+
+        thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+        thread.start()
+        assert started.wait(10)
+        yield path
+        loop.call_soon_threadsafe(stopping.set)
+        thread.join(10)
+        loop.close()
+
+
+def run(command: click.Command, *arguments: str, socket: Path) -> Result:
+    environment = {"EDGEWRIGHT_SOCKET": str(socket)}
+    return CliRunner().invoke(command, arguments, env=environment)
+
+
+def test_status_tells_losses_as_a_number(socket: Path) -> None:
+    text = run(status.command, socket=socket).output
+    assert "lost 0, gaps 1" in text
+    assert "station  lost for 3 min" in text
+
+
+def test_status_for_programs(socket: Path) -> None:
+    overview = json.loads(run(status.command, "--json", socket=socket).output)
+    assert overview["status"]["books"]["lost"] == 0
+    assert [device["state"] for device in overview["devices"]] == ["ok", "ok", "lost"]
+
+
+def test_alarms_are_listed_acknowledged_and_shelved(socket: Path) -> None:
+    listed = run(alarms.command, socket=socket).output
+    assert "P-101/filter_clogged" in listed
+    done = run(alarms.command, "acknowledge", "P-101/filter_clogged", socket=socket)
+    assert "acknowledged by" in done.output
+    done = run(alarms.command, "shelve", "P-101/filter_clogged", "--for", "2h", socket=socket)
+    assert "shelved for 2 h" in done.output
+    found = json.loads(run(alarms.command, "--json", socket=socket).output)["alarms"]
+    assert found[0]["state"] == "shelved"
+
+
+def test_a_wrong_duration_is_wrong_usage(socket: Path) -> None:
+    done = run(alarms.command, "shelve", "P-101/filter_clogged", "--for", "3y", socket=socket)
+    assert done.exit_code == 2
+
+
+def test_models_are_promoted_by_name_and_version(socket: Path) -> None:
+    assert "420/600 rows" in run(models.command, "list", socket=socket).output
+    answer = run(models.command, "promote", "pump-anomaly", "1.5", "--json", socket=socket)
+    stages = {m["version"]: m["stage"] for m in json.loads(answer.output)["models"]}
+    assert stages["1.5"] == "active"
+    refused = run(models.command, "rollback", "pump-anomaly", "1.4", socket=socket)
+    assert isinstance(refused.exception, GatewayError), "main makes it a message and exit 1"
+
+
+def test_twins_are_shown_in_lines_or_whole(socket: Path) -> None:
+    assert len(run(twin.command, "show", socket=socket).output.splitlines()) == 3
+    text = run(twin.command, "show", "P-101", socket=socket).output
+    assert "0.12 ±0.04" in text
+    assert "→ Clean or change" in text
+
+
+async def test_tail_prints_what_becomes_new(capsys: pytest.CaptureFixture[str]) -> None:
+    view = FakeView()
+    async with asyncio.timeout(20), client_of(view) as client:
+        following = asyncio.create_task(
+            tail.follow(client.socket, "pumps.P101.F", events_only=False, as_json=False)
+        )
+        printed = ""
+        while "52." not in printed:
+            view.take_frame(view.frame_at(23, of=24))
+            view.news.take_events(view.events(1))
+            await asyncio.sleep(0.05)
+            printed += capsys.readouterr().out
+        following.cancel()
+    assert "pumps.P101.Flow" in printed
+    assert "m³/h" in printed
+    assert "The device station does not answer." in printed
+    assert "pumps.P102" not in printed
+
+
+def test_tail_ends_with_an_error_when_the_gateway_is_not_there(tmp_path: Path) -> None:
+    done = run(tail.command, socket=tmp_path / "none")
+    assert isinstance(done.exception, GatewayError)
+    assert "does not exist" in str(done.exception)
