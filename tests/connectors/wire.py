@@ -111,7 +111,7 @@ async def until(condition: Callable[[], bool], *, what: str, deadline_s: float =
     """Wait for a condition."""
     try:
         async with asyncio.timeout(deadline_s):
-            while not condition():  # noqa: ASYNC110 - conditions of foreign servers have no event
+            while not condition():
                 await asyncio.sleep(0.005)
     except TimeoutError:
         raise AssertionError(f"did not happen within {deadline_s} s: {what}") from None

@@ -116,7 +116,11 @@ def test_mistakes_in_a_tag_list_name_file_and_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"[gateway", "gateway.toml"), (b"\xff\xfe", "save it as UTF-8"), (b"", "gateway: is missing")],
+    [
+        (b"[gateway", "gateway.toml"),
+        (b"\xff\xfe", "save it as UTF-8"),
+        (b"", "gateway: is missing"),
+    ],
 )
 def test_a_file_that_is_no_configuration_says_so(
     tmp_path: Path, content: bytes, words: str
