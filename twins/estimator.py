@@ -43,7 +43,7 @@ class Expectation:
     value: FloatArray
     """Shape (n, r), in the signals' units; NaN where not usable."""
     sigma: FloatArray
-    """Standard deviation of a healthy residual, shape (n, r); positive, NaN where not usable."""
+    """Standard deviation of a healthy residual, shape (n, r); positive."""
     is_usable: BoolArray
     """Where all inputs have numbers, shape (n, r)."""
 
@@ -118,7 +118,7 @@ class Estimator:
             self._learn(learns, error, doubt, variance)
         return Expectation(
             value=np.where(is_usable, value, np.nan),
-            sigma=np.where(is_usable, sigma, np.nan),
+            sigma=sigma,
             is_usable=is_usable,
         )
 
@@ -190,6 +190,10 @@ class Estimator:
         """Share of the rows that were learnt from, shape (n, r), 0 to 1."""
         self.is_commissioned: BoolArray = self.progress >= 1.0
         """Where the parameters are frozen, shape (n, r)."""
+        self.asset_progress: FloatArray = self.progress.min(axis=1, initial=1.0)
+        """Progress of the slowest relation of each asset, shape (n,)."""
+        self.is_begun: BoolArray = np.asarray(self.is_commissioned.any(axis=1))
+        """Where at least one relation is commissioned, shape (n,)."""
         self._is_complete = bool(self.is_commissioned.all())
         settled = np.maximum(self._count - np.ceil(self._rows / 2), 1.0)
         self._sigma: FloatArray = np.maximum(self._noise, np.sqrt(self._square_sum / settled))
