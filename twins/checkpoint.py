@@ -71,7 +71,9 @@ def part(state: State, prefix: str) -> State:
 def joined(parts: Mapping[str, State]) -> State:
     """Return the arrays of several parts as `prefix.name`; the other way round to `part`."""
     return {
-        f"{prefix}.{name}": array for prefix, state in parts.items() for name, array in state.items()
+        f"{prefix}.{name}": array
+        for prefix, state in parts.items()
+        for name, array in state.items()
     }
 
 

@@ -97,9 +97,7 @@ def frame_of(
     )
 
 
-def pump_frame(
-    table: TagTable, second: float, values: Mapping[str, float] | None = None
-) -> Frame:
+def pump_frame(table: TagTable, second: float, values: Mapping[str, float] | None = None) -> Frame:
     """One frame of a pump's signals, all at one time after the start."""
     time_ns = START_NS + round(second * SECOND_NS)
     given = HEALTHY_PUMP | dict(values or {})

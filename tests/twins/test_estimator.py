@@ -134,9 +134,9 @@ def test_the_lag_follows_like_small_steps() -> None:
     learner = estimator(0)
     give(learner, np.array([inputs[0], 0.0]), 30.0, second=0, lag_s=lag_s)
     found = [
-        give(
-            learner, np.array([value, 0.0]), 30.0, second=(i + 1) * step_s, lag_s=lag_s
-        ).value[0, 0]
+        give(learner, np.array([value, 0.0]), 30.0, second=(i + 1) * step_s, lag_s=lag_s).value[
+            0, 0
+        ]
         for i, value in enumerate(inputs)
     ]
     np.testing.assert_allclose(found, expected, rtol=2e-3)

@@ -16,9 +16,7 @@ def health() -> Health:
 def judged(sigmas: list[float], *, valid: bool = True) -> Health:
     found = health()
     for second, size in enumerate(sigmas):
-        found.judge(
-            np.array([[size, 0.0]]), np.full((1, 2), valid), time_ns=second * SECOND_NS
-        )
+        found.judge(np.array([[size, 0.0]]), np.full((1, 2), valid), time_ns=second * SECOND_NS)
     return found
 
 

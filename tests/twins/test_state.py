@@ -131,9 +131,7 @@ def test_no_number_becomes_bad_and_a_fallback_stands_for_a_missing_tag() -> None
 
 @given(
     st.lists(
-        st.tuples(
-            st.sampled_from((A, B)), st.integers(0, 40), st.floats(-10, 10, allow_nan=False)
-        ),
+        st.tuples(st.sampled_from((A, B)), st.integers(0, 40), st.floats(-10, 10, allow_nan=False)),
         max_size=40,
     ),
     st.integers(1, 7),
