@@ -70,7 +70,8 @@ class CloudProcess:
 async def running(site: CloudFolder) -> AsyncIterator[CloudProcess]:
     """Start the cloud, and stop it in the end unless it is gone."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway.cli", "cloud", "run", "-c", str(site.configuration),
+        sys.executable, "-m", "gateway.cli", "cloud", "run", "--json",
+        "-c", str(site.configuration),
         stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
@@ -107,12 +108,9 @@ async def serving_here(site: CloudFolder) -> AsyncIterator[str]:
 
 
 async def _address(output: asyncio.StreamReader) -> str:
-    text = ""
-    while line := await output.readline():
-        text += line.decode()
-        if "cloud_started" in text:
-            return text.split("url=")[1].split()[0]
-    raise AssertionError(f"the cloud did not start: {text}")
+    line = await output.readline()
+    assert line, "the cloud did not start"
+    return str(json.loads(line)["url"])
 
 
 class Gateway:

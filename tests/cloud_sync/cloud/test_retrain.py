@@ -1,5 +1,6 @@
 """Retraining from the lake: which rows count, what is released, and what is not."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from cloud_sync.cloud.database import Database, open_database
 from cloud_sync.cloud.ingest import Ingest, IngestSettings
 from cloud_sync.cloud.lake import Lake, LakeSettings
-from cloud_sync.cloud.messages import RetrainOutcome
+from cloud_sync.cloud.messages import RetrainOutcome, RetrainRun
 from cloud_sync.cloud.registry import Registry
 from cloud_sync.cloud.retrain import (
     RetrainBusyError,
@@ -207,6 +208,12 @@ async def test_unknown_model_is_refused(site: Site) -> None:
     assert await site.retrainer.run_all() == ()
 
 
-def test_busy_is_an_error_of_its_own() -> None:
-    """The API answers 409 to it, and the clock's retraining just waits for the next time."""
-    assert not issubclass(RetrainBusyError, UnknownModelError)
+@pytest.mark.slow
+async def test_only_one_model_is_retrained_at_a_time(site: Site) -> None:
+    site.registry.release(model_bytes(healthy_rows(500)))
+    retrainer = site.retrainer_with(RetrainSettings(timeout_s=0.01))
+    first, second = await asyncio.gather(
+        retrainer.run(MODEL), retrainer.run(MODEL), return_exceptions=True
+    )
+    assert isinstance(first, RetrainRun)
+    assert isinstance(second, RetrainBusyError)
