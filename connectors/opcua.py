@@ -115,7 +115,7 @@ class OpcuaConnector:
             name: Opens the ids of the tags.
             config: Its settings.
             folder: That of the configuration file; files in `config` start there.
-            state_folder: Keeps the gateway's certificate and those of trusted servers, in `opcua`.
+            state_folder: Keeps the gateway's certificate and those of trusted servers.
             clock: Time.
         Raises:
             ConfigError: with all mistakes of the node list, or no password.
@@ -130,7 +130,7 @@ class OpcuaConnector:
         self._config = config
         self._rows = rows
         self._password = _password(config, folder, name)
-        self._folder = state_folder / "opcua"
+        self._state_folder = state_folder
         self._clock = clock
         self._link: UaLink | None = None
 
@@ -193,7 +193,7 @@ class OpcuaConnector:
             user=config.user,
             password=self._password,
             trust=Trust(config.trust),
-            folder=self._folder,
+            folder=self._state_folder,
             timeout_s=config.timeout_s,
             decode=Decode(config.decode),
         )

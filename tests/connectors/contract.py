@@ -39,6 +39,10 @@ class Plant(ABC):
         """Start it again on the same port."""
 
     @abstractmethod
+    def impatient(self) -> Connector:
+        """Return a connector to the same server that gives it up soon."""
+
+    @abstractmethod
     def offered_count(self) -> int:
         """Values that the server put on the wire, counted there."""
 
@@ -132,6 +136,7 @@ class ConnectorContract(ABC):
         assert sink.frames == []
 
     async def test_a_server_that_accepts_and_is_silent_is_lost(self, plant: Plant) -> None:
+        plant.connector = plant.impatient()
         plant.wire.freeze()
         sink = KeepingSink()
         async with running(plant, sink) as task:
@@ -139,6 +144,7 @@ class ConnectorContract(ABC):
         assert sink.frames == []
 
     async def test_a_server_that_hangs_later_is_lost(self, plant: Plant) -> None:
+        plant.connector = plant.impatient()
         sink = KeepingSink()
         async with running(plant, sink) as task:
             await until(lambda: len(sink.received) >= 2, what="two frames")

@@ -63,9 +63,7 @@ class OpcuaPlant(Plant):
             "sampling_ms": 10,
             "publishing_ms": 50,
             "groups": {"fast": {"sampling_ms": 10, "publishing_ms": 20}},
-            "timeout_s": 1.5,
-            "keep_alive_s": 0.4,
-            "silence_s_max": 1.5,
+            "timeout_s": 5,
         }
         config = OpcuaConfig.model_validate(given | settings)
         return OpcuaConnector(
@@ -75,6 +73,9 @@ class OpcuaPlant(Plant):
             state_folder=self.folder / "state",
             clock=SystemClock(),
         )
+
+    def impatient(self) -> OpcuaConnector:
+        return self.connector_with(timeout_s=1.5, keep_alive_s=0.4, silence_s_max=1.5)
 
     async def start_server(self) -> None:
         server = Server()
