@@ -73,6 +73,8 @@ class Member:
     tags: dict[str, TagId]
     """The tag of each mapped role."""
     settings: AssetSettings
+    configuration: str
+    """All of the asset's table that the numbers in a checkpoint depend on."""
 
 
 class AssetTwin:
@@ -342,7 +344,7 @@ class AssetTwin:
 
     def _configuration(self) -> str:
         """Return all that the numbers of a checkpoint depend on."""
-        tables = [f"{each.asset}={each.settings.model_dump_json()}" for each in self._members]
+        tables = [f"{each.asset}={each.configuration}" for each in self._members]
         return "\n".join((self.name, self.asset_type, *self.columns, *tables))
 
     def _parts(self) -> dict[str, _Part]:

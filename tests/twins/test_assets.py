@@ -7,7 +7,7 @@ from gateway.core.rows import AssetId
 from gateway.core.tags import TagId
 from gateway.wire.settings_file import mistakes_of
 from tests.twins.frames import PUMP_ROLES, lone_pump, plant_settings
-from twins import AssetTwin, GenericSettings, TwinSettings, build_twins
+from twins import AssetTwin, CentrifugalPumpSettings, GenericSettings, TwinSettings, build_twins
 
 TABLE: TypeAdapter[dict[str, TwinSettings]] = TypeAdapter(dict[str, TwinSettings])
 
@@ -62,7 +62,7 @@ def test_the_experience_page_configuration_works() -> None:
 
 def test_derived_tags_have_units_and_are_derived() -> None:
     twin, _ = lone_pump()
-    units = {tag.id: tag.unit for tag in twin.derived_tags}
+    units = {str(tag.id): tag.unit for tag in twin.derived_tags}
     assert all(tag.is_derived for tag in twin.derived_tags)
     assert units["P-101.flow_residual_m3h"] == "m3/h"
     assert units["P-101.bearing_temperature_residual_k"] == "K"
@@ -100,6 +100,18 @@ def test_every_field_is_described() -> None:
     for settings in plant_settings(commissioning_rows=1).values():
         for name, field in type(settings).model_fields.items():
             assert name == "type" or field.description, name
+
+
+def test_what_the_gateway_adds_to_a_table_does_not_concern_a_checkpoint() -> None:
+    class WithAlarms(CentrifugalPumpSettings):
+        alarms: tuple[str, ...] = ()
+
+    tags = {"speed_rpm": "a"}
+    bare, alarmed = (
+        build_twins({AssetId("P-101"): WithAlarms.model_validate({"tags": tags, "alarms": alarms})})
+        for alarms in ((), ("high",))
+    )
+    alarmed[0].restore(bare[0].checkpoint())
 
 
 def test_a_shared_tag_serves_several_assets() -> None:

@@ -12,7 +12,7 @@ from twins.model import AssetModel, Relation, Signature, Term
 SIGNALS = [relation.signal for relation in CentrifugalPumps.relations]
 
 
-def pump_advice(frozen: tuple[str, ...] = (), **sizes: float) -> tuple[str, str]:
+def pump_advice(sizes: dict[str, float], frozen: tuple[str, ...] = ()) -> tuple[str, str]:
     sigmas = np.array([sizes.get(signal, 0.2) for signal in SIGNALS])
     relations = CentrifugalPumps.relations
     return (
@@ -22,11 +22,11 @@ def pump_advice(frozen: tuple[str, ...] = (), **sizes: float) -> tuple[str, str]
 
 
 def test_nothing_is_said_when_everything_is_normal() -> None:
-    assert pump_advice(flow_m3h=2.9, vibration_mm_s=-2.9) == ("", "")
+    assert pump_advice({"flow_m3h": 2.9, "vibration_mm_s": -2.9}) == ("", "")
 
 
 def test_a_clogged_filter_is_named() -> None:
-    sign, text = pump_advice(filter_dp_bar=12.3)
+    sign, text = pump_advice({"filter_dp_bar": 12.3})
     assert sign == "filter dp +12.3 σ"
     assert text == (
         "likely: suction filter clogged (1 of 1 signs): "
@@ -51,17 +51,17 @@ def test_a_clogged_filter_is_named() -> None:
     ],
 )
 def test_signatures_are_recognised(sizes: dict[str, float], cause: str) -> None:
-    assert f"likely: {cause} " in pump_advice(**sizes)[1]
+    assert f"likely: {cause} " in pump_advice(sizes)[1]
 
 
 def test_a_lone_strange_signal_is_doubted() -> None:
-    sign, text = pump_advice(current_a=-8.0)
+    sign, text = pump_advice({"current_a": -8.0})
     assert sign == "current -8.0 σ"
     assert text == "current does not fit speed, flow: compare with a gauge at the machine"
 
 
 def test_a_frozen_sensor_comes_first() -> None:
-    sign, text = pump_advice(("flow_m3h",), filter_dp_bar=4.0)
+    sign, text = pump_advice({"filter_dp_bar": 4.0}, ("flow_m3h",))
     assert sign == "flow frozen"
     assert text.startswith("flow does not move any more: check the sensor")
 
