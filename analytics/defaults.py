@@ -18,7 +18,7 @@ ANOMALY_ALARM = AlarmSettings(
 """The score is averaged over time already; the delay keeps what is over in seconds quiet."""
 
 HEALTH_ALARM = AlarmSettings(
-    when="health < 0.5",
+    when="health <= 0.5",
     delay_s=30,
     off_delay_s=60,
     dead_band=0.1,
@@ -26,7 +26,7 @@ HEALTH_ALARM = AlarmSettings(
     text="Health has fallen by half",
     advice="look at the worst sign of the asset",
 )
-"""Health is an average over time as well."""
+"""Health is an average over time as well; a frozen sensor brings it to exactly a half."""
 
 
 def default_alarms(
@@ -36,14 +36,15 @@ def default_alarms(
 
     Args:
         assets: The assets.
-        columns: Columns of their rows and of their twins' own.
+        columns: Of their rows; without a residual among them there is no health to watch.
         has_scores: Whether an anomaly detector scores them.
     """
-    settings = {"health_low": HEALTH_ALARM}
-    if has_scores:
-        settings["anomaly"] = ANOMALY_ALARM
-    return tuple(
-        alarm_limit(asset, condition, alarm, signals={})
-        for asset in assets
-        for condition, alarm in settings.items()
-    )
+    has_health = any("_residual" in column for column in columns)
+    watched = assets if has_health else ()
+    healths = [alarm_limit(asset, "health_low", HEALTH_ALARM, signals={}) for asset in watched]
+    return (*healths, *(anomaly_alarms(assets) if has_scores else ()))
+
+
+def anomaly_alarms(assets: Sequence[AssetId]) -> tuple[AlarmLimit, ...]:
+    """Return the alarm on the anomaly score of each asset."""
+    return tuple(alarm_limit(asset, "anomaly", ANOMALY_ALARM, signals={}) for asset in assets)

@@ -29,7 +29,8 @@ class Scores:
     status: StatusArray
     """As good as the worst column that the model reads, shape (n,)."""
     is_covered: BoolArray
-    """Rows that the model should be able to score: known inputs, a state it was trained for."""
+    """Rows that the model should be able to score: known inputs that are no longer being learnt,
+    in a state it was trained for."""
     latency_ns: int
     """Time of the call of the model."""
 
@@ -105,8 +106,10 @@ class Scoring:
         """Score the rows of one instant, in one call of the model."""
         value, status = rows.value[:, self._columns], rows.status[:, self._columns]
         worst = worst_status(status, axis=1)
+        # A twin gives a plain Uncertain to residuals whose parameters it is still learning.
+        is_learning = (status == np.uint32(Status.UNCERTAIN)).any(axis=1)
         is_known = ~is_bad(worst) & np.isfinite(value).all(axis=1)
-        is_covered = is_known & np.isin(rows.state, self._states)
+        is_covered = is_known & ~is_learning & np.isin(rows.state, self._states)
         started_ns = self._monotonic_ns()
         try:
             score, contribution = self._scorer.run(value, is_covered)
@@ -117,11 +120,14 @@ class Scoring:
         latency_ns = self._monotonic_ns() - started_ns
         counts = is_covered & np.isfinite(score)
         averages = self._smoother.update(rows.time_ns, score, contribution, counts)
-        cannot_tell = np.where(is_bad(worst), worst, np.uint32(Status.BAD))
-        failed = np.where(is_covered, np.uint32(Status.BAD_UNEXPECTED_ERROR), cannot_tell)
+        reason = np.select(
+            [is_covered, is_bad(worst), is_learning],
+            [np.uint32(Status.BAD_UNEXPECTED_ERROR), worst, _WAITING],
+            default=np.uint32(Status.BAD_OUT_OF_SERVICE),
+        )
         return Scores(
             value=frozen(averages),
-            status=frozen(np.where(counts, worst, failed).astype(np.uint32)),
+            status=frozen(np.where(counts, worst, reason).astype(np.uint32)),
             is_covered=frozen(is_covered),
             latency_ns=latency_ns,
         )
@@ -145,4 +151,5 @@ class Scoring:
         self._smoother.newest_ns = np.array(newest_ns, dtype=np.int64)
 
 
+_WAITING = np.uint32(Status.BAD_WAITING_FOR_INITIAL_DATA)
 _STATE_BY_NAME = {state.name.lower(): state.value for state in OperatingState}

@@ -204,11 +204,7 @@ def _fit(rows: FloatArray) -> _Plane:
     from sklearn.decomposition import PCA
 
     center = np.median(rows, axis=0)
-    low, high = np.quantile(rows, [0.25, 0.75], axis=0)
-    deviation = rows.std(axis=0)
-    # The quartiles of a normal distribution are 1.349 standard deviations apart. A column that
-    # mostly stands still, such as a counter of starts, has no quartile distance.
-    spread = np.where(high > low, (high - low) / 1.349, deviation)
+    spread = _spread(rows)
     varies = spread > SPREAD_SHARE_MIN * np.maximum(np.abs(center), np.finfo(np.float32).tiny)
     if not varies.any():
         raise ModelError(
@@ -236,6 +232,18 @@ def _fit(rows: FloatArray) -> _Plane:
         mixing=mixing,
         component_count=len(components),
     )
+
+
+def _spread(rows: FloatArray) -> FloatArray:
+    """Return the standard deviation of each column as its bulk or its tails show it, the larger.
+
+    The quartiles of a normal distribution are 1.349 standard deviations apart, the outermost
+    half per cents 5.152. A column that is quiet in one operating point and jumps to another has
+    wide tails; measured by its quartiles alone, the jumps would be the only thing the model sees.
+    """
+    tail_low, low, high, tail_high = np.quantile(rows, [0.005, 0.25, 0.75, 0.995], axis=0)
+    spread: FloatArray = np.maximum((high - low) / 1.349, (tail_high - tail_low) / 5.152)
+    return spread
 
 
 def _calibrate(scores: Sequence[FloatArray], purpose: Purpose) -> tuple[float, float]:

@@ -1,0 +1,158 @@
+"""`edgewright train`: models from recordings of healthy machines."""
+
+import json
+import re
+from pathlib import Path
+from typing import Final
+
+import click
+
+from analytics.training.anomaly import Purpose, Trained, train_anomaly
+from analytics.training.data import read_recording, usual_period_s
+from gateway.cli.recordings import GENERIC, ROLES_BY_TWIN, TwinRecording
+from gateway.config import read_config
+from gateway.core.arrays import FloatArray
+from gateway.core.errors import ConfigError
+from gateway.core.manifest import MODEL_NAME_PATTERN, VERSION_PATTERN, RolloutRules
+from gateway.wire.bundle import write_bundle
+
+SMOOTHING_S: Final = 10.0
+
+
+@click.group("train")
+def command() -> None:
+    """Train a model from recordings."""
+
+
+@command.command("anomaly")
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Healthy rows (CSV).")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Bundle (.ewm).")
+@click.option("--name", help="Of the model, over its versions.  [default: from the asset type]")
+@click.option("--model-version", default="1.0", show_default=True, help="major.minor")
+@click.option("--asset-type", help="Twin type of the rows.  [default: generic, or that of --twin]")
+@click.option("--time", "time_column", help="Time column; found by itself under its usual names.")
+@click.option("--tags", help="Columns to learn, with commas between.  [default: all]")
+@click.option(
+    "--twin",
+    type=click.Choice(sorted(ROLES_BY_TWIN)),
+    help="Let this twin make the rows, from columns such as P-101.flow_m3h.",
+)
+@click.option(
+    "-c",
+    "--config",
+    type=click.Path(path_type=Path),
+    help="With --twin: assets and nameplates from a gateway's configuration.",
+)
+@click.option(
+    "--shadow-rows",
+    type=click.IntRange(min=1),
+    default=RolloutRules().shadow_rows,
+    show_default=True,
+    help="Rows on trial before a gateway decides on it, and on probation after.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def anomaly(
+    data: Path,
+    out: Path,
+    name: str | None,
+    model_version: str,
+    asset_type: str | None,
+    time_column: str | None,
+    tags: str | None,
+    twin: str | None,
+    config: Path | None,
+    shadow_rows: int,
+    *,
+    as_json: bool,
+) -> None:
+    """Learn what a healthy machine looks like.
+
+    The recording must be of healthy, running machines, and of all that is normal for them: a day
+    at least, better a week. What it does not hold will be an anomaly later.
+
+    Try: edgewright train anomaly --data healthy.csv --out pump.ewm --twin centrifugal_pump
+
+    With --twin the model reads what the physics of the machine does not explain, so a change of
+    load is no anomaly. Without, it reads the columns as they are.
+    """
+    chosen = tags.split(",") if tags else None
+    recording = read_recording(data, time_column=time_column, columns=chosen)
+    if twin is not None:
+        settings = None if config is None else read_config(config)
+        columns, runs = TwinRecording(recording, twin, settings).healthy_runs()
+    else:
+        columns, runs = recording.columns, [recording.value]
+    kind = asset_type or twin or GENERIC
+    purpose = _purpose(
+        name or f"{kind.replace('_', '-')}-anomaly",
+        model_version,
+        kind,
+        columns,
+        period_s=usual_period_s(recording.time_ns),
+        trial_rows=shadow_rows,
+    )
+    trained = train_anomaly(runs, purpose)
+    bundle = write_bundle(trained.bundle)
+    try:
+        out.write_bytes(bundle)
+    except OSError as error:
+        raise ConfigError(f"{out}: cannot be written: {error.strerror}") from error
+    report(trained, runs, out, size_bytes=len(bundle), as_json=as_json)
+
+
+def report(
+    trained: Trained, runs: list[FloatArray], out: Path, *, size_bytes: int, as_json: bool
+) -> None:
+    """Print what the training made and what it noticed."""
+    manifest = trained.bundle.manifest
+    assert manifest.kind == "anomaly"
+    if as_json:
+        document = {
+            "out": str(out),
+            "size_bytes": size_bytes,
+            "notes": trained.notes,
+            "manifest": manifest.model_dump(mode="json"),
+        }
+        click.echo(json.dumps(document, indent=1))
+        return
+    metrics = manifest.metrics
+    click.echo(f"{out}: {manifest.name} {manifest.version}, {size_bytes / 1024:.0f} KiB")
+    click.echo(
+        f"  learnt {len(manifest.columns)} columns from {manifest.trained_rows} rows in "
+        f"{len(runs)} runs; {metrics['held_back_rows']:.0f} rows held back, "
+        f"{metrics['held_back_alarm_share']:.2%} of them above the threshold"
+    )
+    click.echo(
+        f"  finds {metrics['canary_faults']:.0f} known faults of at most "
+        f"{metrics['canary_size_sigma_max']:g} sigma"
+    )
+    for note in trained.notes:
+        click.echo(f"  note: {note}")
+
+
+def _purpose(
+    name: str,
+    version: str,
+    asset_type: str,
+    columns: tuple[str, ...],
+    *,
+    period_s: float,
+    trial_rows: int,
+) -> Purpose:
+    """Return the purpose, its names checked: the manifest would tell a mistake too late."""
+    mistakes = []
+    if not re.match(MODEL_NAME_PATTERN, name):
+        mistakes.append(f"--name: {name!r} must be lower-case letters, digits and hyphens")
+    if not re.match(VERSION_PATTERN, version):
+        mistakes.append(f"--model-version: {version!r} must be major.minor, such as 1.0")
+    if mistakes:
+        raise ConfigError(*mistakes)
+    return Purpose(
+        name=name,
+        version=version,
+        asset_type=asset_type,
+        columns=columns,
+        period_s=period_s,
+        smoothing_s=SMOOTHING_S,
+        rollout=RolloutRules(shadow_rows=trial_rows, probation_rows=trial_rows),
+    )
