@@ -184,6 +184,19 @@ class ConnectorContract(ABC):
             total += sink.sample_count
         assert total > 0
 
+    async def test_a_stop_while_the_connection_breaks_is_still_a_stop(self, plant: Plant) -> None:
+        """Else the supervisor would begin a new session instead of ending."""
+        for step in range(8):
+            sink = KeepingSink()
+            async with running(plant, sink) as task:
+                await until(lambda: bool(sink.received), what="a frame")  # noqa: B023
+                plant.wire.cut()
+                for _ in range(step):
+                    await asyncio.sleep(0)
+                was_running = task.cancel()
+                await within(asyncio.wait([task]), what="a cancelled session")
+            assert task.cancelled() or not was_running, f"cancelled after {step} steps"
+
     async def test_a_stop_while_the_sink_is_full_loses_nothing(self, plant: Plant) -> None:
         sink = KeepingSink()
         async with running(plant, sink):

@@ -315,6 +315,43 @@ def refuse_long_calls(server: Server, limit: int) -> list[int]:
     return sizes
 
 
+async def test_a_full_sink_is_not_the_server_s_silence(plant: OpcuaPlant) -> None:
+    """While we ask for nothing the server cannot speak: the session outlives its limit."""
+    plant.connector = plant.connector_with(
+        keep_alive_s=0.4, silence_s_max=1.5, queue_size=1000
+    )
+    sink = KeepingSink()
+    async with running(plant, sink) as task:
+        await until(lambda: len(sink.received) >= 2, what="two frames")
+        sink.fill()
+        await asyncio.sleep(3.5)
+        held = len(sink.frames)
+        sink.drain()
+        await until(lambda: len(sink.frames) > held + 3, what="frames after the wait")
+        assert not task.done()
+    values = sink.values_of(plant.index("Flow"))
+    assert values == [values[0] + step for step in range(len(values))]
+
+
+@pytest.mark.parametrize(("report", "expected"), [("changes", 1), ("updates", 3)])
+async def test_updates_are_reported_when_asked_for(
+    plant: OpcuaPlant, report: str, expected: int
+) -> None:
+    """A sensor that is frozen and one whose server is dead look alike in changes alone."""
+    plant.connector = plant.connector_with(report=report)
+    sink = KeepingSink()
+    index = plant.index("Setpoint")
+    time = datetime(2026, 3, 4, tzinfo=UTC)
+    await plant.write("Setpoint", data_value(7.0, source=time))
+    async with running(plant, sink):
+        await until(lambda: bool(sink.values_of(index)), what="the first value")
+        for second in (1, 2):
+            await plant.write("Setpoint", data_value(7.0, source=time.replace(second=second)))
+        before = len(sink.received)
+        await until(lambda: len(sink.received) > before + 4, what="more frames")
+    assert sink.values_of(index) == [7.0] * expected
+
+
 async def test_writing_to_a_node_that_refuses_is_a_device_error(plant: OpcuaPlant) -> None:
     (plant.folder / "pumps.csv").write_text(
         "tag,node,writable\nFlow,ns=2;s=P101.Flow,yes\n", encoding="utf-8"
