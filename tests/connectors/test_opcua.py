@@ -317,9 +317,7 @@ def refuse_long_calls(server: Server, limit: int) -> list[int]:
 
 async def test_a_full_sink_is_not_the_server_s_silence(plant: OpcuaPlant) -> None:
     """While we ask for nothing the server cannot speak: the session outlives its limit."""
-    plant.connector = plant.connector_with(
-        keep_alive_s=0.4, silence_s_max=1.5, queue_size=1000
-    )
+    plant.connector = plant.connector_with(keep_alive_s=0.4, silence_s_max=1.5, queue_size=1000)
     sink = KeepingSink()
     async with running(plant, sink) as task:
         await until(lambda: len(sink.received) >= 2, what="two frames")
