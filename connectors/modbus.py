@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from connectors.cancellation import cancellation_first
+from connectors.cancellation import CancellationFirst
 from connectors.mbap import Answer, MbapClient, Request
 from connectors.messages import device_error
 from connectors.modbus_scan import Scan, Surroundings, plan_scan, run_scans
@@ -139,7 +139,7 @@ class ModbusConnector:
             stop_s=self._config.stop_s,
             clock=self._clock,
         )
-        with cancellation_first():
+        with CancellationFirst():
             try:
                 await client.connect(*host_and_port(self._config.address))
                 self._client = client

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from connectors.cancellation import cancellation_first, raise_if_cancelled
+from connectors.cancellation import CancellationFirst
 from connectors.messages import device_error
 from connectors.taglist import check_groups, read_opcua_tags
 from gateway.core.arrays import IndexArray
@@ -142,10 +142,10 @@ class OpcuaConnector:
         from connectors.opcua_subscribe import Subscriber
 
         assert len(indices) == len(self.tags)
-        with cancellation_first():
+        with CancellationFirst() as cancellation:
             link = await open_link(self._link_settings(), self._clock)
             try:
-                raise_if_cancelled()
+                cancellation.check()
                 self._link = link
                 await Subscriber(self._plans(), self._surroundings(link, sink, indices)).run()
             finally:

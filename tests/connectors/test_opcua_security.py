@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import serialization
 from connectors.opcua import OpcuaConnector
 from connectors.opcua_trust import Trust, UntrustedError, admit_server, fingerprint_of, own_identity
 from tests.connectors.contract import failure_of, running
+from tests.connectors.opcua_plant import OpcuaPlant
 from tests.connectors.sinks import KeepingSink
-from tests.connectors.test_opcua import OpcuaPlant
 from tests.connectors.wire import Wire, until
 
 PASSWORD = "correct horse"
