@@ -32,6 +32,7 @@ from twins.checkpoint import State
 
 CLOCK_AHEAD_S_MAX = 60.0
 """More than the frames that an overloaded pipeline joins may span."""
+_CLOCK_AHEAD_NS_MAX = round(CLOCK_AHEAD_S_MAX * 1e9)
 
 NEVER_NS = np.iinfo(np.int64).min // 2
 """Time of a tag of which nothing is known; halved so that differences do not overflow."""
@@ -112,10 +113,7 @@ class SignalBoard:
         mine = (place >= 0).nonzero()[0]
         if mine.size == 0:
             return
-        time_ns = frame.time_ns[mine]
-        if frame.received_ns > 0:
-            ahead_ns = frame.received_ns + round(CLOCK_AHEAD_S_MAX * 1e9)
-            time_ns = np.where(time_ns > ahead_ns, frame.received_ns, time_ns)
+        time_ns = _believed(frame.time_ns[mine], received_ns=frame.received_ns)
         # Stable: of two samples of one tag with one time, the later arrival wins.
         order = time_ns.argsort(kind="stable")
         mine, time_ns = mine[order], time_ns[order]
@@ -197,3 +195,11 @@ class SignalBoard:
             np.copyto(value, self._fallback, where=self._falls_back)
             np.copyto(status, np.uint32(Status.GOOD), where=self._falls_back)
         return Snapshot(time_ns=time_ns, value=value, status=status, source_ns=source_ns)
+
+
+def _believed(time_ns: TimeArray, *, received_ns: int) -> TimeArray:
+    """Return the source times, those too far ahead of the receive time (if known) replaced."""
+    ahead_ns = received_ns + _CLOCK_AHEAD_NS_MAX
+    if received_ns <= 0 or time_ns.max() <= ahead_ns:
+        return time_ns
+    return np.where(time_ns > ahead_ns, received_ns, time_ns)

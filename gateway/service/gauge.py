@@ -74,6 +74,7 @@ class LogGauge:
         if stats is None:
             return Books(received=received, stored=0, acknowledged=0, lost=0, gap_count=0, gap_s=0)
         behind = max((cursor.samples for cursor in stats.cursors), default=stats.stored_samples)
+        behind += stats.ledgered_samples
         return Books(
             received=self.stored_before + received,
             stored=stats.stored_samples,
