@@ -6,7 +6,6 @@ recording, and a checkpoint is what the running gateway begins with.
 """
 
 import copy
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +19,11 @@ from gateway.core.arrays import status_column
 from gateway.core.events import Event, Transition
 from gateway.core.frame import Frame, Origin
 from gateway.core.tags import ConfigEpoch, TagTable
-from gateway.simulate.faults import Fault
+from gateway.service.build import build_parts
 from gateway.simulate.plant import Plant
 from gateway.simulate.plant_config import plant_tables, write_sheets
 from gateway.simulate.points import POINTS
 from gateway.simulate.recording import record
-from gateway.service.build import build_parts
 from gateway.wire.clock import SystemClock
 
 WARM_UP_S = 600.0
@@ -115,7 +113,7 @@ def commission(seed: int, folder: Path, *, is_hurried: bool = False) -> Commissi
     """
     tables = plant_tables(opcua_endpoint="opc.tcp://127.0.0.1:1", modbus_address="127.0.0.1:1")
     path = folder / "gateway.toml"
-    path.write_text("\n".join((CONFIG, tables.connectors, tables.twins)), encoding="utf-8")
+    path.write_text(f"{CONFIG}\n{tables.connectors}\n{tables.twins}", encoding="utf-8")
     write_sheets(folder)
     config = read_config(path)
     plant = Plant(seed)
