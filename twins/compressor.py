@@ -239,7 +239,7 @@ class Compressors:
                 np.full_like(self._flow_m3h, 0.5),
                 np.full_like(self._flow_m3h, 0.7),
                 0.05 * self._vibration_mm_s,
-                np.full_like(self._flow_m3h, 0.8),
+                np.full_like(self._flow_m3h, 0.6),
                 0.012 * self._discharge_bar,
             ],
             axis=1,
