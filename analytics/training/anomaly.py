@@ -45,8 +45,12 @@ seasons. On recordings of minutes, averages beyond it by a third are common (REA
 a fault that matters goes on growing, and is found a little later for it."""
 FALSE_ALARM_SHARE: Final = 0.001
 """Share of held-back rows whose average may exceed the threshold, before the margin."""
-VARIANCE_SHARE: Final = 0.95
-"""Of the variance that the plane must explain."""
+VARIANCE_SHARE: Final = 0.99
+"""Of the variance that the plane must explain. Directions on it are each measured by their own
+spread, those off it all by one; with less, a broken tie between two signals that hang closely
+together would be small beside the noise of looser ones."""
+OUTLIER_STEPS: Final = 10.0
+"""Rows further off, in spreads, are cut for the fit: one wrong reading must not turn the plane."""
 SPREAD_SHARE_MIN: Final = 1e-5
 """A column that varies less than this part of its own size cannot be told apart in float32."""
 RESIDUAL_MIN: Final = 0.01
@@ -59,6 +63,9 @@ FAULT_PEAK_MIN: Final = 1.3
 """A known fault is found well when its score reaches this: no later version, a little less
 sensitive for good reasons, fails on it by a hair."""
 HEALTHY_ROWS_MAX: Final = 200
+"""Healthy rows among the canary cases."""
+_CALIBRATION_START: Final = 0.9
+_CALIBRATION_ROUNDS: Final = 5
 _FAULT_ROWS_MIN: Final = 30
 _FAULT_ROWS_MAX: Final = 120
 _FAULT_SMOOTHINGS: Final = 6.0
@@ -211,7 +218,7 @@ def _fit(rows: FloatArray) -> _Plane:
             "no column of the healthy rows varies: is it a recording of a running machine?"
         )
     spread = np.where(varies, spread, 1.0)
-    steps = ((rows - center) / spread)[:, varies]
+    steps = np.clip((rows - center) / spread, -OUTLIER_STEPS, OUTLIER_STEPS)[:, varies]
     # PCA takes the mean away; about the median instead, so that training and graph agree.
     pca = PCA(n_components=VARIANCE_SHARE, svd_solver="full").fit(steps)
     components, variance = pca.components_, pca.explained_variance_
@@ -250,12 +257,12 @@ def _calibrate(scores: Sequence[FloatArray], purpose: Purpose) -> tuple[float, f
     """Return the threshold, and the share of held-back rows whose average is above it.
 
     The average cuts a row at a multiple of the threshold, so the threshold is found in a few
-    rounds; they settle at once unless the rows hold gross outliers.
+    rounds, from a level that gross outliers do not reach.
     """
-    threshold = float(np.quantile(np.concatenate(scores), 1 - FALSE_ALARM_SHARE))
+    threshold = float(np.quantile(np.concatenate(scores), _CALIBRATION_START))
     if threshold <= 0:
         raise ModelError("the held-back rows do not differ at all: is it a live recording?")
-    for _ in range(3):
+    for _ in range(_CALIBRATION_ROUNDS):
         averages = _averages([score / threshold for score in scores], purpose)
         threshold *= float(np.quantile(averages, 1 - FALSE_ALARM_SHARE))
     threshold *= MARGIN
