@@ -22,6 +22,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NoReturn
 
 from connectors.messages import device_error
 from gateway.core.errors import DeviceError
@@ -223,7 +224,7 @@ class MbapClient(asyncio.Protocol):
             self._waiting = kept
             exchange.withdraw(count)
 
-    async def ended(self) -> None:
+    async def ended(self) -> NoReturn:
         """Wait until the connection has ended, and say why.
 
         Raises:

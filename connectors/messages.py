@@ -1,4 +1,4 @@
-"""How a connector words its trouble: first for the engineer, then for the expert."""
+"""How a connector words its trouble: a line for the engineer, then one for the expert."""
 
 from datetime import UTC, datetime
 
@@ -20,7 +20,7 @@ def device_error(
         since_ns: UTC time of the last good answer; None when there was none in this session.
     """
     since = "" if since_ns is None else f" since {utc_text(since_ns)}"
-    return DeviceError(f"{device} {what}{since}. {check} The gateway keeps trying. [{expert}]")
+    return DeviceError(f"{device} {what}{since}. {check} The gateway keeps trying.\n{expert}")
 
 
 def utc_text(time_ns: int) -> str:

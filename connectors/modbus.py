@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from connectors.cancellation import CancellationFirst
 from connectors.mbap import Answer, MbapClient, Request
 from connectors.messages import device_error
 from connectors.modbus_scan import Scan, Surroundings, plan_scan, run_scans
@@ -138,13 +139,14 @@ class ModbusConnector:
             stop_s=self._config.stop_s,
             clock=self._clock,
         )
-        try:
-            await client.connect(*host_and_port(self._config.address))
-            self._client = client
-            await run_scans(self._scans, around)
-        finally:
-            self._client = None
-            client.close()
+        with CancellationFirst():
+            try:
+                await client.connect(*host_and_port(self._config.address))
+                self._client = client
+                await run_scans(self._scans, around)
+            finally:
+                self._client = None
+                client.close()
 
     async def write(self, tag: Tag, value: float) -> float:
         """Write one value in engineering units and return what is read back."""

@@ -106,14 +106,20 @@ async def run_scans(scans: Sequence[Scan], around: Surroundings) -> NoReturn:
         DeviceError: it ended.
     """
     greeting = _Greeting(around.sink)
+    # No TaskGroup: in Python 3.11 it marks its own task as cancelled when a child fails, and then
+    # a real cancellation cannot be told from a lost device (see `cancellation`).
+    tasks = [
+        asyncio.create_task(_Scanner(scan, around, greeting).run(), name=f"scan[{scan.period_ms}]")
+        for scan in scans
+    ]
+    tasks.append(asyncio.create_task(around.client.ended(), name="connection"))
     try:
-        async with asyncio.TaskGroup() as group:
-            for scan in scans:
-                group.create_task(_Scanner(scan, around, greeting).run())
-            group.create_task(around.client.ended())
-    except* DeviceError as errors:
-        failure = errors.exceptions[0]
-    raise failure
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    raise next(error for task in ended if (error := task.exception()) is not None)
 
 
 class _Greeting:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from connectors.cancellation import CancellationFirst
 from connectors.messages import device_error
 from connectors.taglist import check_groups, read_opcua_tags
 from gateway.core.arrays import IndexArray
@@ -23,7 +24,7 @@ from gateway.core.tags import Tag
 if TYPE_CHECKING:
     from connectors.opcua_connect import LinkSettings
     from connectors.opcua_session import UaLink
-    from connectors.opcua_subscribe import Plan
+    from connectors.opcua_subscribe import Plan, Surroundings
 
 INTERVAL_MS_MIN = 10
 INTERVAL_MS_MAX = 86_400_000
@@ -115,7 +116,7 @@ class OpcuaConnector:
             name: Opens the ids of the tags.
             config: Its settings.
             folder: That of the configuration file; files in `config` start there.
-            state_folder: Keeps the gateway's certificate and those of trusted servers, in `opcua`.
+            state_folder: Keeps the gateway's certificate and those of trusted servers.
             clock: Time.
         Raises:
             ConfigError: with all mistakes of the node list, or no password.
@@ -130,7 +131,7 @@ class OpcuaConnector:
         self._config = config
         self._rows = rows
         self._password = _password(config, folder, name)
-        self._folder = state_folder / "opcua"
+        self._state_folder = state_folder
         self._clock = clock
         self._link: UaLink | None = None
 
@@ -138,26 +139,18 @@ class OpcuaConnector:
         """Subscribe and hand on values until cancelled; see `Connector`."""
         # Made here: asyncua takes half a second and 25 MB that a Modbus gateway does without.
         from connectors.opcua_connect import open_link
-        from connectors.opcua_subscribe import Subscriber, Surroundings
+        from connectors.opcua_subscribe import Subscriber
 
         assert len(indices) == len(self.tags)
-        link = await open_link(self._link_settings(), self._clock)
-        try:
-            self._link = link
-            around = Surroundings(
-                device=self._device,
-                link=link,
-                sink=sink,
-                indices=indices,
-                silence_s_max=self._config.silence_s_max,
-                node_retry_s=self._config.node_retry_s,
-                stop_s=self._config.stop_s,
-                clock=self._clock,
-            )
-            await Subscriber(self._plans(), around).run()
-        finally:
-            self._link = None
-            await link.close()
+        with CancellationFirst() as cancellation:
+            link = await open_link(self._link_settings(), self._clock)
+            try:
+                cancellation.check()
+                self._link = link
+                await Subscriber(self._plans(), self._surroundings(link, sink, indices)).run()
+            finally:
+                self._link = None
+                await link.close()
 
     async def write(self, tag: Tag, value: float) -> float:
         """Write one value in engineering units and return what is read back."""
@@ -179,6 +172,20 @@ class OpcuaConnector:
         """Name and address, for messages."""
         return f"{self.name} ({self.address})"
 
+    def _surroundings(self, link: "UaLink", sink: Sink, indices: IndexArray) -> "Surroundings":
+        from connectors.opcua_subscribe import Surroundings
+
+        return Surroundings(
+            device=self._device,
+            link=link,
+            sink=sink,
+            indices=indices,
+            silence_s_max=self._config.silence_s_max,
+            node_retry_s=self._config.node_retry_s,
+            stop_s=self._config.stop_s,
+            clock=self._clock,
+        )
+
     def _link_settings(self) -> "LinkSettings":
         from connectors.opcua_client import Decode
         from connectors.opcua_connect import LinkSettings
@@ -193,7 +200,7 @@ class OpcuaConnector:
             user=config.user,
             password=self._password,
             trust=Trust(config.trust),
-            folder=self._folder,
+            folder=self._state_folder,
             timeout_s=config.timeout_s,
             decode=Decode(config.decode),
         )

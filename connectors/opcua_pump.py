@@ -80,7 +80,9 @@ class PublishPump:
         taken = list(self._inbox)
         self._inbox.clear()
         self._has_news.clear()
-        self._has_room.set()
+        if not self._has_room.is_set():
+            self._has_room.set()
+            self._restart_silence()
         return taken
 
     async def more(self, *, wait_s: float) -> None:
@@ -120,7 +122,6 @@ class PublishPump:
         while not self._is_stopping:
             if not self._has_room.is_set():
                 await self._has_room.wait()
-                self._restart_silence()
                 continue
             seen, self._seen = self._seen, []
             received = await self._link.next_notification(seen)

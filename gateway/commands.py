@@ -6,6 +6,7 @@ command stays executing, and a person decides. This is no safety function (ISO 1
 """
 
 import asyncio
+import contextlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,7 +16,7 @@ import structlog
 from pydantic import Field
 
 from gateway.core.commands import Command, CommandId, CommandOrigin, CommandState
-from gateway.core.errors import CommandError, DeviceError
+from gateway.core.errors import CommandError, DeviceError, StoreError
 from gateway.core.ports import Clock, Connector
 from gateway.core.settings import Settings
 from gateway.core.tags import Tag, TagId, TagTable
@@ -90,10 +91,19 @@ class CommandDesk:
             executing = replace(command, state=CommandState.EXECUTING)
             self._remember(executing)
             # The intention is on disk before the machine can feel it.
-            await self._record(executing)
+            try:
+                await self._record(executing)
+            except StoreError as error:
+                refused = replace(command, state=CommandState.FAILED, reason=str(error))
+                self._remember(refused)
+                raise CommandError(
+                    f"{command.id}: the log cannot record it, so nothing was written: {error}"
+                ) from error
             final = await self._write(executing, tag, connector)
             self._remember(final)
-            await self._record(final)
+            with contextlib.suppress(StoreError):
+                # The machine has it; the record follows when the disk is back.
+                await self._record(final)
             return final
 
     def _accept(self, command: Command) -> tuple[Tag, Connector]:

@@ -174,7 +174,9 @@ def test_no_leftovers() -> None:
 
 
 def test_nothing_tracked_names_a_registry_or_a_machine() -> None:
-    host = re.compile("(?<!no-emit-)index-" + r"url|https?://[^\s\"']*/(simple|packages)/|/ho" + r"me/\w+/")
+    host = re.compile(
+        "(?<!no-emit-)index-" + r"url|https?://[^\s\"']*/(simple|packages)/|/ho" + r"me/\w+/"
+    )
     found = []
     for name in tracked_files():
         path = ROOT / name

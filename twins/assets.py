@@ -37,6 +37,7 @@ def build_twins(settings_by_asset: Mapping[AssetId, TwinSettings]) -> tuple[Asse
                 asset=asset,
                 tags={str(role): tag for role, tag in settings.tags.items()},
                 settings=settings,
+                configuration=settings.model_dump_json(include=_own_fields(settings)),
             )
             for asset, settings in group.items()
         ]
@@ -47,6 +48,13 @@ def build_twins(settings_by_asset: Mapping[AssetId, TwinSettings]) -> tuple[Asse
 def _kind(settings: TwinSettings) -> tuple[object, ...]:
     columns = tuple(settings.tags) if isinstance(settings, GenericSettings) else ()
     return (settings.type, settings.period_s, columns)
+
+
+def _own_fields(settings: TwinSettings) -> set[str]:
+    """Return the fields that twins know; the gateway's own, such as alarms, are none of them."""
+    known = (CentrifugalPumpSettings, CompressorSettings, GenericSettings)
+    base = next(each for each in known if isinstance(settings, each))
+    return set(base.model_fields)
 
 
 def _model(group: list[TwinSettings]) -> AssetModel:

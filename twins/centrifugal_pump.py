@@ -42,18 +42,19 @@ class CentrifugalPumpSettings(AssetSettings):
     """A centrifugal pump; the nameplate's figures need to be right within about 30 %."""
 
     type: Literal["centrifugal_pump"] = "centrifugal_pump"
+    """Kind of asset."""
     tags: Annotated[dict[PumpRole, TagId], Field(min_length=1)]
     """The tag of each signal. What has no tag is left out, with what depends on it; the speed
     may be left out where it is always the rated one."""
     rated_speed_rpm: Positive = 2950.0
     """Speed at the rated point."""
-    rated_flow_m3h: Positive = 100.0
+    rated_flow_m3h: Positive = 80.0
     """Flow at the rated point, best near the pump's best efficiency."""
-    rated_head_m: Positive = 40.0
+    rated_head_m: Positive = 50.0
     """Head at the rated point."""
     shutoff_head_m: Positive | None = None
     """Head at rated speed without flow; 1.25 times the rated head when left out."""
-    rated_current_a: Positive = 30.0
+    rated_current_a: Positive = 28.0
     """Motor current at the rated point."""
     filter_dp_clean_bar: Positive = 0.1
     """Pressure drop of the clean suction filter at rated flow."""
@@ -63,11 +64,11 @@ class CentrifugalPumpSettings(AssetSettings):
     """Net positive suction head that the pump needs at the rated point."""
     density_kg_m3: Positive = 998.0
     """Density of the fluid."""
-    bearing_rise_k: Positive = 25.0
+    bearing_rise_k: Positive = 20.0
     """How much warmer than its surroundings the bearing gets at rated speed."""
     bearing_lag_s: Positive = 900.0
     """Time constant with which the bearing warms up."""
-    rated_vibration_mm_s: Positive = 2.0
+    rated_vibration_mm_s: Positive = 1.5
     """Vibration velocity (RMS) of the healthy pump at the rated point."""
 
     @model_validator(mode="after")

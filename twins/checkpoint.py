@@ -1,14 +1,16 @@
-"""The bytes of a twin's state: one version byte, then an npz archive. No pickle, no code.
+"""The bytes of a twin's state. No pickle, no code.
 
-The archive holds named arrays and, as `configuration`, a digest of all that the arrays depend on:
-types, assets, tags, parameters. A checkpoint made under another digest is refused, because its
-numbers would mean something else.
+    version    1 byte     a change of what the arrays mean raises it
+    made under 16 bytes   digest of all that the arrays depend on: type, assets, tags, parameters
+    check sum  16 bytes   digest of the rest, checked before any of it is parsed
+    arrays     an npz archive of named arrays
+
+A checkpoint of another version or configuration is refused: its numbers would mean something else.
 """
 
 from collections.abc import Mapping
 from hashlib import blake2b
 from io import BytesIO
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +19,18 @@ State = Mapping[str, NDArray[np.generic]]
 """Named arrays; what a part of a twin keeps between two frames."""
 
 VERSION = 1
-"""First byte of a checkpoint; a change of what the arrays mean raises it."""
+"""First byte of a checkpoint."""
+
+_DIGEST_SIZE = 16
+_HEADER_SIZE = 1 + 2 * _DIGEST_SIZE
 
 
 def pack(state: State, *, configuration: str) -> bytes:
     """Return the state as bytes, bound to a configuration."""
     file = BytesIO()
-    np.savez(file, allow_pickle=False, configuration=_digest(configuration), **state)
-    return bytes([VERSION]) + file.getvalue()
+    np.savez(file, allow_pickle=False, **state)
+    arrays = file.getvalue()
+    return bytes([VERSION]) + _digest(configuration.encode()) + _digest(arrays) + arrays
 
 
 def unpack(checkpoint: bytes, *, configuration: str, like: State) -> State:
@@ -37,18 +43,17 @@ def unpack(checkpoint: bytes, *, configuration: str, like: State) -> State:
     Raises:
         ValueError: it was made by another version or under another configuration, or is damaged.
     """
-    if not checkpoint or checkpoint[0] != VERSION:
+    made_under = checkpoint[1 : 1 + _DIGEST_SIZE]
+    check_sum, arrays = checkpoint[1 + _DIGEST_SIZE : _HEADER_SIZE], checkpoint[_HEADER_SIZE:]
+    if checkpoint[:1] != bytes([VERSION]):
         raise ValueError(f"checkpoint has version {checkpoint[:1].hex() or 'none'}, not {VERSION}")
-    try:
-        with np.load(BytesIO(checkpoint[1:]), allow_pickle=False) as archive:
-            state = {name: archive[name] for name in archive.files}
-    except (BadZipFile, OSError, EOFError, KeyError) as error:
-        raise ValueError(f"checkpoint is damaged: {error}") from error
-    made_under = state.pop("configuration", np.empty(0))
-    if not np.array_equal(made_under, _digest(configuration)):
+    if check_sum != _digest(arrays):
+        raise ValueError("checkpoint is damaged: its check sum does not match")
+    if made_under != _digest(configuration.encode()):
         raise ValueError("checkpoint was made under another configuration")
-    shapes = {name: (array.shape, array.dtype) for name, array in state.items()}
-    if shapes != {name: (array.shape, array.dtype) for name, array in like.items()}:
+    with np.load(BytesIO(arrays), allow_pickle=False) as archive:
+        state = {name: archive[name] for name in archive.files}
+    if _shapes(state) != _shapes(like):
         raise ValueError("checkpoint holds other arrays than this version keeps")
     return state
 
@@ -64,7 +69,7 @@ def part(state: State, prefix: str) -> State:
 
 
 def joined(parts: Mapping[str, State]) -> State:
-    """Return the arrays of several parts under `prefix.name`; the other way round to `part`."""
+    """Return the arrays of several parts as `prefix.name`; the other way round to `part`."""
     return {
         f"{prefix}.{name}": array
         for prefix, state in parts.items()
@@ -72,5 +77,9 @@ def joined(parts: Mapping[str, State]) -> State:
     }
 
 
-def _digest(configuration: str) -> NDArray[np.uint8]:
-    return np.frombuffer(blake2b(configuration.encode(), digest_size=16).digest(), dtype=np.uint8)
+def _shapes(state: State) -> dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]]:
+    return {name: (array.shape, array.dtype) for name, array in state.items()}
+
+
+def _digest(content: bytes) -> bytes:
+    return blake2b(content, digest_size=_DIGEST_SIZE).digest()

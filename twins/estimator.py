@@ -7,7 +7,11 @@ what was to be expected at that moment: the noise and the doubt about the parame
 that a nameplate that is 15 % off is not mistaken for an outlier. Directions that the data never
 excite keep the nameplate's value.
 
-After `rows` healthy rows of running the parameters freeze, each residual's apart. The covariance
+The noise around the expected value is learnt too, from the second half of the rows: a step up when
+an error is greater than the median error should be, a step down otherwise, never below the floor
+that the model states. No single error, however wild, moves it by more than one step.
+
+After `rows` healthy rows of running everything freezes, each residual's apart. The covariance
 stays, and widens the tolerance where the asset works outside of what was learnt.
 
 A signal that follows its terms with a first-order lag (a bearing's temperature) is still linear:
@@ -15,8 +19,9 @@ the lag is applied to each term, starting from nothing, and the first measured v
 the same time constant. Standstill does not stop the lag; only a long gap begins it anew.
 
 Source:
-    Recursive least squares: Ljung (1999), System Identification, 2nd ed., chapter 11. Bounded
-    influence: Huber (1981), Robust Statistics, chapter 7. The combination is ours.
+    Recursive least squares: Ljung (1999), System Identification, 2nd ed., recursive estimation.
+    Bounded influence: Huber (1981), Robust Statistics, regression. A quantile by steps: Robbins &
+    Monro (1951), A stochastic approximation method. The combination is ours.
 """
 
 from dataclasses import dataclass
@@ -32,6 +37,10 @@ HUBER_SIGMAS = 2.5
 """Deviations beyond which a row counts less."""
 CORRELATED_ROWS = 4.0
 """So many rows count as one: their errors come from the same slow causes, not from chance."""
+MEDIAN_SIGMAS = 0.6745
+"""Median of the absolute value of a standard normal variable."""
+SIGMA_STEP = 0.04
+"""Relative step of the noise: it can grow tenfold in 60 rows, and settles within about 15 %."""
 LAG_GAP_SHARE_MAX = 0.25
 """A gap longer than this share of the lag begins the lag anew."""
 
@@ -43,7 +52,7 @@ class Expectation:
     value: FloatArray
     """Shape (n, r), in the signals' units; NaN where not usable."""
     sigma: FloatArray
-    """Standard deviation of a healthy residual, shape (n, r); positive, NaN where not usable."""
+    """Standard deviation of a healthy residual, shape (n, r); positive."""
     is_usable: BoolArray
     """Where all inputs have numbers, shape (n, r)."""
 
@@ -75,7 +84,7 @@ class Estimator:
             spread[:, :, None] ** 2 * np.eye(prior.shape[1]), (count, 1, 1, 1)
         )
         self._count: FloatArray = np.zeros(noise.shape)
-        self._square_sum: FloatArray = np.zeros(noise.shape)
+        self._sigma: FloatArray = noise.copy()
         self._lagged: FloatArray = np.zeros((count, *prior.shape))
         self._fading: FloatArray = np.zeros(noise.shape)
         self._usable_ns: TimeArray = np.full(noise.shape, NEVER_NS, dtype=np.int64)
@@ -115,10 +124,10 @@ class Estimator:
         if not self._is_complete:
             learns = is_usable & is_healthy & ~self.is_commissioned
             error = np.where(learns, target - value, 0.0)
-            self._learn(learns, error, doubt, variance)
+            self._learn(learns, error, doubt, sigma)
         return Expectation(
             value=np.where(is_usable, value, np.nan),
-            sigma=np.where(is_usable, sigma, np.nan),
+            sigma=sigma,
             is_usable=is_usable,
         )
 
@@ -128,7 +137,7 @@ class Estimator:
             "theta": self._theta,
             "covariance": self._covariance,
             "count": self._count,
-            "square_sum": self._square_sum,
+            "sigma": self._sigma,
             "lagged": self._lagged,
             "fading": self._fading,
             "usable_ns": self._usable_ns,
@@ -139,7 +148,7 @@ class Estimator:
         self._theta = np.array(state["theta"], dtype=np.float64)
         self._covariance = np.array(state["covariance"], dtype=np.float64)
         self._count = np.array(state["count"], dtype=np.float64)
-        self._square_sum = np.array(state["square_sum"], dtype=np.float64)
+        self._sigma = np.array(state["sigma"], dtype=np.float64)
         self._lagged = np.array(state["lagged"], dtype=np.float64)
         self._fading = np.array(state["fading"], dtype=np.float64)
         self._usable_ns = np.array(state["usable_ns"], dtype=np.int64)
@@ -165,20 +174,22 @@ class Estimator:
         self._usable_ns[is_usable] = time_ns
 
     def _learn(
-        self, learns: BoolArray, error: FloatArray, doubt: FloatArray, variance: FloatArray
+        self, learns: BoolArray, error: FloatArray, doubt: FloatArray, sigma: FloatArray
     ) -> None:
-        spread = np.sqrt(self._noise**2 + variance)
+        size, bound = np.abs(error), HUBER_SIGMAS * sigma
+        noise_variance = self._sigma**2
+        variance = sigma**2 - noise_variance
         # Huber: beyond the bound a row weighs less, as if its noise were greater.
-        weight = HUBER_SIGMAS * spread / np.maximum(np.abs(error), HUBER_SIGMAS * spread)
-        gain = np.where(
-            learns, weight / (CORRELATED_ROWS * self._noise**2 + weight * variance), 0.0
-        )
+        weight = bound / np.maximum(size, bound)
+        gain = np.where(learns, weight / (CORRELATED_ROWS * noise_variance + weight * variance), 0)
         step = gain[:, :, None] * doubt
         self._theta = self._theta + step * error[:, :, None]
         self._covariance = self._covariance - step[..., None] * doubt[:, :, None, :]
         # The first half of the rows finds the parameters, the second half the noise around them.
         settled = learns & (2 * self._count >= self._rows)
-        self._square_sum = self._square_sum + np.where(settled, weight * error**2, 0.0)
+        factor = np.exp(np.where(size > MEDIAN_SIGMAS * sigma, SIGMA_STEP, -SIGMA_STEP))
+        found = np.maximum(self._sigma * factor, self._noise)
+        self._sigma = np.where(settled, found, self._sigma)
         self._count = self._count + learns
         self._conclude()
 
@@ -190,6 +201,8 @@ class Estimator:
         """Share of the rows that were learnt from, shape (n, r), 0 to 1."""
         self.is_commissioned: BoolArray = self.progress >= 1.0
         """Where the parameters are frozen, shape (n, r)."""
+        self.asset_progress: FloatArray = self.progress.min(axis=1, initial=1.0)
+        """Progress of the slowest relation of each asset, shape (n,)."""
+        self.is_begun: BoolArray = np.asarray(self.is_commissioned.any(axis=1))
+        """Where at least one relation is commissioned, shape (n,)."""
         self._is_complete = bool(self.is_commissioned.all())
-        settled = np.maximum(self._count - np.ceil(self._rows / 2), 1.0)
-        self._sigma: FloatArray = np.maximum(self._noise, np.sqrt(self._square_sum / settled))

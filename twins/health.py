@@ -98,7 +98,7 @@ class Health:
         weight = -np.expm1(-elapsed_s / self._smoothing_s)
         # After a pause the weight is near 1, and one row must not decide alone.
         weight = np.minimum(weight, ROW_WEIGHT_MAX) * is_valid
-        bounded = np.clip(np.where(is_valid, sigmas, 0.0), -SIGMAS_MAX, SIGMAS_MAX)
+        bounded = np.maximum(np.minimum(np.where(is_valid, sigmas, 0.0), SIGMAS_MAX), -SIGMAS_MAX)
         self._sigmas = self._sigmas + weight * (bounded - self._sigmas)
         self._judged_ns[judged] = time_ns
         self._is_known = self._is_known | judged

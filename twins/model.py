@@ -158,8 +158,8 @@ def unit_of(column: str) -> str:
 def stack_terms(per_relation: Sequence[Terms], *, count: int) -> FloatArray:
     """Return terms, each of shape (n,), as one array of shape (n, r, p), padded with zeros."""
     width = max(len(terms) for terms in per_relation)
-    stacked = np.zeros((count, len(per_relation), width))
-    for r, terms in enumerate(per_relation):
+    stacked = np.zeros((len(per_relation), width, count))
+    for into, terms in zip(stacked, per_relation, strict=True):
         for p, term in enumerate(terms):
-            stacked[:, r, p] = term
-    return stacked
+            into[p] = term
+    return stacked.transpose(2, 0, 1)

@@ -18,6 +18,16 @@ UNSETTLED_SHARE = 0.10
 LAGS_TO_SETTLE = 3.0
 """After a step a first-order lag is within 5 % after three time constants."""
 
+_UNKNOWN, _OFF, _STARTING, _RUNNING = np.array(
+    [
+        OperatingState.UNKNOWN,
+        OperatingState.OFF,
+        OperatingState.STARTING,
+        OperatingState.RUNNING,
+    ],
+    dtype=np.uint8,
+)
+
 
 class OperatingStates:
     """The operating states of n assets.
@@ -55,14 +65,12 @@ class OperatingStates:
         lagged = self._lagged + lag_weight(elapsed_s, self._lag_s) * (load - self._lagged)
         self._lagged = np.where(is_known, lagged, 0.0)
         self._is_on = (load > ON_SHARE) | (self._is_on & (load > OFF_SHARE))
-        was_running = self.state == OperatingState.RUNNING
+        was_running = self.state == _RUNNING
         band = np.where(was_running, UNSETTLED_SHARE, SETTLED_SHARE)
         is_settled = np.abs(load - self._lagged) <= band
-        state = np.full(len(load), OperatingState.OFF, dtype=np.uint8)
-        state[self._is_on] = OperatingState.STARTING
-        state[self._is_on & is_settled] = OperatingState.RUNNING
-        state[~is_known] = OperatingState.UNKNOWN
-        changed = np.not_equal(state, self.state, dtype=np.bool_)
+        on_state = np.where(is_settled, _RUNNING, _STARTING)
+        state = np.where(is_known, np.where(self._is_on, on_state, _OFF), _UNKNOWN)
+        changed = np.asarray(state != self.state)
         self.state = state
         return changed
 

@@ -129,7 +129,7 @@ def vapour_pressure_bar(temperature_degc: FloatArray) -> FloatArray:
         Antoine's equation with the constants of Gmehling & Onken (1977) for 1 to 100 °C,
         log10 p/mmHg = 8.07131 - 1730.63 / (233.426 + t); within 0.3 % of steam tables.
     """
-    clipped = np.clip(temperature_degc, 1.0, 100.0)
+    clipped = np.minimum(np.maximum(temperature_degc, 1.0), 100.0)
     return np.asarray(10.0 ** (8.07131 - 1730.63 / (233.426 + clipped)) * 1.333224e-3)
 
 
@@ -278,5 +278,5 @@ def lag_weight(elapsed_s: FloatArray | float, lag_s: FloatArray) -> FloatArray:
     Source:
         The solution of lag·y' = u - y; see any textbook on linear systems (zero-order hold).
     """
-    safe = np.where(lag_s > 0.0, lag_s, 1.0)
-    return np.where(lag_s > 0.0, -np.expm1(-elapsed_s / safe), 1.0)
+    has_lag = lag_s > 0.0
+    return np.where(has_lag, -np.expm1(-elapsed_s / np.where(has_lag, lag_s, 1.0)), 1.0)

@@ -20,6 +20,7 @@ them never goes back. What follows from that:
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from twins.checkpoint import State
 
 CLOCK_AHEAD_S_MAX = 60.0
 """More than the frames that an overloaded pipeline joins may span."""
+_CLOCK_AHEAD_NS_MAX = round(CLOCK_AHEAD_S_MAX * 1e9)
 
 NEVER_NS = np.iinfo(np.int64).min // 2
 """Time of a tag of which nothing is known; halved so that differences do not overflow."""
@@ -79,8 +81,9 @@ class SignalBoard:
         self._place = np.array(
             [[nowhere if tag is None else place[tag] for tag in row] for row in tags], dtype=np.intp
         )
-        self._unmapped = self._place == nowhere
-        self._has_fallback = self._unmapped & np.isfinite(fallback)
+        self._is_mapped = self._place != nowhere
+        self._falls_back = ~self._is_mapped & np.isfinite(fallback)
+        self._uses_fallback = bool(self._falls_back.any())
         self._fallback = fallback
         self._period_ns = round(period_s * 1e9)
         self._stale_ns: TimeArray = np.asarray(stale_after_s * 1e9, dtype=np.int64)[:, None]
@@ -107,19 +110,16 @@ class SignalBoard:
     def feed(self, frame: Frame) -> Iterator[Snapshot]:
         """Take in a frame of any tags and yield the rows that it closes; exhaust it."""
         place = self._place_by_index[frame.tag_index]
-        mine = np.flatnonzero(place >= 0)
+        mine = (place >= 0).nonzero()[0]
         if mine.size == 0:
             return
-        time_ns = frame.time_ns[mine]
-        if frame.received_ns > 0:
-            ahead_ns = frame.received_ns + round(CLOCK_AHEAD_S_MAX * 1e9)
-            time_ns = np.where(time_ns > ahead_ns, frame.received_ns, time_ns)
+        time_ns = _believed(frame.time_ns[mine], received_ns=frame.received_ns)
         # Stable: of two samples of one tag with one time, the later arrival wins.
-        order = np.argsort(time_ns, kind="stable")
+        order = time_ns.argsort(kind="stable")
         mine, time_ns = mine[order], time_ns[order]
         ticks_ns = self._ticks_of(time_ns)
-        starts = np.flatnonzero(ticks_ns[1:] != ticks_ns[:-1]) + 1
-        for start, stop in zip((0, *starts), (*starts, len(mine)), strict=True):
+        bounds = (0, *((ticks_ns[1:] != ticks_ns[:-1]).nonzero()[0] + 1), len(mine))
+        for start, stop in pairwise(bounds):
             tick_ns = int(ticks_ns[start])
             if tick_ns > self._tick_ns:
                 yield from self._close_until(tick_ns)
@@ -182,14 +182,24 @@ class SignalBoard:
         value = self._value[self._place]
         status = self._status[self._place]
         source_ns = self._source_ns[self._place]
-        is_old = (source_ns < time_ns - self._stale_ns) & ~self._unmapped
+        is_old = (source_ns < time_ns - self._stale_ns) & self._is_mapped
         if is_old.any():
             status[is_old] = np.maximum(status[is_old], Status.UNCERTAIN_LAST_USABLE_VALUE)
-            is_silent = (is_old | self._unmapped).all(axis=1)
+            is_silent = (is_old | ~self._is_mapped).all(axis=1)
             status[is_silent] = np.maximum(status[is_silent], Status.BAD_NO_COMMUNICATION)
-        no_number = ~np.isfinite(value) & (status < Status.BAD)
-        status[no_number] = Status.BAD_OUT_OF_RANGE
-        value[is_bad(status)] = np.nan
-        np.copyto(value, self._fallback, where=self._has_fallback)
-        np.copyto(status, np.uint32(Status.GOOD), where=self._has_fallback)
+        bad = is_bad(status)
+        no_number = ~np.isfinite(value)
+        status[no_number & ~bad] = Status.BAD_OUT_OF_RANGE
+        value[no_number | bad] = np.nan
+        if self._uses_fallback:
+            np.copyto(value, self._fallback, where=self._falls_back)
+            np.copyto(status, np.uint32(Status.GOOD), where=self._falls_back)
         return Snapshot(time_ns=time_ns, value=value, status=status, source_ns=source_ns)
+
+
+def _believed(time_ns: TimeArray, *, received_ns: int) -> TimeArray:
+    """Return the source times, those too far ahead of the receive time (if known) replaced."""
+    ahead_ns = received_ns + _CLOCK_AHEAD_NS_MAX
+    if received_ns <= 0 or time_ns.max() <= ahead_ns:
+        return time_ns
+    return np.where(time_ns > ahead_ns, received_ns, time_ns)

@@ -49,6 +49,7 @@ STATE_TEXTS = {
     OperatingState.RUNNING: "{} runs",
 }
 
+_RUNNING = np.uint8(OperatingState.RUNNING)
 _NO_HEALTH_YET = np.uint32(Status.BAD_WAITING_FOR_INITIAL_DATA)
 _HEALTH_STATUS_BY_STATE: StatusArray = np.array(
     [
@@ -72,6 +73,8 @@ class Member:
     tags: dict[str, TagId]
     """The tag of each mapped role."""
     settings: AssetSettings
+    configuration: str
+    """All of the asset's table that the numbers in a checkpoint depend on."""
 
 
 class AssetTwin:
@@ -234,7 +237,7 @@ class AssetTwin:
     def _row(self, snapshot: Snapshot, frame: Frame) -> Rows:
         """Take the inputs of one tick through the model, the estimator and the health."""
         layout, state = self._layout, self._operating.state
-        is_running = (state == OperatingState.RUNNING)[:, None]
+        is_running = (state == _RUNNING)[:, None]
         status = layout.status(snapshot.status)
         with np.errstate(all="ignore"):  # what is no number becomes Bad below
             explanation = self._model.explain(snapshot.value)
@@ -257,17 +260,19 @@ class AssetTwin:
             snapshot.value,
             snapshot.source_ns,
             is_running=is_running[:, 0],
-            is_commissioned=np.asarray(is_commissioned.any(axis=1)),
+            is_commissioned=self._estimator.is_begun,
         )
-        self._expected = np.where(is_running, expectation.value, np.nan)
+        self._expected = expectation.value
         self._sigma = expectation.sigma
 
         inputs = snapshot.value[:, layout.inputs]
         value = np.concatenate((inputs, residual, explanation.extras), axis=1)
         _lower(status[:, layout.residuals], ~is_commissioned, Status.UNCERTAIN)
         _lower(status[:, layout.computed], ~is_running, Status.BAD_OUT_OF_SERVICE)
-        _lower(status, ~np.isfinite(value) & ~is_bad(status), Status.BAD_OUT_OF_RANGE)
-        value[is_bad(status)] = np.nan
+        bad = is_bad(status)
+        no_number = ~np.isfinite(value)
+        status[no_number & ~bad] = Status.BAD_OUT_OF_RANGE
+        value[no_number | bad] = np.nan
         return Rows(
             asset_type=self.asset_type,
             assets=self._assets,
@@ -293,7 +298,7 @@ class AssetTwin:
             np.isnan(health), _NO_HEALTH_YET, _HEALTH_STATUS_BY_STATE[row.state]
         )
         value[is_bad(status)] = np.nan
-        value[:, m + 2] = self._estimator.progress.min(axis=1, initial=1.0)
+        value[:, m + 2] = self._estimator.asset_progress
         return self._derived.tell(value, status, time_ns=row.time_ns)
 
     def _state_events(self, changed: BoolArray, *, time_ns: int) -> list[Event]:
@@ -306,17 +311,18 @@ class AssetTwin:
                 severity=STATE_SEVERITY,
                 text=STATE_TEXTS[OperatingState(int(states[i]))].format(self._assets[i]),
             )
-            for i in np.flatnonzero(changed)
+            for i in changed.nonzero()[0]
         ]
 
     def _signals(self, i: int, now: Snapshot) -> tuple[Signal, ...]:
         relation_of = {relation.signal: r for r, relation in enumerate(self._model.relations)}
+        is_running = self._operating.state[i] == _RUNNING
         signals = []
         for k, role in enumerate(self._model.roles):
             if not self._is_mapped[i, k]:
                 continue
             r = relation_of.get(role)
-            is_expected = r is not None and bool(np.isfinite(self._expected[i, r]))
+            is_expected = is_running and r is not None and bool(np.isfinite(self._expected[i, r]))
             source_ns = int(now.source_ns[i, k])
             signals.append(
                 Signal(
@@ -333,12 +339,12 @@ class AssetTwin:
         return tuple(signals)
 
     def _commissioning_sign(self, i: int) -> str:
-        progress = float(self._estimator.progress[i].min(initial=1.0))
+        progress = float(self._estimator.asset_progress[i])
         return "" if progress >= 1.0 else f"commissioning, {progress:.0%}"
 
     def _configuration(self) -> str:
         """Return all that the numbers of a checkpoint depend on."""
-        tables = [f"{each.asset}={each.settings.model_dump_json()}" for each in self._members]
+        tables = [f"{each.asset}={each.configuration}" for each in self._members]
         return "\n".join((self.name, self.asset_type, *self.columns, *tables))
 
     def _parts(self) -> dict[str, _Part]:

@@ -13,10 +13,10 @@ Invariants:
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Annotated, Final, Protocol, TypeAlias
+from typing import Annotated, Final, Protocol, Self, TypeAlias
 
 import structlog
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cloud_sync.edge.dead_letters import DeadLetters
 from cloud_sync.edge.link import Link
@@ -69,10 +69,18 @@ class DeliverySettings(Settings):
     """Time that one batch may take; its size follows."""
     retry_first_s: Annotated[float, Field(gt=0, le=60)] = 0.5
     """Widest wait after the first failure; it doubles with each further one."""
-    retry_cap_s: Annotated[float, Field(ge=60, le=3600)] = 60.0
-    """Widest wait between two attempts."""
+    retry_cap_s: Annotated[float, Field(ge=0.1, le=3600)] = 60.0
+    """Widest wait between two attempts; not below `retry_first_s`."""
     healthy_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
     """After working for so long, the next failure waits `retry_first_s` again."""
+
+    @model_validator(mode="after")
+    def _waits_rise(self) -> Self:
+        if self.retry_cap_s < self.retry_first_s:
+            raise ValueError(
+                f"retry_cap_s {self.retry_cap_s:g} is below retry_first_s {self.retry_first_s:g}"
+            )
+        return self
 
 
 class DeliveryLog(RecordReader, Protocol):

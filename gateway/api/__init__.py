@@ -2,7 +2,6 @@
 
 from gateway.api.client import GatewayClient
 from gateway.api.errors import GoneError, RefusedError
-from gateway.api.news import News
 from gateway.api.server import ApiConfig, ApiServer
 from gateway.api.view import GatewayView
 
@@ -12,6 +11,5 @@ __all__ = [
     "GatewayClient",
     "GatewayView",
     "GoneError",
-    "News",
     "RefusedError",
 ]

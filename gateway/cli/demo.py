@@ -8,13 +8,17 @@ from pathlib import Path
 
 import click
 
+from gateway.console.app import ConsoleApp
 from gateway.core.errors import GatewayError
 from gateway.demo.play import Play
 from gateway.demo.report import Report
 from gateway.demo.stage import set_stage
 from gateway.demo.timeline import DURATION_S_MIN, Timeline, timeline_for
 
-DEFAULT_SEED = 1
+DEFAULT_SEED = 8
+"""Draws a worn bearing on a pump and a clogged filter on the compressor."""
+NOTICE_S = 8.0
+"""How long the console shows what happens."""
 
 
 @click.command("demo")
@@ -37,10 +41,9 @@ def command(duration: str, seed: int, state: Path | None, *, headless: bool, as_
     if folder.exists() and any(folder.iterdir()):
         raise GatewayError(f"{folder} is not empty: remove it, or choose another with --state")
     folder.mkdir(parents=True, exist_ok=True)
+    watched = not (headless or as_json) and sys.stdout.isatty()
     try:
-        report = asyncio.run(
-            play(folder.resolve(), timeline, seed=seed, headless=headless or as_json)
-        )
+        report = asyncio.run(play(folder.resolve(), timeline, seed=seed, watched=watched))
     finally:
         if state is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -49,19 +52,38 @@ def command(duration: str, seed: int, state: Path | None, *, headless: bool, as_
         sys.exit(1)
 
 
-async def play(folder: Path, timeline: Timeline, *, seed: int, headless: bool) -> Report:
-    """Set the stage and play; the console runs beside it unless headless."""
-
-    def tell(text: str) -> None:
-        click.echo(f"· {text}", err=True)
-
-    stage = await set_stage(folder, timeline, seed=seed, tell=tell)
+async def play(folder: Path, timeline: Timeline, *, seed: int, watched: bool) -> Report:
+    """Set the stage and play; when watched, the console runs beside it until it is left."""
+    narrator = Narrator()
+    stage = await set_stage(folder, timeline, seed=seed, tell=narrator.tell)
     try:
-        performance = Play(stage, timeline, seed=seed, tell=tell)
-        return await performance.run()
+        performance = Play(stage, timeline, seed=seed, tell=narrator.tell)
+        if not watched:
+            return await performance.run()
+        return await performance.run(audience=lambda: narrator.watch(stage.api_socket))
     finally:
         if not stage.plant.has_stopped:
             await stage.plant.kill()
+
+
+class Narrator:
+    """Says what happens: on standard error, or in the console while it is open."""
+
+    def __init__(self) -> None:
+        """Begin without a console."""
+        self._app: ConsoleApp | None = None
+
+    def tell(self, text: str) -> None:
+        """Say one thing."""
+        if self._app is not None and self._app.is_running:
+            self._app.notify(text, timeout=NOTICE_S)
+        else:
+            click.echo(f"· {text}", err=True)
+
+    async def watch(self, socket: Path) -> None:
+        """Show the console until the person leaves it."""
+        self._app = ConsoleApp(socket)
+        await self._app.run_async()
 
 
 def seconds(text: str) -> float:

@@ -93,6 +93,7 @@ class Play:
                 await asyncio.wait(played)
                 measuring.cancel()
             if watching is not None:
+                self._tell("the play is over: press q for the report")
                 await watching
             self._tell("the curtain falls: stopping, delivering the rest, closing the books")
             async with GatewayClient(stage.api_socket) as client:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from analytics.training.spoil import Flaw
+
 DECISION_LATENCY_MS_MAX = 10.0
 
 
@@ -115,7 +117,7 @@ def promises_of(report: Report, *, better: str | None, bad: Mapping[str, str]) -
     Args:
         report: Everything but the promises.
         better: Version that the retraining released; None when there was none.
-        bad: The three bad versions by their flaw.
+        bad: Versions of the bad models by their flaw; one that was never released is missing.
     """
     samples = report.samples
     stages = {model.version: model.stage for model in report.models}
@@ -131,8 +133,8 @@ def promises_of(report: Report, *, better: str | None, bad: Mapping[str, str]) -
         "no false alarm": report.false_alarms == 0,
         "better model in force": better is not None and stages.get(better) == "active",
         **{
-            f"{flaw} model kept out": stages.get(version) in ("rejected", "rolled_back")
-            for flaw, version in bad.items()
+            f"{flaw} model kept out": stages.get(bad.get(flaw, "")) in ("rejected", "rolled_back")
+            for flaw in Flaw
         },
         "decisions within 10 ms": report.decision_latency_ms.p99 < DECISION_LATENCY_MS_MAX,
     }

@@ -168,6 +168,7 @@ connect_timeout_s = 2
 
 [uplinks.cloud.delivery]
 retry_first_s = 0.2
+retry_cap_s = 2
 
 [models]
 url = "{cloud_url}/tuf"

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from gateway.simulate.faults import Fault, FaultKind
+from gateway.simulate.points import COMPRESSORS, PUMPS
 from gateway.simulate.scenario import draw_faults
 
 FAULT_KINDS = (FaultKind.BEARING_WEAR, FaultKind.CLOGGED_FILTER, FaultKind.CAVITATION)
 """What may be drawn: faults of machines that grow within the demo's time."""
-FAULT_COUNT = 2
 CUT_S_MAX = 30.0
 DURATION_S_MIN = 40.0
 
@@ -43,17 +43,20 @@ def timeline_for(duration_s: float, *, seed: int) -> Timeline:
         seed: The same one draws the same faults.
     """
     assert duration_s >= DURATION_S_MIN, duration_s
-    faults = draw_faults(
-        seed,
-        count=FAULT_COUNT,
-        kinds=FAULT_KINDS,
-        onset_s=(0.15 * duration_s, 0.30 * duration_s),
-        growth_s=(0.10 * duration_s, 0.15 * duration_s),
-    )
+    onset_s = (0.15 * duration_s, 0.30 * duration_s)
+    growth_s = (0.10 * duration_s, 0.15 * duration_s)
+    # One fault at a pump and one at the compressor: a noisy model shows on the healthy pump.
+    faults = [
+        fault
+        for assets in (PUMPS, COMPRESSORS)
+        for fault in draw_faults(
+            seed, kinds=FAULT_KINDS, assets=assets, onset_s=onset_s, growth_s=growth_s
+        )
+    ]
     cut_s = 0.34 * duration_s
     return Timeline(
         duration_s=duration_s,
-        faults=faults,
+        faults=tuple(sorted(faults, key=lambda fault: fault.onset_s)),
         cut_s=cut_s,
         mend_s=cut_s + min(CUT_S_MAX, duration_s / 6),
         retrain_s=0.56 * duration_s,

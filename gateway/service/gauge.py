@@ -27,6 +27,8 @@ class LogGauge:
         self._stats: StoreStats | None = None
         self._levels: deque[tuple[int, int]] = deque(maxlen=POINTS)
         self._gap_s = 0.0
+        self.answer_count = 0
+        """Answers of the log's thread; the watchdog looks whether they keep coming."""
         self.stored_before = 0
         """Raw samples that earlier starts committed."""
 
@@ -42,6 +44,8 @@ class LogGauge:
             stats = await self._store.stats()
         except StoreError:
             return
+        finally:
+            self.answer_count += 1
         if self._stats is None:
             self.stored_before = stats.stored_samples
         self._stats = stats
@@ -74,6 +78,7 @@ class LogGauge:
         if stats is None:
             return Books(received=received, stored=0, acknowledged=0, lost=0, gap_count=0, gap_s=0)
         behind = max((cursor.samples for cursor in stats.cursors), default=stats.stored_samples)
+        behind += stats.ledgered_samples
         return Books(
             received=self.stored_before + received,
             stored=stats.stored_samples,

@@ -27,7 +27,10 @@ from gateway.wire.frames import (
 FRAMES_MAX = 10_000
 """In one block; many small notifications make many frames."""
 
-_COLUMNS = "seq, boot, kind, raw_count, sample_count, raw_total, first_ns, last_ns, stored_ns, body"
+_SELECT = (
+    "SELECT seq, boot, kind, raw_count, sample_count, raw_total, first_ns, last_ns, stored_ns, body"
+    " FROM record WHERE seq > ? AND seq <= ? ORDER BY seq"
+)
 
 
 class Ages:
@@ -125,10 +128,7 @@ def _next_run(
     epoch = ConfigEpoch(0)
     samples = 0
     end = begin
-    selected = database.connection.execute(
-        f"SELECT {_COLUMNS} FROM record WHERE seq > ? AND seq <= ? ORDER BY seq",  # noqa: S608 # our own column names
-        (begin, up_to),
-    )
+    selected = database.connection.execute(_SELECT, (begin, up_to))
     for values in selected:
         row = _to_row(values)
         found = _decoded(row)

@@ -79,6 +79,7 @@ class _Header:
 
     @property
     def frame_ns(self) -> IntArray:
+        """Reference time of each frame, shape (f,)."""
         column: IntArray = self.frames[4]
         return column
 

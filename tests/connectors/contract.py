@@ -39,6 +39,10 @@ class Plant(ABC):
         """Start it again on the same port."""
 
     @abstractmethod
+    def impatient(self) -> Connector:
+        """Return a connector to the same server that gives it up soon."""
+
+    @abstractmethod
     def offered_count(self) -> int:
         """Values that the server put on the wire, counted there."""
 
@@ -132,6 +136,7 @@ class ConnectorContract(ABC):
         assert sink.frames == []
 
     async def test_a_server_that_accepts_and_is_silent_is_lost(self, plant: Plant) -> None:
+        plant.connector = plant.impatient()
         plant.wire.freeze()
         sink = KeepingSink()
         async with running(plant, sink) as task:
@@ -139,6 +144,7 @@ class ConnectorContract(ABC):
         assert sink.frames == []
 
     async def test_a_server_that_hangs_later_is_lost(self, plant: Plant) -> None:
+        plant.connector = plant.impatient()
         sink = KeepingSink()
         async with running(plant, sink) as task:
             await until(lambda: len(sink.received) >= 2, what="two frames")
@@ -177,6 +183,19 @@ class ConnectorContract(ABC):
             assert sink.sample_count == plant.offered_count(), f"cancelled at step {step}"
             total += sink.sample_count
         assert total > 0
+
+    async def test_a_stop_while_the_connection_breaks_is_still_a_stop(self, plant: Plant) -> None:
+        """Else the supervisor would begin a new session instead of ending."""
+        for step in range(8):
+            sink = KeepingSink()
+            async with running(plant, sink) as task:
+                await until(lambda: bool(sink.received), what="a frame")  # noqa: B023
+                plant.wire.cut()
+                for _ in range(step):
+                    await asyncio.sleep(0)
+                was_running = task.cancel()
+                await within(asyncio.wait([task]), what="a cancelled session")
+            assert task.cancelled() or not was_running, f"cancelled after {step} steps"
 
     async def test_a_stop_while_the_sink_is_full_loses_nothing(self, plant: Plant) -> None:
         sink = KeepingSink()

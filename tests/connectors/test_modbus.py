@@ -55,11 +55,14 @@ class ModbusPlant(Plant):
             "tags": "blower.csv",
             "period_ms": 30,
             "groups": {"slow": {"period_ms": 100}},
-            "timeout_s": 0.5,
+            "timeout_s": 5,
             "gap_registers_max": 4,
         }
         config = ModbusConfig.model_validate(given | settings)
         return ModbusConnector("blower", config, folder=self._folder, clock=SystemClock())
+
+    def impatient(self) -> ModbusConnector:
+        return self.connector_with(timeout_s=0.5)
 
     async def start_server(self) -> None:
         polled = 0
@@ -288,6 +291,7 @@ def test_an_address_is_host_and_port(address: str) -> None:
 
 
 async def test_a_write_to_a_device_that_dies_is_a_device_error(plant: ModbusPlant) -> None:
+    plant.connector = plant.impatient()
     sink = KeepingSink()
     async with running(plant, sink) as task:
         await until(lambda: bool(sink.received), what="a frame")

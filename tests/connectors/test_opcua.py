@@ -1,8 +1,6 @@
 """The OPC UA connector against asyncua's server."""
 
 import asyncio
-import gc
-import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -11,133 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from asyncua import ua
-from asyncua.common.node import Node
-from asyncua.common.utils import Buffer, ServiceError
+from asyncua.common.utils import ServiceError
 from asyncua.server.server import Server
 from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
-from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary
 from pydantic import ValidationError
 
 from connectors.opcua import OpcuaConfig, OpcuaConnector
 from gateway.core.errors import ConfigError, DeviceError
 from gateway.core.quality import Quality, Status
 from gateway.wire.clock import SystemClock
-from tests.connectors.contract import ConnectorContract, Plant, failure_of, running
+from tests.connectors.contract import ConnectorContract, failure_of, running
+from tests.connectors.opcua_plant import OpcuaPlant
 from tests.connectors.sinks import KeepingSink
 from tests.connectors.ua_values import data_value
 from tests.connectors.wire import Wire, until
-
-NAMESPACE = "urn:edgewright:plant"
-PERIOD_S = 0.02
-NODE_LIST = f"""\
-tag,node,unit,group,dead_band,scale,offset,writable
-Flow,ns=2;s=P101.Flow,m3/h,,,,,
-Speed,nsu={NAMESPACE};s=P101.Speed,rpm,,,,,
-Setpoint,ns=2;s=P101.Setpoint,bar,,,,,
-setpoint,ns=2;s=P101.Written,bar,,,0.1,5,yes
-Vibration,ns=2;s=P101.Vibration,mm/s,fast,,,,
-unknown,ns=2;s=P101.Nothing,,,,,,
-"""
-
-
-class OpcuaPlant(Plant):
-    """A server with a few variables; two of them count."""
-
-    def __init__(self, folder: Path, wire: Wire) -> None:
-        self.wire = wire
-        self.folder = folder
-        self.server: Server | None = None
-        self.nodes: dict[str, Node] = {}
-        self._ticker: asyncio.Task[None] | None = None
-        self.counted = 0
-        (folder / "pumps.csv").write_text(NODE_LIST, encoding="utf-8")
-        self.connector = self.connector_with()
-
-    def connector_with(self, **settings: object) -> OpcuaConnector:
-        given = {
-            "type": "opcua",
-            "endpoint": f"opc.tcp://127.0.0.1:{self.wire.port}",
-            "security": "None",
-            "tags": "pumps.csv",
-            "sampling_ms": 10,
-            "publishing_ms": 50,
-            "groups": {"fast": {"sampling_ms": 10, "publishing_ms": 20}},
-            "timeout_s": 1.5,
-            "keep_alive_s": 0.4,
-            "silence_s_max": 1.5,
-        }
-        config = OpcuaConfig.model_validate(given | settings)
-        return OpcuaConnector(
-            "pumps",
-            config,
-            folder=self.folder,
-            state_folder=self.folder / "state",
-            clock=SystemClock(),
-        )
-
-    async def start_server(self) -> None:
-        server = Server()
-        gc.disable()  # else it costs two thirds of making the server's address space
-        await server.init()
-        gc.enable()
-        await self.prepare(server)
-        server.set_endpoint(f"opc.tcp://127.0.0.1:{self.wire.target_port}")
-        index = await server.register_namespace(NAMESPACE)
-        assert index == 2
-        for name in ("Flow", "Speed", "Setpoint", "Written", "Vibration"):
-            node_id = ua.NodeId.from_string(f"ns=2;s=P101.{name}")
-            self.nodes[name] = await server.nodes.objects.add_variable(node_id, name, 0.0)
-        await self.nodes["Written"].set_writable()
-        await server.start()
-        self.server = server
-        assert server.bserver is not None
-        self.wire.target_port = server.bserver.port
-        self._ticker = asyncio.create_task(self._tick())
-
-    async def prepare(self, server: Server) -> None:
-        """Set security; none here."""
-        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
-
-    async def stop_server(self) -> None:
-        assert self.server is not None
-        assert self._ticker is not None
-        self._ticker.cancel()
-        await asyncio.gather(self._ticker, return_exceptions=True)
-        await self.server.stop()
-
-    async def write(self, name: str, value: ua.DataValue) -> None:
-        """Set a variable as the machine does."""
-        assert self.server is not None
-        await self.server.write_attribute_value(self.nodes[name].nodeid, value)
-
-    async def _tick(self) -> None:
-        while True:
-            self.counted += 1
-            for name in ("Flow", "Vibration"):
-                await self.write(name, data_value(self.counted, source=datetime.now(UTC)))
-            await asyncio.sleep(PERIOD_S)
-
-    def offered_count(self) -> int:
-        return sum(values_in(bytes(stretch)) for stretch in self.wire.downstream)
-
-
-def values_in(stream: bytes) -> int:
-    """Count the values in the publish responses of an open connection, with asyncua's decoder."""
-    count = position = 0
-    while position + 8 <= len(stream):
-        kind = stream[position : position + 4]
-        (size,) = struct.unpack_from("<I", stream, position + 4)
-        if position + size > len(stream):
-            break
-        if kind == b"MSGF":
-            body = stream[position + 24 : position + size]
-            if nodeid_from_binary(Buffer(body)).Identifier == 829:
-                response = struct_from_binary(ua.PublishResponse, Buffer(body))
-                for data in response.Parameters.NotificationMessage.NotificationData or ():
-                    count += len(data.MonitoredItems)
-        position += size
-    return count
 
 
 class TestOpcuaConnector(ConnectorContract):
@@ -312,6 +198,41 @@ def refuse_long_calls(server: Server, limit: int) -> list[int]:
 
     service.create_monitored_items = create_few  # type: ignore[method-assign]  # a foreign server
     return sizes
+
+
+async def test_a_full_sink_is_not_the_server_s_silence(plant: OpcuaPlant) -> None:
+    """While we ask for nothing the server cannot speak: the session outlives its limit."""
+    plant.connector = plant.connector_with(keep_alive_s=0.4, silence_s_max=1.5, queue_size=1000)
+    sink = KeepingSink()
+    async with running(plant, sink) as task:
+        await until(lambda: len(sink.received) >= 2, what="two frames")
+        sink.fill()
+        await asyncio.sleep(3.5)
+        held = len(sink.frames)
+        sink.drain()
+        await until(lambda: len(sink.frames) > held + 3, what="frames after the wait")
+        assert not task.done()
+    values = sink.values_of(plant.index("Flow"))
+    assert values == [values[0] + step for step in range(len(values))]
+
+
+@pytest.mark.parametrize(("report", "expected"), [("changes", 1), ("updates", 3)])
+async def test_updates_are_reported_when_asked_for(
+    plant: OpcuaPlant, report: str, expected: int
+) -> None:
+    """A sensor that is frozen and one whose server is dead look alike in changes alone."""
+    plant.connector = plant.connector_with(report=report)
+    sink = KeepingSink()
+    index = plant.index("Setpoint")
+    time = datetime(2026, 3, 4, tzinfo=UTC)
+    await plant.write("Setpoint", data_value(7.0, source=time))
+    async with running(plant, sink):
+        await until(lambda: bool(sink.values_of(index)), what="the first value")
+        for second in (1, 2):
+            await plant.write("Setpoint", data_value(7.0, source=time.replace(second=second)))
+        before = len(sink.received)
+        await until(lambda: len(sink.received) > before + 4, what="more frames")
+    assert sink.values_of(index) == [7.0] * expected
 
 
 async def test_writing_to_a_node_that_refuses_is_a_device_error(plant: OpcuaPlant) -> None:

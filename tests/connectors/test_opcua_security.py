@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import serialization
 from connectors.opcua import OpcuaConnector
 from connectors.opcua_trust import Trust, UntrustedError, admit_server, fingerprint_of, own_identity
 from tests.connectors.contract import failure_of, running
+from tests.connectors.opcua_plant import OpcuaPlant
 from tests.connectors.sinks import KeepingSink
-from tests.connectors.test_opcua import OpcuaPlant
 from tests.connectors.wire import Wire, until
 
 PASSWORD = "correct horse"
@@ -77,7 +77,7 @@ async def test_first_use_pins_the_server(plant: SecurePlant) -> None:
     sink = KeepingSink()
     async with running(plant, sink):
         await until(lambda: len(sink.received) >= 3, what="values over the secure channel")
-    pins = list((plant.folder / "state" / "opcua" / "trusted").iterdir())
+    pins = list((plant.folder / "state" / "trusted").iterdir())
     assert [pin.name for pin in pins] == ["first-use-pumps.der"]
     stream = b"".join(bytes(stretch) for stretch in plant.wire.downstream)
     assert b"P101" not in stream
@@ -99,7 +99,7 @@ async def test_a_folder_of_trusted_certificates(plant: SecurePlant) -> None:
     sink = KeepingSink()
     async with running(plant, sink) as task:
         error = await failure_of(task)
-    folder = plant.folder / "state" / "opcua"
+    folder = plant.folder / "state"
     [rejected] = (folder / "rejected").iterdir()
     assert fingerprint_of(rejected.read_bytes()) in str(error)
     assert str(rejected) in str(error)

@@ -77,8 +77,8 @@ class Wire:
             finally:
                 far_writer.transport.abort()
                 self._writers.discard(far_writer)
-        except* (OSError, _EndError):
-            pass
+        except* (OSError, _EndError, asyncio.CancelledError):
+            pass  # the end of a wire, whoever wants it
         finally:
             writer.transport.abort()
             self._writers.discard(writer)

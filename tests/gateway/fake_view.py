@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from gateway.api.news import News
 from gateway.api.view import Identity, Subscription, Trend, Values
 from gateway.core.alarms import Alarm, AlarmId, AlarmState
 from gateway.core.arrays import float_column, index_column, status_column, time_column
@@ -26,6 +25,7 @@ from gateway.core.rows import AssetId
 from gateway.core.tags import TagId, TagTable
 from gateway.core.twin_state import Signal, TwinState
 from gateway.core.uplink_status import UplinkStatus
+from tests.gateway.fake_news import News
 from tests.gateway.fake_plant import DAY, NOW_NS, PLANT, AssetPlan, S, build_table
 from tests.gateway.fake_situation import (
     LOG_OF_THE_PLANT,

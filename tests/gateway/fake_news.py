@@ -1,4 +1,4 @@
-"""What is new: recent events, and which tags changed, for any number of readers.
+"""What is new in the fake gateway: recent events and changed tags, for any number of readers.
 
 Readers have no queues. Each tag remembers the revision at which it last changed, and a reader
 remembers the revision it has seen: however slow it is, it costs no memory and gets the newest

@@ -1,0 +1,131 @@
+"""An OPC UA server of asyncua as a plant for the contract."""
+
+import asyncio
+import gc
+import struct
+from datetime import UTC, datetime
+from pathlib import Path
+
+from asyncua import ua
+from asyncua.common.node import Node
+from asyncua.common.utils import Buffer
+from asyncua.server.server import Server
+from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary
+
+from connectors.opcua import OpcuaConfig, OpcuaConnector
+from gateway.wire.clock import SystemClock
+from tests.connectors.contract import Plant
+from tests.connectors.ua_values import data_value
+from tests.connectors.wire import Wire
+
+NAMESPACE = "urn:edgewright:plant"
+PERIOD_S = 0.02
+NODE_LIST = f"""\
+tag,node,unit,group,dead_band,scale,offset,writable
+Flow,ns=2;s=P101.Flow,m3/h,,,,,
+Speed,nsu={NAMESPACE};s=P101.Speed,rpm,,,,,
+Setpoint,ns=2;s=P101.Setpoint,bar,,,,,
+setpoint,ns=2;s=P101.Written,bar,,,0.1,5,yes
+Vibration,ns=2;s=P101.Vibration,mm/s,fast,,,,
+unknown,ns=2;s=P101.Nothing,,,,,,
+"""
+
+
+class OpcuaPlant(Plant):
+    """A server with a few variables; two of them count."""
+
+    def __init__(self, folder: Path, wire: Wire) -> None:
+        self.wire = wire
+        self.folder = folder
+        self.server: Server | None = None
+        self.nodes: dict[str, Node] = {}
+        self._ticker: asyncio.Task[None] | None = None
+        self.counted = 0
+        (folder / "pumps.csv").write_text(NODE_LIST, encoding="utf-8")
+        self.connector = self.connector_with()
+
+    def connector_with(self, **settings: object) -> OpcuaConnector:
+        given = {
+            "type": "opcua",
+            "endpoint": f"opc.tcp://127.0.0.1:{self.wire.port}",
+            "security": "None",
+            "tags": "pumps.csv",
+            "sampling_ms": 10,
+            "publishing_ms": 50,
+            "groups": {"fast": {"sampling_ms": 10, "publishing_ms": 20}},
+            "timeout_s": 5,
+        }
+        config = OpcuaConfig.model_validate(given | settings)
+        return OpcuaConnector(
+            "pumps",
+            config,
+            folder=self.folder,
+            state_folder=self.folder / "state",
+            clock=SystemClock(),
+        )
+
+    def impatient(self) -> OpcuaConnector:
+        return self.connector_with(timeout_s=1.5, keep_alive_s=0.4, silence_s_max=1.5)
+
+    async def start_server(self) -> None:
+        server = Server()
+        gc.disable()  # else it costs two thirds of making the server's address space
+        await server.init()
+        gc.enable()
+        await self.prepare(server)
+        server.set_endpoint(f"opc.tcp://127.0.0.1:{self.wire.target_port}")
+        index = await server.register_namespace(NAMESPACE)
+        assert index == 2
+        for name in ("Flow", "Speed", "Setpoint", "Written", "Vibration"):
+            node_id = ua.NodeId.from_string(f"ns=2;s=P101.{name}")
+            self.nodes[name] = await server.nodes.objects.add_variable(node_id, name, 0.0)
+        await self.nodes["Written"].set_writable()
+        await server.start()
+        self.server = server
+        assert server.bserver is not None
+        self.wire.target_port = server.bserver.port
+        self._ticker = asyncio.create_task(self._tick())
+
+    async def prepare(self, server: Server) -> None:
+        """Set security; none here."""
+        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+
+    async def stop_server(self) -> None:
+        assert self.server is not None
+        assert self._ticker is not None
+        self._ticker.cancel()
+        await asyncio.gather(self._ticker, return_exceptions=True)
+        await self.server.stop()
+
+    async def write(self, name: str, value: ua.DataValue) -> None:
+        """Set a variable as the machine does."""
+        assert self.server is not None
+        await self.server.write_attribute_value(self.nodes[name].nodeid, value)
+
+    async def _tick(self) -> None:
+        while True:
+            self.counted += 1
+            for name in ("Flow", "Vibration"):
+                await self.write(name, data_value(self.counted, source=datetime.now(UTC)))
+            await asyncio.sleep(PERIOD_S)
+
+    def offered_count(self) -> int:
+        return sum(values_in(bytes(stretch)) for stretch in self.wire.downstream)
+
+
+def values_in(stream: bytes) -> int:
+    """Count the values in the publish responses of an open connection, with asyncua's decoder."""
+    count = position = 0
+    while position + 8 <= len(stream):
+        kind = stream[position : position + 4]
+        (size,) = struct.unpack_from("<I", stream, position + 4)
+        if position + size > len(stream):
+            break
+        if kind == b"MSGF":
+            body = stream[position + 24 : position + size]
+            if nodeid_from_binary(Buffer(body)).Identifier == 829:
+                response = struct_from_binary(ua.PublishResponse, Buffer(body))
+                for data in response.Parameters.NotificationMessage.NotificationData or ():
+                    count += len(data.MonitoredItems)
+        position += size
+    return count
