@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from analytics.multivariate import AnomalyDetector
 from analytics.training.anomaly import Purpose, train_anomaly
 from gateway.core.arrays import FloatArray, frozen
-from gateway.core.frame import Origin
+from gateway.core.frame import Frame, Origin
 from gateway.core.quality import Status
 from gateway.core.rows import AssetId, OperatingState, Rows
 from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
@@ -118,3 +118,18 @@ def with_offset(rows: Rows, asset: int, column: str, offset: float) -> Rows:
     value = rows.value.copy()
     value[asset, rows.columns.index(column)] += offset
     return rows_at(rows.time_ns / NS, value, state=[OperatingState(s) for s in rows.state])
+
+
+def run(host: AnomalyDetector, rows: Sequence[Rows]) -> list[Frame]:
+    frames = [host.update(each).frame for each in rows]
+    return [frame for frame in frames if frame is not None]
+
+
+def scores(frames: Sequence[Frame]) -> FloatArray:
+    return np.stack([frame.value for frame in frames])
+
+
+def faulty(count: int, *, asset: int = 1, start_s: int = 0) -> list[Rows]:
+    """One asset's bearing is far too warm."""
+    column = "bearing_temperature_residual_k"
+    return [with_offset(rows, asset, column, 20.0) for rows in stretch(count, start_s=start_s)]

@@ -5,6 +5,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -31,9 +32,9 @@ def write_rows(path: Path, rows: np.ndarray, *, columns: tuple[str, ...] = COLUM
     return path
 
 
-def run(command: object, *arguments: object) -> Result:
+def run(command: click.Command, *arguments: object) -> Result:
     """Run a command; what it raises is what `edgewright` would turn into a message."""
-    result = CliRunner().invoke(command, [str(each) for each in arguments])  # type: ignore[arg-type]  # click's own
+    result = CliRunner().invoke(command, [str(each) for each in arguments])
     if isinstance(result.exception, GatewayError):
         raise result.exception
     assert result.exception is None, result.exception
