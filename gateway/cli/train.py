@@ -9,7 +9,7 @@ import click
 
 from analytics.training.anomaly import Purpose, Trained, train_anomaly
 from analytics.training.data import read_recording, usual_period_s
-from gateway.cli.recordings import GENERIC, ROLES_BY_TWIN, TwinRecording
+from gateway.cli.recordings import GENERIC, ROLES_BY_TWIN, TwinRecording, known_faults
 from gateway.config import read_config
 from gateway.core.arrays import FloatArray
 from gateway.core.errors import ConfigError
@@ -91,7 +91,7 @@ def anomaly(
         period_s=usual_period_s(recording.time_ns),
         trial_rows=shadow_rows,
     )
-    trained = train_anomaly(runs, purpose)
+    trained = train_anomaly(runs, purpose, patterns=known_faults(twin) if twin else ())
     bundle = write_bundle(trained.bundle)
     try:
         out.write_bytes(bundle)

@@ -160,6 +160,9 @@ def test_through_a_twin(tmp_path: Path) -> None:
         *("anomaly", "--data", recording, "--out", bundle, "--twin", "centrifugal_pump"),
     ).output
     assert "centrifugal-pump-anomaly 1.0" in said
+    canary = read_bundle(bundle.read_bytes()).canary
+    assert canary is not None
+    assert any(name.startswith("suction filter clogged by ") for name in canary.fault_names)
     fault = Fault(
         kind=FaultKind.CLOGGED_FILTER, asset="P-102", onset_s=1000, growth_s=200, size=0.8
     )
