@@ -24,6 +24,12 @@ check: $(STAMP) ## Format, lint, types, import rules and the quick tests
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m pytest -q -m "not slow and not realdata" -n 2 --dist worksteal
 
+bench: $(STAMP) ## What it costs, as ratios against the plain way, in one run
+	$(BIN)/edgewright bench
+
+soak: $(STAMP) ## Twenty simulated days: false alarms and missed faults
+	$(BIN)/python -m tests.soak
+
 clean: ## Remove everything that the other commands made
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-state
 

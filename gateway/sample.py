@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from gateway.config import Config
 
@@ -20,8 +19,42 @@ HEAD = """\
 ## change it. What has no mark must be given. Paths are meant from this file's own folder.
 """
 WIDTH = 100
-ENTRY_NAMES = {"connectors": "pumps", "twins": "P-101", "cameras": "gate", "uplinks": "cloud"}
-"""A name for the example of each table of tables."""
+ENTRY_NAMES = {
+    "OpcuaConfig": "pumps",
+    "SubscriptionGroup": "slow",
+    "ModbusConfig": "blower",
+    "ScanGroup": "slow",
+    "PumpConfig": "P-101",
+    "CompressorConfig": "K-01",
+    "GenericConfig": "M-7",
+    "AlarmSettings": "vibration_high",
+    "CameraConfig": "gate",
+    "HttpUplinkConfig": "cloud",
+}
+"""A name for the example of each table of tables, by its class."""
+EXAMPLES: dict[str, object] = {
+    "GatewaySettings.id": "pumphouse-1",
+    "OpcuaConfig.endpoint": "opc.tcp://10.0.4.20:4840",
+    "OpcuaConfig.security": "Basic256Sha256",
+    "OpcuaConfig.tags": "pumps.csv",
+    "SubscriptionGroup.sampling_ms": 10_000,
+    "SubscriptionGroup.publishing_ms": 10_000,
+    "ModbusConfig.address": "10.0.4.17:502",
+    "ModbusConfig.tags": "blower.csv",
+    "ScanGroup.period_ms": 10_000,
+    "PumpConfig.tags": {"speed_rpm": "pumps.P101.Speed", "flow_m3h": "pumps.P101.Flow"},
+    "CompressorConfig.tags": {"speed_rpm": "blower.speed_rpm", "flow_m3h": "blower.flow_m3h"},
+    "GenericConfig.tags": {"level_m": "blower.level_m"},
+    "AlarmSettings.when": "vibration_mm_s > 4.5",
+    "CameraConfig.type": "folder",
+    "CameraConfig.folder": "/srv/pictures",
+    "CameraConfig.asset": "M-7",
+    "CameraConfig.model": "yolox-nano-coco",
+    "HttpUplinkConfig.url": "https://sync.example.com",
+    "ModelSourceConfig.url": "https://sync.example.com/tuf",
+    "ModelSourceConfig.root_file": "root.json",
+}
+"""What stands for an option that must be given, by class and name."""
 
 
 def sample() -> str:
@@ -36,7 +69,7 @@ def _table(model: type[BaseModel], place: str) -> Iterator[str]:
         if _models_in(field.annotation):
             inner.append((name, field))
         else:
-            yield from _option(name, field)
+            yield from _option(model, name, field)
     for name, field in inner:
         yield from _inner_table(name, field, place)
 
@@ -46,27 +79,27 @@ def _inner_table(name: str, field: FieldInfo, place: str) -> Iterator[str]:
     for model in _models_in(field.annotation):
         key = f"{place}{name}"
         if is_mapping:
-            key += f".{ENTRY_NAMES.get(name, 'NAME')}"
+            key += f".{ENTRY_NAMES[model.__name__]}"
         yield ""
-        yield from _explained(f"{_sentence(model.__doc__)}")
-        if field.description and not is_mapping:
-            yield from _explained(field.description)
+        about = (model.__doc__ or "") if is_mapping else (field.description or "")
+        yield from _explained(about.strip().partition("\n\n")[0])
         yield f"[{key}]"
         yield from _table(model, f"{key}.")
 
 
-def _option(name: str, field: FieldInfo) -> Iterator[str]:
+def _option(model: type[BaseModel], name: str, field: FieldInfo) -> Iterator[str]:
     yield from _explained(field.description or "")
-    if field.is_required():
-        choices = _literals(field.annotation)
-        example = choices[0] if choices else _example(field.annotation)
+    literals = get_args(field.annotation)
+    # The one value of a `type` selects the table's kind: it is always written.
+    if field.is_required() or len(literals) == 1:
+        example = EXAMPLES.get(f"{model.__name__}.{name}", literals[0] if literals else None)
+        assert example is not None, f"{model.__name__}.{name} needs an example"
         yield f"{name} = {_toml(example)}"
         return
     default = field.get_default(call_default_factory=True, validated_data={})
-    if default is None or default is PydanticUndefined:
-        yield f"# {name} ="
-    else:
-        yield f"# {name} = {_toml(default)}"
+    if isinstance(default, SecretStr):
+        default = ""
+    yield f"# {name} =" if default is None else f"# {name} = {_toml(default)}"
 
 
 def _explained(text: str) -> Iterator[str]:
@@ -78,10 +111,6 @@ def _explained(text: str) -> Iterator[str]:
         line += f" {word}"
     if line != "##":
         yield line
-
-
-def _sentence(text: str | None) -> str:
-    return (text or "").strip().partition("\n\n")[0]
 
 
 def _models_in(annotation: Any) -> tuple[type[BaseModel], ...]:  # an annotation is of any type
@@ -96,17 +125,6 @@ def _models_in(annotation: Any) -> tuple[type[BaseModel], ...]:  # an annotation
     if origin in (Union, types.UnionType):
         return tuple(model for part in get_args(annotation) for model in _models_in(part))
     return ()
-
-
-def _literals(annotation: Any) -> tuple[object, ...]:  # an annotation is of any type
-    values = tuple(value for value in get_args(annotation) if isinstance(value, str))
-    return values if get_origin(annotation) is not dict else ()
-
-
-def _example(annotation: Any) -> object:  # an annotation is of any type
-    if get_origin(annotation) is dict:
-        return {}
-    return "…"
 
 
 def _toml(value: object) -> str:

@@ -45,6 +45,7 @@ class CentrifugalPumpSettings(AssetSettings):
     """A centrifugal pump; the nameplate's figures need to be right within about 30 %."""
 
     type: Literal["centrifugal_pump"] = "centrifugal_pump"
+    """Kind of asset."""
     tags: Annotated[dict[PumpRole, TagId], Field(min_length=1)]
     """The tag of each signal. What has no tag is left out, with what depends on it; the speed
     may be left out where it is always the rated one."""

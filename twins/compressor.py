@@ -43,6 +43,7 @@ class CompressorSettings(AssetSettings):
     """An oil-injected screw compressor; figures of the nameplate within about 30 %."""
 
     type: Literal["compressor"] = "compressor"
+    """Kind of asset."""
     tags: Annotated[dict[CompressorRole, TagId], Field(min_length=1)]
     """The tag of each signal. What has no tag is left out, with what depends on it; the speed
     may be left out where it is always the rated one."""

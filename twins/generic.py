@@ -20,6 +20,7 @@ class GenericSettings(AssetSettings):
     """An asset of any kind: it runs while all of its tags are Good."""
 
     type: Literal["generic"] = "generic"
+    """Kind of asset."""
     tags: Annotated[dict[Column, TagId], Field(min_length=1)]
     """The tag of each column."""
     settling_s: Annotated[float, Field(ge=0, le=3600)] = 0.0

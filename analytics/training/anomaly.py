@@ -56,6 +56,9 @@ FAULT_PEAK_MIN: Final = 1.3
 """A known fault is found well when its score reaches this: no later version, a little less
 sensitive for good reasons, fails on it by a hair."""
 HEALTHY_ROWS_MAX: Final = 200
+"""Healthy rows among the canary cases."""
+_CALIBRATION_START: Final = 0.9
+_CALIBRATION_ROUNDS: Final = 5
 _FAULT_ROWS_MIN: Final = 30
 _FAULT_ROWS_MAX: Final = 120
 _FAULT_SMOOTHINGS: Final = 6.0
@@ -188,12 +191,12 @@ def _threshold(scores: Sequence[FloatArray], purpose: Purpose, *, fitted_rows: i
     """Return the score that is to be 1.
 
     The average cuts a row at a multiple of the threshold, so the threshold is found in a few
-    rounds; they settle at once unless the rows hold gross outliers.
+    rounds, from a level that gross outliers do not reach.
     """
-    threshold = float(np.quantile(np.concatenate(scores), 1 - FALSE_ALARM_SHARE))
+    threshold = float(np.quantile(np.concatenate(scores), _CALIBRATION_START))
     if threshold <= 0:
         raise ModelError("the held-back rows do not differ at all: is it a live recording?")
-    for _ in range(3):
+    for _ in range(_CALIBRATION_ROUNDS):
         averages = _averages(scores, purpose, threshold=threshold)
         threshold *= float(np.quantile(averages, 1 - FALSE_ALARM_SHARE))
     threshold *= MARGIN

@@ -32,8 +32,12 @@ from gateway.core.errors import ModelError
 
 OUTLIER_SHARE: Final = 0.001
 """Share of healthy rows beyond the limits."""
-VARIANCE_SHARE: Final = 0.95
-"""Of the variance that the plane must explain."""
+VARIANCE_SHARE: Final = 0.99
+"""Of the variance that the plane must explain. Directions on it are each measured by their own
+spread, those off it all by one; with less, a broken tie between two signals that hang closely
+together would be small beside the noise of looser ones."""
+OUTLIER_STEPS: Final = 10.0
+"""Rows further off, in spreads, are cut for the fit: one wrong reading must not turn the plane."""
 SPREAD_SHARE_MIN: Final = 1e-5
 """A column that varies less than this part of its own size cannot be told apart in float32."""
 RESIDUAL_MIN: Final = 0.01
@@ -84,7 +88,7 @@ def fit_plane(rows: FloatArray) -> Ellipsoid:
             "no column of the healthy rows varies: is it a recording of a running machine?"
         )
     spread = np.where(varies, spread, 1.0)
-    steps = ((rows - center) / spread)[:, varies]
+    steps = np.clip((rows - center) / spread, -OUTLIER_STEPS, OUTLIER_STEPS)[:, varies]
     # PCA takes the mean away; about the median instead, so that training and graph agree.
     pca = PCA(n_components=VARIANCE_SHARE, svd_solver="full").fit(steps)
     components, variance = pca.components_, pca.explained_variance_
@@ -136,7 +140,7 @@ def chi_square_limit(count: int) -> float:
     """Return what a sum of squares of normal numbers exceeds with `OUTLIER_SHARE`.
 
     Args:
-        count: Numbers in the sum, at least 1; the error is below 2 %.
+        count: Numbers in the sum, at least 1; the error is below 3 %.
     Source:
         Wilson and Hilferty (1931), "The Distribution of Chi-Square".
     """
@@ -152,4 +156,5 @@ def _spread(rows: FloatArray) -> FloatArray:
     wide tails; measured by its quartiles alone, the jumps would be the only thing the model sees.
     """
     tail_low, low, high, tail_high = np.quantile(rows, [0.005, 0.25, 0.75, 0.995], axis=0)
-    return np.maximum((high - low) / 1.349, (tail_high - tail_low) / 5.152)
+    spread: FloatArray = np.maximum((high - low) / 1.349, (tail_high - tail_low) / 5.152)
+    return spread

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from analytics.training.data import Recording, usual_period_s
+from analytics.training.faults import FaultPattern
 from gateway.config import Config
 from gateway.core.arrays import FloatArray, frozen
 from gateway.core.errors import ConfigError
@@ -17,8 +18,9 @@ from gateway.core.rows import AssetId, OperatingState, Rows
 from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
 from gateway.wire.settings_file import mistakes_of
 from twins import AssetTwin, TwinSettings, build_twins
-from twins.centrifugal_pump import PumpRole
-from twins.compressor import CompressorRole
+from twins.centrifugal_pump import CentrifugalPumps, PumpRole
+from twins.compressor import CompressorRole, Compressors
+from twins.model import Relation, Signature
 
 GENERIC: Final = "generic"
 """The asset type of recordings that are read as they are."""
@@ -56,6 +58,25 @@ def plain_rows(recording: Recording) -> Iterator[Rows]:
             arrival_ns=0,
             origin=Origin.HISTORICAL,
         )
+
+
+def known_faults(twin_type: str) -> tuple[FaultPattern, ...]:
+    """Return the faults that a twin can name, as patterns of its residuals."""
+    relations: tuple[Relation, ...] = ()
+    signatures: tuple[Signature, ...] = ()
+    match twin_type:
+        case "centrifugal_pump":
+            relations, signatures = CentrifugalPumps.relations, CentrifugalPumps.signatures
+        case "compressor":
+            relations, signatures = Compressors.relations, Compressors.signatures
+    column_by_signal = {relation.signal: relation.sigmas_column for relation in relations}
+    return tuple(
+        FaultPattern(
+            name=each.cause,
+            signs={column_by_signal[signal]: float(sign) for signal, sign in each.signs},
+        )
+        for each in signatures
+    )
 
 
 class TwinRecording:

@@ -9,7 +9,7 @@ import click
 
 from analytics.training.anomaly import Purpose, Trained, train_anomaly
 from analytics.training.data import read_recording, usual_period_s
-from gateway.cli.recordings import GENERIC, ROLES_BY_TWIN, TwinRecording
+from gateway.cli.recordings import GENERIC, ROLES_BY_TWIN, TwinRecording, known_faults
 from gateway.config import read_config
 from gateway.core.arrays import FloatArray
 from gateway.core.errors import ConfigError
@@ -93,7 +93,7 @@ def anomaly(
         tolerance=0.0 if twin is None else 1.0,
         trial_rows=shadow_rows,
     )
-    trained = train_anomaly(runs, purpose)
+    trained = train_anomaly(runs, purpose, patterns=known_faults(twin) if twin else ())
     bundle = write_bundle(trained.bundle)
     try:
         out.write_bytes(bundle)

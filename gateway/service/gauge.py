@@ -27,6 +27,8 @@ class LogGauge:
         self._stats: StoreStats | None = None
         self._levels: deque[tuple[int, int]] = deque(maxlen=POINTS)
         self._gap_s = 0.0
+        self.answer_count = 0
+        """Answers of the log's thread; the watchdog looks whether they keep coming."""
         self.stored_before = 0
         """Raw samples that earlier starts committed."""
 
@@ -42,6 +44,8 @@ class LogGauge:
             stats = await self._store.stats()
         except StoreError:
             return
+        finally:
+            self.answer_count += 1
         if self._stats is None:
             self.stored_before = stats.stored_samples
         self._stats = stats

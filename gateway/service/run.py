@@ -55,7 +55,10 @@ SWITCH_INTERVAL_S = 0.001
 RETRY_FIRST_S = 0.5
 RETRY_CAP_S = 30.0
 HEALTHY_S = 60.0
-PIPELINE_SILENCE_S_MAX = 10.0
+PIPELINE = "pipeline"
+STORE = "store"
+SILENCE_S_MAX = {PIPELINE: 10.0, STORE: 60.0}
+"""Longest time without progress before systemd is no longer told that we live; a disk may stall."""
 MARK_PERIOD_S = 1.0
 
 
@@ -339,16 +342,18 @@ async def _watch(gateway: Gateway, notifier: Notifier) -> None:
     if period_s is None:
         return
     clock = gateway.clock
-    ages = {"pipeline": PIPELINE_SILENCE_S_MAX}
-    watchdog = Watchdog(ages, now_ns=clock.monotonic_ns())
+    watchdog = Watchdog(SILENCE_S_MAX, now_ns=clock.monotonic_ns())
     async with asyncio.TaskGroup() as group:
         group.create_task(feed_watchdog(notifier, watchdog, clock=clock, period_s=period_s))
-        seen = -1
+        entries = answers = -1
         while True:
-            count = gateway.pipeline.progress_count
-            if count != seen or gateway.ingress.size_bytes == 0:
-                watchdog.mark("pipeline", now_ns=clock.monotonic_ns())
-            seen = count
+            # A pipeline with nothing to do is not stuck; one with entries waiting must move.
+            if gateway.pipeline.progress_count != entries or gateway.ingress.size_bytes == 0:
+                watchdog.mark(PIPELINE, now_ns=clock.monotonic_ns())
+            if gateway.gauge.answer_count != answers:
+                watchdog.mark(STORE, now_ns=clock.monotonic_ns())
+            entries = gateway.pipeline.progress_count
+            answers = gateway.gauge.answer_count
             await asyncio.sleep(MARK_PERIOD_S)
 
 

@@ -28,5 +28,6 @@ def set_up_messages() -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
-    # asyncua reports each lost connection with a traceback; we report it once, with a remedy.
-    logging.getLogger("asyncua").setLevel(logging.CRITICAL)
+    # They report each lost connection with a traceback; we report it once, with a remedy.
+    for library in ("asyncua", "pymodbus"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)
