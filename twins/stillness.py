@@ -43,6 +43,11 @@ class Stillness:
         self.is_frozen: BoolArray = np.zeros((count, roles), dtype=np.bool_)
         """Which signals are frozen, shape (n, k)."""
 
+    @property
+    def has_frozen(self) -> BoolArray:
+        """Which assets have a frozen signal, shape (n,)."""
+        return np.asarray(self.is_frozen.any(axis=1))
+
     def update(self, value: FloatArray, *, is_running: BoolArray) -> None:
         """Take in the signals of one row.
 

@@ -271,7 +271,7 @@ class AssetTwin:
         self._health.judge(
             sigmas,
             is_running & expectation.is_usable & is_commissioned,
-            has_frozen=self._stillness.is_frozen.any(axis=1),
+            has_frozen=self._stillness.has_frozen,
             time_ns=snapshot.time_ns,
         )
         self._expected = expectation.value

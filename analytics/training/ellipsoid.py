@@ -140,7 +140,7 @@ def chi_square_limit(count: int) -> float:
     """Return what a sum of squares of normal numbers exceeds with `OUTLIER_SHARE`.
 
     Args:
-        count: Numbers in the sum, at least 1; the error is below 3 %.
+        count: Numbers in the sum, at least 1; the error is below 4 %.
     Source:
         Wilson and Hilferty (1931), "The Distribution of Chi-Square".
     """
