@@ -129,8 +129,9 @@ class TwinRecording:
     def healthy_runs(self) -> tuple[tuple[str, ...], list[FloatArray]]:
         """Return the columns a model should read, and the rows of each running asset.
 
-        The columns are the residuals: what physics does not explain, whatever the load. The twin
-        learns anew at several places of the recording; each gives a run of its own.
+        The columns are the residuals in standard deviations: what physics does not explain,
+        whatever the machine's size and load. The twin learns anew at several places of the
+        recording; each gives a run of its own.
 
         Raises:
             ConfigError: the signals of an asset explain nothing.
@@ -139,8 +140,8 @@ class TwinRecording:
         derived = {tag.id for tag in twin.derived_tags}
         columns = tuple(
             name
-            for name in twin.columns
-            if "_residual" in name and all(f"{asset}.{name}" in derived for asset in twin.assets)
+            for name in twin.comparable_columns
+            if all(f"{asset}.{name}" in derived for asset in twin.assets)
         )
         if not columns:
             raise ConfigError(
