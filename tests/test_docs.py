@@ -47,7 +47,7 @@ def test_documents_name_only_commands_that_exist() -> None:
         f"{path.relative_to(ROOT)}: edgewright {name}"
         for path in ROOT.rglob("*.md")
         if ".venv" not in path.parts
-        for name in re.findall(r"^\s+edgewright ([a-z]+)", path.read_text(encoding="utf-8"), re.M)
+        for name in re.findall(r"^\s+edgewright ([a-z]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
         if name not in COMMANDS
     }
     assert unknown == set()
