@@ -11,6 +11,7 @@ Invariants:
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeAlias, assert_never
@@ -90,20 +91,18 @@ class Pipeline:
             await self._checkpoint_if_due()
 
     async def take_in(self, entries: Sequence[Entry]) -> None:
-        """Process entries in their order; `run` does it with what is waiting."""
-        for entry in joined(entries):
-            match entry:
-                case Frame():
-                    self._process_frame(entry)
-                case Event():
-                    self._append_events([entry])
-                case LedgerEntry():
-                    self._append_ledger_entry(entry)
-                case _:
-                    assert_never(entry)
-            self.progress_count += 1
-            # The other tasks get their turn between two entries, not after all of them.
-            await asyncio.sleep(0)
+        """Process entries in their order; `run` does it with what is waiting.
+
+        What is not processed when it is cancelled waits in the ingress queue again.
+        """
+        waiting = deque(joined(entries))
+        try:
+            while waiting:
+                self._take_in(waiting.popleft())
+                # The other tasks get their turn between two entries, not after all of them.
+                await asyncio.sleep(0)
+        finally:
+            self._ingress.give_back(waiting)
 
     async def drain(self) -> None:
         """Process what still waits after the connectors have stopped, and checkpoint."""
@@ -138,7 +137,7 @@ class Pipeline:
                 continue
             frame = replace(entry, origin=Origin.REPLAYED, arrival_ns=0)
             count += len(frame)
-            self._take_note(frame, self._processor.process(frame))
+            self._take_note(frame, self._decided(frame))
         return count
 
     def acknowledge(self, alarm: AlarmId, *, operator: str) -> Event:
@@ -158,20 +157,37 @@ class Pipeline:
         """Return every asset as known now."""
         return self._processor.twin_states()
 
+    def _take_in(self, entry: Entry) -> None:
+        match entry:
+            case Frame():
+                self._process_frame(entry)
+            case Event():
+                self._append_events([entry])
+            case LedgerEntry():
+                self._append_ledger_entry(entry)
+            case _:
+                assert_never(entry)
+        self.progress_count += 1
+
     def _process_frame(self, raw: Frame) -> None:
         frame = condition(raw, self._table) if raw.is_received else raw
-        try:
-            processed = self._processor.process(frame)
-        except Exception as error:
-            # The samples are kept whatever a stage makes of them: the quarantine of D2.
-            log.exception("frame_quarantined", samples=len(frame), stage="processing")
-            processed = Processed(derived=(), events=(self._quarantine(frame, error),))
+        processed = self._decided(frame)
         self._take_note(frame, processed)
         self._tell(processed.events, frame)
         if frame.arrival_ns and frame.origin is Origin.LIVE:
             latency_ns = self._clock.monotonic_ns() - frame.arrival_ns
             self.latency.add(latency_ns / 1e6)
         self._store.append(self._drafts(frame, processed))
+
+    def _decided(self, frame: Frame) -> Processed:
+        """Run a frame through all stages; one that breaks a stage leads to one event."""
+        try:
+            return self._processor.process(frame)
+        except Exception as error:
+            # The samples are kept whatever a stage makes of them: the quarantine of D2. It holds
+            # for a replay, too, or the frame would keep the service from ever starting again.
+            log.exception("frame_quarantined", samples=len(frame), stage="processing")
+            return Processed(derived=(), events=(self._quarantine(frame, error),))
 
     def _take_note(self, frame: Frame, processed: Processed) -> None:
         self.values.update(frame)
