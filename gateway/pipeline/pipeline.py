@@ -12,9 +12,9 @@ Invariants:
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeAlias, assert_never
+from typing import Protocol, TypeAlias, assert_never
 
 import structlog
 
@@ -50,6 +50,19 @@ JOINED_SAMPLES_MAX = 20_000
 QUARANTINE_SEVERITY = 700
 
 
+class Replayable(Protocol):
+    """State outside the stages that a restart brings back in the same way."""
+
+    def checkpoint(self) -> bytes:
+        """Return all that `restore` needs."""
+
+    def restore(self, checkpoint: bytes) -> None:
+        """Go on from a checkpoint."""
+
+    def replay(self, entry: Frame | Event) -> None:
+        """Take in an entry of the log behind the checkpoint."""
+
+
 class Pipeline:
     """Owns the order of everything that enters; implements `TwinReader`."""
 
@@ -65,8 +78,22 @@ class Pipeline:
         values: LiveValues,
         listeners: Sequence[EventListener] = (),
         ledger_listeners: Sequence[LedgerListener] = (),
+        others: Mapping[str, Replayable] | None = None,
     ) -> None:
-        """Put the loop together; `replay` and then `run` set it going."""
+        """Put the loop together; `replay` and then `run` set it going.
+
+        Args:
+            ingress: Where entries come from.
+            table: The tags of the running epoch.
+            processor: Decides.
+            board: The alarms, for what a person does to them.
+            store: Where entries go.
+            clock: For durations, and for stamping what a person does.
+            values: The last values.
+            listeners: Told of events.
+            ledger_listeners: Told of losses and gaps.
+            others: What else is checkpointed and replayed, by the name of its checkpoint.
+        """
         self._ingress = ingress
         self._table = table
         self._processor = processor
@@ -75,6 +102,7 @@ class Pipeline:
         self._clock = clock
         self._listeners = tuple(listeners)
         self._ledger_listeners = tuple(ledger_listeners)
+        self._others = dict(others or {})
         self._checkpointed_ns = clock.monotonic_ns()
         self.values = values
         self.latency = LatencyMeter()
@@ -113,13 +141,17 @@ class Pipeline:
     async def checkpoint(self) -> None:
         """Save the state of all parts as of the last entry; a failing disk keeps the former one."""
         self._checkpointed_ns = self._clock.monotonic_ns()
+        others = {name: other.checkpoint() for name, other in self._others.items()}
         try:
-            await self._store.save_checkpoint(self._processor.checkpoint())
+            await self._store.save_checkpoint(self._processor.checkpoint() | others)
         except StoreError as error:
             log.warning("checkpoint_postponed", reason=str(error), stage="processing")
 
     def restore(self, parts: dict[str, bytes]) -> tuple[str, ...]:
         """Go on from a checkpoint; returns what starts afresh, with the reason."""
+        for name, other in self._others.items():
+            if name in parts:
+                other.restore(parts[name])
         return self._processor.restore(parts)
 
     def replay(self, entries: Iterable[Frame | Event]) -> int:
@@ -132,6 +164,8 @@ class Pipeline:
         """
         count = 0
         for entry in entries:
+            for other in self._others.values():
+                other.replay(entry)
             if isinstance(entry, Event):
                 self._replay_operator(entry)
                 continue

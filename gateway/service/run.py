@@ -158,6 +158,7 @@ def _assembled(
         if entry.reason.is_gap:
             gauge.add_gap(from_ns=entry.from_ns, to_ns=entry.to_ns)
 
+    supervisors = _supervisors(parts, table, ingress, clock)
     pipeline = Pipeline(
         ingress=ingress,
         table=table,
@@ -168,8 +169,8 @@ def _assembled(
         values=values,
         listeners=[feed.add],
         ledger_listeners=[on_ledger_entry],
+        others={f"device.{each.connector.name}": each for each in supervisors},
     )
-    supervisors = _supervisors(parts, table, ingress, clock)
     deliveries = _deliveries(config, store, ingress, clock=clock)
     keeper = _keeper(config, parts, ingress, clock=clock)
     desk = CommandDesk(
