@@ -39,7 +39,7 @@ from gateway.service.build import Parts, build_parts
 from gateway.service.feed import Feed
 from gateway.service.gauge import LogGauge
 from gateway.service.view import ServiceView
-from gateway.service.vision import build_inspections
+from gateway.service.vision import Vision
 from gateway.store import RecordLog
 from gateway.supervisor import DeviceSupervisor
 from gateway.wire.backoff import Backoff
@@ -77,6 +77,7 @@ class Gateway:
     supervisors: tuple[DeviceSupervisor, ...]
     deliveries: tuple[Delivery, ...]
     keeper: ModelKeeper | None
+    vision: Vision
     feed: Feed
     gauge: LogGauge
     view: ServiceView
@@ -175,6 +176,7 @@ def _assembled(
     supervisors = _supervisors(parts, table, ingress, clock)
     deliveries = _deliveries(config, store, ingress, clock=clock)
     keeper = _keeper(config, parts, ingress, clock=clock)
+    vision = Vision(config, clock=clock, note=ingress.note)
     desk = CommandDesk(
         config.writes,
         table=table,
@@ -191,6 +193,7 @@ def _assembled(
         supervisors=supervisors,
         deliveries=deliveries,
         keeper=keeper,
+        vision=vision,
         desk=desk,
         feed=feed,
         gauge=gauge,
@@ -208,6 +211,7 @@ def _assembled(
         supervisors=supervisors,
         deliveries=deliveries,
         keeper=keeper,
+        vision=vision,
         feed=feed,
         gauge=gauge,
         view=view,
@@ -292,8 +296,7 @@ async def _run(
         sources = _start(
             group, {f"connector[{x.connector.name}]": x.run() for x in gateway.supervisors}
         )
-        inspections = build_inspections(gateway.config, gateway.folder, note=gateway.ingress.note)
-        sources += _start(group, {f"camera[{name}]": x.run() for name, x in inspections.items()})
+        sources += _start(group, {"vision": gateway.vision.run()})
         notifier.ready()
         say(_ready(gateway, begun_ns=begun_ns))
         await stop.wait()
