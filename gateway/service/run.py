@@ -37,6 +37,7 @@ from gateway.core.tags import TagTable
 from gateway.health import Notifier, Watchdog, feed_watchdog, watchdog_period_s
 from gateway.pipeline import Ingress, LiveValues, Pipeline
 from gateway.service.build import Parts, build_parts
+from gateway.service.clock_watch import ClockWatch
 from gateway.service.feed import Feed
 from gateway.service.gauge import LogGauge
 from gateway.service.view import ServiceView
@@ -293,7 +294,8 @@ async def serve(gateway: Gateway, stop: asyncio.Event, *, say: Say, begun_ns: in
     server = ApiServer(gateway.config.api, gateway.view)
     async with server.serving(), asyncio.TaskGroup() as group:
         pipeline = _start(group, {"pipeline": gateway.pipeline.run()})
-        background = _start(group, {"gauge": gateway.gauge.run()})
+        watch = ClockWatch(gateway.clock, note=gateway.ingress.note)
+        background = _start(group, {"gauge": gateway.gauge.run(), "clock": watch.run()})
         if gateway.keeper is not None:
             background += _start(group, {"models": gateway.keeper.run()})
         background += _start(group, {"watchdog": _watch(gateway, notifier)})

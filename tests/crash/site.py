@@ -28,6 +28,12 @@ PERIOD_MS = 200
 DEADLINE_S = 30.0
 PLANT, GATEWAY, CLOUD = "plant", "gateway", "cloud"
 VICTIMS = (PLANT, GATEWAY, CLOUD)
+COMMISSIONING_ROWS = 100
+QUICK_PUMPS = (
+    'type = "centrifugal_pump"',
+    f'type = "centrifugal_pump"\nsettling_s = 2\ncommissioning_rows = {COMMISSIONING_ROWS}',
+)
+"""Pumps that show within seconds how far they are commissioned."""
 ALARMS = """
 [twins.P-101.alarms.turning]
 when = "speed_rpm > 100"
@@ -241,7 +247,7 @@ publishing_ms = {PERIOD_MS}
 {modbus}
 period_ms = {PERIOD_MS}
 
-{tables.twins}
+{tables.twins.replace(*QUICK_PUMPS)}
 {ALARMS}
 [uplinks.cloud]
 type = "http"
