@@ -15,6 +15,7 @@ COMMANDS = {
     "status": "How the gateway is, in a few lines.",
     "tail": "Follow values and events as they come.",
     "alarms": "List, acknowledge and shelve alarms.",
+    "write": "Write a value to a machine, in two steps.",
     "twin": "Show the digital twins.",
     "models": "List, promote and roll back models.",
     "import": "Take in a recording as history, before the first start.",
