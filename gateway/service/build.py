@@ -57,7 +57,7 @@ def build_parts(config: Config, *, folder: Path, clock: Clock) -> Parts:
         mistakes += _unknown_tags(config, connectors, twins, limits)
     if mistakes:
         raise ConfigError(*mistakes)
-    board = LimitAlarms(limits, reasons=detectors)
+    board = LimitAlarms(limits, reasons=detectors, advisers=twins)
     chains = [
         Chain(name=twin.name, twin=twin, detector=detectors[k] if detectors else None)
         for k, twin in enumerate(twins)

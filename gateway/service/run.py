@@ -30,6 +30,7 @@ from connectors.opcua import OpcuaConfig
 from gateway.api import ApiServer
 from gateway.commands import CommandDesk
 from gateway.config import Config
+from gateway.core.errors import StoreError
 from gateway.core.ports import Clock
 from gateway.core.records import GatewayId, LedgerEntry
 from gateway.core.tags import TagTable
@@ -112,11 +113,7 @@ async def run_gateway(config: Config, *, folder: Path, say: Say) -> None:
         # than one may take (measured: 65 ms with the OPC UA types loaded).
         gc.collect()
         gc.freeze()
-        notifier = Notifier.from_environment()
-        try:
-            await _run(gateway, stop, notifier, say, begun_ns=begun_ns)
-        finally:
-            notifier.stopping()
+        await serve(gateway, stop, say=say, begun_ns=begun_ns)
     say(_summary(gateway))
 
 
@@ -162,6 +159,7 @@ def _assembled(
         if entry.reason.is_gap:
             gauge.add_gap(from_ns=entry.from_ns, to_ns=entry.to_ns)
 
+    supervisors = _supervisors(parts, table, ingress, clock)
     pipeline = Pipeline(
         ingress=ingress,
         table=table,
@@ -172,8 +170,8 @@ def _assembled(
         values=values,
         listeners=[feed.add],
         ledger_listeners=[on_ledger_entry],
+        others={f"device.{each.connector.name}": each for each in supervisors},
     )
-    supervisors = _supervisors(parts, table, ingress, clock)
     deliveries = _deliveries(config, store, ingress, clock=clock)
     keeper = _keeper(config, parts, ingress, clock=clock)
     vision = Vision(config, clock=clock, note=ingress.note)
@@ -280,11 +278,20 @@ async def restore_state(gateway: Gateway) -> None:
     log.info("state_restored", checkpoint_seq=seq, replayed_samples=count)
 
 
-async def _run(
-    gateway: Gateway, stop: asyncio.Event, notifier: Notifier, say: Say, *, begun_ns: int
-) -> None:
+async def serve(gateway: Gateway, stop: asyncio.Event, *, say: Say, begun_ns: int) -> None:
+    """Run a restored gateway until told to stop, then stop all parts in order.
+
+    Args:
+        gateway: Opened, its state restored.
+        stop: Ends it when set.
+        say: Told once when all runs.
+        begun_ns: When the start began, on the monotonic clock.
+    Raises:
+        ConfigError: the API's socket is not to be had.
+    """
+    notifier = Notifier.from_environment()
     server = ApiServer(gateway.config.api, gateway.view)
-    async with asyncio.TaskGroup() as group, server.serving():
+    async with server.serving(), asyncio.TaskGroup() as group:
         pipeline = _start(group, {"pipeline": gateway.pipeline.run()})
         background = _start(group, {"gauge": gateway.gauge.run()})
         if gateway.keeper is not None:
@@ -332,7 +339,7 @@ async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
 
 async def _deliver_once_more(gateway: Gateway) -> None:
     """Commit what was processed, then deliver it within the stop's deadline."""
-    with contextlib.suppress(TimeoutError):
+    with contextlib.suppress(TimeoutError, StoreError):  # a failing disk must not keep us
         async with asyncio.timeout(gateway.config.gateway.stop_s):
             await gateway.store.durable(gateway.store.append([]))
     deadline_s = gateway.config.gateway.stop_s
