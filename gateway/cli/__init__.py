@@ -22,6 +22,7 @@ COMMANDS = {
     "train": "Train a model from recordings.",
     "score": "Score a recording with a model.",
     "detect": "Find objects on pictures with a vision model.",
+    "bench": "Measure what the gateway costs, as ratios in one run.",
     "cloud": "Run and operate the cloud side.",
     "simulate": "A simulated plant with real OPC UA and Modbus servers.",
 }
