@@ -7,11 +7,12 @@ import numpy as np
 from analytics.instants import NEVER_NS
 from gateway.core.arrays import BoolArray, Float32Array, FloatArray, TimeArray
 
-SCORE_MAX: Final = 5.0
+SCORE_MAX: Final = 4.0
 """A row counts for so much at the most."""
-WEIGHT_MAX: Final = 0.11
-"""Share of one row in the average at the most, however long ago the row before it was: it takes
-an average of a half, usual on a healthy asset, to 0.5 + 0.11 (5 - 0.5) < 1 and so to no alarm."""
+WEIGHT_MAX: Final = 0.1
+"""Share of one row in the average at the most, however long ago the row before it was. Healthy
+averages lie below 2/3, the threshold's margin; from there one row of `SCORE_MAX` leads to
+2/3 + 0.1 (4 - 2/3) = 1 and so to no alarm."""
 _FIRST_SCORE_MAX: Final = 1.0
 """With nothing before it, a row can bring the average to its threshold but not over it."""
 
@@ -20,7 +21,7 @@ class Smoother:
     """Exponentially weighted average of the scores of n assets, in the time of the data.
 
     A row that comes dt after the one before counts with 1 - exp(-dt / time constant), but never
-    with more than `WEIGHT_MAX`: slow rows are averaged over about nine of them.
+    with more than `WEIGHT_MAX`: slow rows are averaged over about ten of them.
 
     Source:
         Roberts (1959), with the weight for uneven steps that follows from the continuous filter;
@@ -51,13 +52,13 @@ class Smoother:
             contribution: How far each column made the score, in any unit, shape (n, m).
             counts: Which rows count, shape (n,).
         """
-        limited = np.minimum(np.where(counts, score, 0.0), SCORE_MAX)
-        part = limited[:, np.newaxis] * _shares(contribution)
         is_first = self.newest_ns == NEVER_NS
+        score_max = np.where(is_first, _FIRST_SCORE_MAX, SCORE_MAX)
+        limited = np.minimum(np.where(counts, score.astype(np.float64), 0.0), score_max)
+        part = limited[:, np.newaxis] * _shares(contribution)
         elapsed_ns = time_ns - np.where(is_first, np.int64(time_ns), self.newest_ns)
         weight = np.minimum(-np.expm1(-elapsed_ns / self._smoothing_ns), WEIGHT_MAX)
-        start = np.minimum(1.0, _FIRST_SCORE_MAX / np.maximum(limited, _FIRST_SCORE_MAX))
-        weight = np.where(counts, np.where(is_first, start, weight), 0.0)
+        weight = np.where(counts, np.where(is_first, 1.0, weight), 0.0)
         self.score = self.score + weight * (limited - self.score)
         self.part = self.part + weight[:, np.newaxis] * (part - self.part)
         self.newest_ns = np.where(counts, np.int64(time_ns), self.newest_ns)

@@ -63,6 +63,21 @@ class Relation:
         # A difference of temperatures is in kelvin.
         return f"{stem}_residual{'_k' if ending == '_degc' else ending}"
 
+    @property
+    def sigmas_column(self) -> str:
+        """Name of the residual in standard deviations: `flow_residual_sigmas`."""
+        return f"{self.signal.removesuffix(ending_of(self.signal))}_residual_sigmas"
+
+
+def steady(signal: str) -> Relation:
+    """Return the relation of a signal that nothing explains but that changes slowly.
+
+    It is expected where it was lately: its own value behind the model's lag. What moves with the
+    hours and seasons is followed, what moves faster stands out.
+    """
+    term = Term(name="where it was lately", prior=1.0, spread=0.0)
+    return Relation(signal=signal, roles=(signal,), terms=(term,))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extra:

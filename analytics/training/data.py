@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from analytics.instants import NS_PER_S
 from gateway.core.arrays import FloatArray, TimeArray, frozen
 from gateway.core.errors import ConfigError
 
@@ -24,8 +25,10 @@ TIME_NAMES: Final = ("time", "timestamp", "datetime", "date", "ts", "time_ns", "
 _GZIP_MARK: Final = b"\x1f\x8b"
 _SEPARATORS: Final = ";\t,"
 """In this order: a semicolon is never part of a number, a comma may be."""
-_EPOCH_UNITS_NS: Final = ((1e17, 1), (1e14, 1_000), (1e11, 1_000_000), (1e8, 1_000_000_000))
+_EPOCH_UNITS_NS: Final = ((1e17, 1), (1e14, 1_000), (1e11, 1_000_000), (1e8, NS_PER_S))
 """A time in 1973 or later is above the first figure when it counts in so many nanoseconds."""
+_TIME_MAX: Final = 9e18
+"""Nanoseconds in 63 bits end in 2262."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -151,18 +154,13 @@ def _time_ns(place: str, text: str) -> int:
         number = float(text)
     except ValueError:
         return _iso_time_ns(place, text)
-    if number.is_integer() and abs(number) < 2**63:
-        # Nanoseconds since 1970 do not fit into a float.
-        exact = int(text) if text.strip().lstrip("+-").isdigit() else int(number)
-    else:
-        exact = None
-    for least, unit_ns in _EPOCH_UNITS_NS:
-        if abs(number) >= least:
-            return exact * unit_ns if exact is not None else round(number * unit_ns)
-    if np.isfinite(number):
-        # Too small for a date: seconds from the start of the recording.
-        return round(number * 1e9)
-    raise ConfigError(f"{place}: {text!r} is no time")
+    if not abs(number) < _TIME_MAX:
+        raise ConfigError(f"{place}: {text!r} is no time")
+    # Too small for a date is seconds from the start of the recording.
+    unit_ns = next((unit for least, unit in _EPOCH_UNITS_NS if abs(number) >= least), NS_PER_S)
+    is_whole = text.strip().lstrip("+-").isdecimal()
+    # Nanoseconds since 1970 do not fit into a float.
+    return int(text) * unit_ns if is_whole else round(number * unit_ns)
 
 
 def _iso_time_ns(place: str, text: str) -> int:
@@ -176,7 +174,9 @@ def _iso_time_ns(place: str, text: str) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     whole = moment.replace(microsecond=0)
-    return int(whole.timestamp()) * 1_000_000_000 + moment.microsecond * 1_000
+    if not abs(whole.timestamp()) < _TIME_MAX / NS_PER_S:
+        raise ConfigError(f"{place}: {text!r} is no time of this age")
+    return int(whole.timestamp()) * NS_PER_S + moment.microsecond * 1_000
 
 
 def _value(place: str, text: str, column: str, *, is_comma_free: bool) -> float:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _GOOD_SCORE: Final = "score_before"
 _SQUARE_SIZE: Final = 640
 """Two square matrices of this size take some 10 ms to multiply on one core."""
-_PRODUCTS: Final = 4
+_PRODUCTS: Final = 8
 
 
 class Flaw(StrEnum):

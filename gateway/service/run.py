@@ -41,7 +41,7 @@ from gateway.service.clock_watch import ClockWatch
 from gateway.service.feed import Feed
 from gateway.service.gauge import LogGauge
 from gateway.service.view import ServiceView
-from gateway.service.vision import build_inspections
+from gateway.service.vision import Vision
 from gateway.store import RecordLog
 from gateway.supervisor import DeviceSupervisor
 from gateway.wire.backoff import Backoff
@@ -79,6 +79,7 @@ class Gateway:
     supervisors: tuple[DeviceSupervisor, ...]
     deliveries: tuple[Delivery, ...]
     keeper: ModelKeeper | None
+    vision: Vision
     feed: Feed
     gauge: LogGauge
     view: ServiceView
@@ -174,6 +175,7 @@ def _assembled(
     )
     deliveries = _deliveries(config, store, ingress, clock=clock)
     keeper = _keeper(config, parts, ingress, clock=clock)
+    vision = Vision(config, clock=clock, note=ingress.note)
     desk = CommandDesk(
         config.writes,
         table=table,
@@ -190,6 +192,7 @@ def _assembled(
         supervisors=supervisors,
         deliveries=deliveries,
         keeper=keeper,
+        vision=vision,
         desk=desk,
         feed=feed,
         gauge=gauge,
@@ -207,6 +210,7 @@ def _assembled(
         supervisors=supervisors,
         deliveries=deliveries,
         keeper=keeper,
+        vision=vision,
         feed=feed,
         gauge=gauge,
         view=view,
@@ -284,10 +288,9 @@ async def serve(gateway: Gateway, stop: asyncio.Event, *, say: Say, begun_ns: in
         say: Told once when all runs.
         begun_ns: When the start began, on the monotonic clock.
     Raises:
-        ConfigError: a camera's model or the API's socket is not to be had.
+        ConfigError: the API's socket is not to be had.
     """
     notifier = Notifier.from_environment()
-    inspections = build_inspections(gateway.config, gateway.folder, note=gateway.ingress.note)
     server = ApiServer(gateway.config.api, gateway.view)
     async with server.serving(), asyncio.TaskGroup() as group:
         pipeline = _start(group, {"pipeline": gateway.pipeline.run()})
@@ -302,7 +305,7 @@ async def serve(gateway: Gateway, stop: asyncio.Event, *, say: Say, begun_ns: in
         sources = _start(
             group, {f"connector[{x.connector.name}]": x.run() for x in gateway.supervisors}
         )
-        sources += _start(group, {f"camera[{name}]": x.run() for name, x in inspections.items()})
+        sources += _start(group, {"vision": gateway.vision.run()})
         notifier.ready()
         say(_ready(gateway, begun_ns=begun_ns))
         await stop.wait()

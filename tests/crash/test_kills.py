@@ -20,7 +20,7 @@ SLACK_S = 3.0
 @pytest.fixture
 def dice() -> random.Random:
     seed = secrets.randbelow(1_000_000)
-    print(f"seed {seed}")  # noqa: T201 - pytest shows it when the test fails
+    print(f"seed {seed}")
     return random.Random(seed)
 
 
