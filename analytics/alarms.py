@@ -24,7 +24,7 @@ from analytics.comparators import Comparators, PositionArray, Switch
 from analytics.instants import NEVER_NS, believed_ns
 from analytics.limits import AlarmLimit
 from gateway.core.alarms import Alarm, AlarmId, AlarmState
-from gateway.core.arrays import FloatArray, IndexArray, TimeArray
+from gateway.core.arrays import FloatArray, IndexArray, TimeArray, rebased
 from gateway.core.errors import CommandError, ConfigError
 from gateway.core.events import Event, Evidence, Transition
 from gateway.core.frame import Frame
@@ -194,6 +194,11 @@ class LimitAlarms:
         standing.state, standing.shelved_until_ns = AlarmState.SHELVED, until_ns
         event = self._event(position, Transition.SHELVED, time_ns, operator=operator)
         return replace(event, until_ns=until_ns)
+
+    def rebase(self, shift_ns: int) -> None:
+        """Move every remembered time: the clock that the data's times come from was set."""
+        self._now_ns = rebased(self._now_ns, shift_ns)
+        self._comparators.rebase(shift_ns)
 
     def checkpoint(self) -> bytes:
         """Return all that `restore` needs to go on exactly from here."""

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytics.instants import NEVER_NS
-from gateway.core.arrays import BoolArray, FloatArray, TimeArray
+from gateway.core.arrays import BoolArray, FloatArray, TimeArray, rebased
 
 PositionArray = NDArray[np.intp]
 """Positions of comparators."""
@@ -109,6 +109,12 @@ class Comparators:
         self.newest_ns[position[known]] = time_ns[known]
         self.value[position[known]] = value[known]
         return switches
+
+    def rebase(self, shift_ns: int) -> None:
+        """Move every remembered time: the clock that the data's times come from was set."""
+        self.since_ns = rebased(self.since_ns, shift_ns)
+        self.resumed_ns = rebased(self.resumed_ns, shift_ns)
+        self.newest_ns = rebased(self.newest_ns, shift_ns)
 
     def advance(self, now_ns: TimeArray) -> list[Switch]:
         """Let time pass up to an instant for each comparator, shape (k,), and return switches."""

@@ -217,6 +217,15 @@ class AnomalyDetector:
         self._latencies_ms.clear()
         return taken
 
+    def rebase(self, shift_ns: int) -> None:
+        """Move every remembered time: the clock that the data's times come from was set."""
+        if self._newest_ns is not None:
+            self._newest_ns += shift_ns
+        versions = self._versions
+        for scoring in (versions.active, versions.candidate, versions.former):
+            if scoring is not None:
+                scoring.rebase(shift_ns)
+
     def checkpoint(self) -> bytes:
         """Return the averages of all versions; what was compared is not part of it."""
         versions = (self._versions.active, self._versions.candidate, self._versions.former)

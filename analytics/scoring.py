@@ -139,6 +139,10 @@ class Scoring:
         """Return each column's part of each asset's score, shape (n, m), 0 to 1."""
         return self._smoother.shares()
 
+    def rebase(self, shift_ns: int) -> None:
+        """Move every remembered time: the clock that the data's times come from was set."""
+        self._smoother.rebase(shift_ns)
+
     def checkpoint(self) -> str:
         """Return the average over time as text."""
         smoother = self._smoother

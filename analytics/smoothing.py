@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from analytics.instants import NEVER_NS
-from gateway.core.arrays import BoolArray, Float32Array, FloatArray, TimeArray
+from gateway.core.arrays import BoolArray, Float32Array, FloatArray, TimeArray, rebased
 
 SCORE_MAX: Final = 4.0
 """A row counts for so much at the most."""
@@ -69,6 +69,10 @@ class Smoother:
         self.newest_ns = np.where(counts, np.int64(time_ns), self.newest_ns)
         averages: FloatArray = np.where(counts, self.score, np.nan)
         return averages
+
+    def rebase(self, shift_ns: int) -> None:
+        """Move every remembered time: the clock that the data's times come from was set."""
+        self.newest_ns = rebased(self.newest_ns, shift_ns)
 
     def shares(self) -> FloatArray:
         """Return how far each column makes each asset's average, shape (n, m), 0 to 1.

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gateway.core.arrays import BoolArray, FloatArray, StatusArray
+from gateway.core.arrays import BoolArray, FloatArray, StatusArray, rebased
 from gateway.core.events import Event
 from gateway.core.frame import Frame
 from gateway.core.ports import TwinUpdate
@@ -199,6 +199,15 @@ class AssetTwin:
         asset, _, _ = tag.rpartition(".")
         return self.state(AssetId(asset)).advice if asset in self._assets else ""
 
+    def rebase(self, shift_ns: int) -> None:
+        """Move every remembered time: the clock that the data's times come from was set."""
+        state = {
+            name: rebased(np.asarray(array, dtype=np.int64), shift_ns)
+            for name, array in self._save().items()
+            if name.endswith("_ns")
+        }
+        self._load({**self._save(), **state})
+
     def checkpoint(self) -> bytes:
         """Return all that `restore` needs to go on exactly from here."""
         return pack(self._save(), configuration=self._configuration())
@@ -209,7 +218,9 @@ class AssetTwin:
         Raises:
             ValueError: it was made under another one, or is damaged; the state is unchanged.
         """
-        state = unpack(checkpoint, configuration=self._configuration(), like=self._save())
+        self._load(unpack(checkpoint, configuration=self._configuration(), like=self._save()))
+
+    def _load(self, state: State) -> None:
         for name, each in self._parts().items():
             each.load(part(state, name))
         own = part(state, "twin")

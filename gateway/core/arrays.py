@@ -47,3 +47,8 @@ def time_column(values: ArrayLike) -> TimeArray:
 def status_column(values: ArrayLike) -> StatusArray:
     """Return the values as a new read-only uint32 column of status codes."""
     return frozen(np.array(values, dtype=np.uint32))
+
+
+def rebased(times: TimeArray, shift_ns: int) -> TimeArray:
+    """Return the times moved by a step of the clock; what is not positive stands for never."""
+    return np.where(times > 0, times + shift_ns, times)

@@ -150,6 +150,9 @@ class Twin(Protocol):
     def state(self, asset: AssetId) -> TwinState:
         """Return one asset as known now."""
 
+    def rebase(self, shift_ns: int) -> None:
+        """Move every remembered time: the clock that the data's times come from was set."""
+
     def checkpoint(self) -> bytes:
         """Return all that `restore` needs to go on exactly from here."""
 
@@ -186,6 +189,9 @@ class Detector(Protocol):
     def explain(self, state: TwinState) -> TwinState:
         """Return the twin's state with score, shares and worst sign filled in."""
 
+    def rebase(self, shift_ns: int) -> None:
+        """Move every remembered time: the clock that the data's times come from was set."""
+
     def checkpoint(self) -> bytes:
         """Return all that `restore` needs to go on exactly from here."""
 
@@ -218,6 +224,9 @@ class AlarmBoard(Protocol):
         Raises:
             CommandError: there is no such alarm, or the time is not ahead.
         """
+
+    def rebase(self, shift_ns: int) -> None:
+        """Move every remembered time: the clock that the data's times come from was set."""
 
     def checkpoint(self) -> bytes:
         """Return all that `restore` needs to go on exactly from here."""

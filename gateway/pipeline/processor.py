@@ -4,11 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.core.events import Event
-from gateway.core.frame import Frame
+from gateway.core.frame import Frame, Origin
 from gateway.core.ports import AlarmBoard, Detector, Twin
 from gateway.core.rows import AssetId
 from gateway.core.tags import Tag, TagTable
 from gateway.core.twin_state import TwinState
+
+STEP_BACK_NS_MIN = 60 * 1_000_000_000
+"""A receive time that falls by more is a clock that was set, not frames in another order."""
+CLOCK_PART = "clock"
+"""Name of the checkpoint that keeps the newest receive time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +42,7 @@ class Processor:
         """Put the chains and the alarms together."""
         self._chains = tuple(chains)
         self._board = board
+        self._received_ns: int | None = None
 
     @property
     def derived_tags(self) -> tuple[Tag, ...]:
@@ -59,6 +65,7 @@ class Processor:
 
     def process(self, frame: Frame) -> Processed:
         """Run one frame through all chains and all alarms."""
+        self._follow_clock(frame)
         derived: list[Frame] = []
         events: list[Event] = []
         for chain in self._chains:
@@ -77,6 +84,19 @@ class Processor:
             events += self._board.update(each)
         return Processed(derived=tuple(derived), events=tuple(events))
 
+    def _follow_clock(self, frame: Frame) -> None:
+        """Move all remembered times when the gateway's clock was set back.
+
+        Without it, every sample would count as late until the clock has caught up.
+        """
+        if frame.origin is Origin.HISTORICAL:
+            return
+        step_ns = frame.received_ns - (self._received_ns or frame.received_ns)
+        if step_ns < -STEP_BACK_NS_MIN:
+            for _, part in self._parts():
+                part.rebase(step_ns)
+        self._received_ns = frame.received_ns
+
     def twin_states(self) -> tuple[TwinState, ...]:
         """Return every asset as known now, with its score explained."""
         states = []
@@ -88,7 +108,10 @@ class Processor:
 
     def checkpoint(self) -> dict[str, bytes]:
         """Return all parts' checkpoints by name."""
-        return {name: part.checkpoint() for name, part in self._parts()}
+        parts = {name: part.checkpoint() for name, part in self._parts()}
+        if self._received_ns is not None:
+            parts[CLOCK_PART] = str(self._received_ns).encode()
+        return parts
 
     def restore(self, parts: dict[str, bytes]) -> tuple[str, ...]:
         """Go on from checkpoints; a part whose configuration has changed starts afresh.
@@ -97,6 +120,8 @@ class Processor:
             Names of the parts that start afresh, with the reason.
         """
         afresh: list[str] = []
+        if CLOCK_PART in parts:
+            self._received_ns = int(parts[CLOCK_PART])
         for name, part in self._parts():
             checkpoint = parts.get(name)
             if checkpoint is None:

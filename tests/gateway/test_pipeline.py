@@ -67,6 +67,9 @@ class SumTwin:
     def state(self, asset: AssetId) -> TwinState:
         raise NotImplementedError
 
+    def rebase(self, shift_ns: int) -> None:
+        """A sum knows no times."""
+
     def checkpoint(self) -> bytes:
         return str(self.total).encode()
 

@@ -377,8 +377,7 @@ async def test_counts_survive_restarts_and_agree_with_the_log(tmp_path: Path) ->
 
 async def test_a_producer_waits_while_the_disk_is_slow(tmp_path: Path) -> None:
     """The thread is kept busy by a call, so that what waits grows beyond half of its bound."""
-    settings = QUICK.model_copy(update={"pending_bytes_max": 1024 * 1024})
-    log = open_log(tmp_path / "log.db", settings)
+    log = open_log(tmp_path / "log.db", QUICK.model_copy(update={"pending_bytes_max": 2**20}))
     table = log.intern(TAGS)
     begun, gate = threading.Event(), threading.Event()
 
