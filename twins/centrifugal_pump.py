@@ -213,7 +213,7 @@ class CentrifugalPumps:
 
     asset_type = "centrifugal_pump"
     roles: tuple[str, ...] = get_args(PumpRole)
-    inputs = ("speed_rpm", "flow_m3h", "current_a", "vibration_mm_s")
+    inputs: tuple[str, ...] = ()
     relations = RELATIONS
     extras = (
         Extra(

@@ -181,7 +181,7 @@ class Compressors:
 
     asset_type = "compressor"
     roles: tuple[str, ...] = get_args(CompressorRole)
-    inputs = ("speed_rpm", "flow_m3h", "discharge_pressure_bar", "current_a", "vibration_mm_s")
+    inputs: tuple[str, ...] = ()
     relations = RELATIONS
     extras: tuple[Extra, ...] = ()
     signatures = SIGNATURES

@@ -9,7 +9,7 @@ from twins.model import AssetModel
 
 
 class Layout:
-    """The columns of one model: inputs, residuals, extras, in this order."""
+    """The columns of one model: inputs, residuals, the same in sigmas, extras, in this order."""
 
     def __init__(self, model: AssetModel) -> None:
         """Find the position of every role once."""
@@ -17,6 +17,7 @@ class Layout:
         self.columns: tuple[str, ...] = (
             *model.inputs,
             *(relation.column for relation in model.relations),
+            *(relation.sigmas_column for relation in model.relations),
             *(extra.column for extra in model.extras),
         )
         """Names of the m columns of a row."""
@@ -29,10 +30,16 @@ class Layout:
         first, last = len(model.inputs), len(model.inputs) + len(model.relations)
         self.residuals = slice(first, last)
         """The residuals among the columns."""
+        self.judged = slice(first, 2 * last - first)
+        """The residuals in either unit among the columns."""
+        self.comparable = self.columns[last : 2 * last - first] or self.columns
+        """Names of the columns in which machines of one type look alike: the residuals in
+        standard deviations; all columns where there is no physics."""
         self.computed = slice(first, None)
         """The residuals and extras among the columns."""
         sources = [
             *((role,) for role in model.inputs),
+            *(relation.roles for relation in model.relations),
             *(relation.roles for relation in model.relations),
             *(extra.roles for extra in model.extras),
         ]

@@ -63,6 +63,11 @@ class Relation:
         # A difference of temperatures is in kelvin.
         return f"{stem}_residual{'_k' if ending == '_degc' else ending}"
 
+    @property
+    def sigmas_column(self) -> str:
+        """Name of the residual in standard deviations: `flow_residual_sigmas`."""
+        return f"{self.signal.removesuffix(ending_of(self.signal))}_residual_sigmas"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extra:

@@ -6,7 +6,7 @@ Each tick of the data's time goes through five steps, array operations over all 
                           -> how far it is off (residuals) -> how well it is (health)
 
 The columns of a row are the model's inputs, its residuals (measured less expected, in the signal's
-unit) and its extras. A residual is as bad as its worst input; it is Bad (out of service) while the
+unit, and again in standard deviations of the healthy machine) and its extras. A residual is as bad as its worst input; it is Bad (out of service) while the
 asset does not run, and Uncertain while its parameters are still being learnt. The derived frame
 carries the columns again, with `state`, `health` and `commissioning`, as samples of
 `asset.column`.
@@ -110,6 +110,15 @@ class AssetTwin:
     def columns(self) -> tuple[str, ...]:
         """Names of the rows' columns."""
         return self._layout.columns
+
+    @property
+    def comparable_columns(self) -> tuple[str, ...]:
+        """Names of the columns that one model can read of every machine of the type.
+
+        Residuals in standard deviations, whatever the machine's size and load; all columns where
+        there is no physics.
+        """
+        return self._layout.comparable
 
     @property
     def assets(self) -> tuple[AssetId, ...]:
@@ -251,8 +260,9 @@ class AssetTwin:
         )
         residual = target - expectation.value
         is_commissioned = self._estimator.is_commissioned
+        sigmas = residual / expectation.sigma
         self._health.judge(
-            residual / expectation.sigma,
+            sigmas,
             is_running & expectation.is_usable & is_commissioned,
             time_ns=snapshot.time_ns,
         )
@@ -266,8 +276,9 @@ class AssetTwin:
         self._sigma = expectation.sigma
 
         inputs = snapshot.value[:, layout.inputs]
-        value = np.concatenate((inputs, residual, explanation.extras), axis=1)
-        _lower(status[:, layout.residuals], ~is_commissioned, Status.UNCERTAIN)
+        value = np.concatenate((inputs, residual, sigmas, explanation.extras), axis=1)
+        is_learning = np.concatenate((~is_commissioned, ~is_commissioned), axis=1)
+        _lower(status[:, layout.judged], is_learning, Status.UNCERTAIN)
         _lower(status[:, layout.computed], ~is_running, Status.BAD_OUT_OF_SERVICE)
         bad = is_bad(status)
         no_number = ~np.isfinite(value)

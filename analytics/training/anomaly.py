@@ -1,18 +1,16 @@
-"""Trains the anomaly model: principal components of healthy rows, calibrated on others.
+"""Trains the anomaly model: a matrix from healthy rows, calibrated on others.
 
-Theory. Rows of a healthy machine lie near a plane: the signals are tied together by physics. The
-model measures how far a row is from the middle of the healthy rows along the plane (T²) and off
-it (SPE), both over their own usual size, in one figure (Yue and Qin 2001, eq. 8):
-
-    score² = T² / limit + SPE / limit = |z M|²,   M = P diag(1/√(λ limit)) Pᵀ + (I - P Pᵀ)/√limit
-
-with z the row in robust standard deviations from the median. The squares of the single elements
-of z M sum to score² and are the columns' contributions (complete decomposition; Alcala and Qin
-2011): never negative, and no column is left out.
+Theory. A row's score is |z M|: z are its columns in standard deviations, and M, the same for all
+rows, is fitted to the healthy ones (`ellipsoid.py`). The squares of the single elements of z M sum
+to score² and are the columns' contributions (complete decomposition; Alcala and Qin 2011): never
+negative, and no column is left out.
 
 The first part of every recording is fitted, the last part is held back. The threshold is what the
-held-back scores, averaged over time as the detector does it, exceed with a stated share, times a
-margin; M is divided by it, so above 1 is anomalous.
+scores, averaged over time as the detector does it, exceed with a stated share, times a margin: the
+held-back scores, because the fit flatters the others; or the fitted ones where they are larger,
+because a rare operating point may not come again in the last part. M is divided by the threshold,
+so above 1 is anomalous. Where the columns' tolerance is known, the threshold is never below what
+the tolerance alone leads to, and a short recording widens it.
 """
 
 from collections.abc import Sequence
@@ -26,9 +24,10 @@ import numpy as np
 from analytics.canary import fault_peaks, row_scores, smooth_runs
 from analytics.runtime import size_warning
 from analytics.scoring import ALARM_SCORE
+from analytics.training.ellipsoid import Ellipsoid, fit_about_zero, fit_plane
 from analytics.training.faults import FaultPattern, single_patterns, with_fault
-from analytics.training.graph import STEPS_MAX, anomaly_graph
-from gateway.core.arrays import BoolArray, Float32Array, FloatArray
+from analytics.training.graph import anomaly_graph
+from gateway.core.arrays import Float32Array, FloatArray
 from gateway.core.errors import ModelError
 from gateway.core.manifest import AnomalyManifest, RolloutRules
 from gateway.wire.bundle import Bundle, Canary
@@ -45,19 +44,20 @@ seasons. On recordings of minutes, averages beyond it by a third are common (REA
 a fault that matters goes on growing, and is found a little later for it."""
 FALSE_ALARM_SHARE: Final = 0.001
 """Share of held-back rows whose average may exceed the threshold, before the margin."""
-VARIANCE_SHARE: Final = 0.99
-"""Of the variance that the plane must explain. Directions on it are each measured by their own
-spread, those off it all by one; with less, a broken tie between two signals that hang closely
-together would be small beside the noise of looser ones."""
-OUTLIER_STEPS: Final = 10.0
-"""Rows further off, in spreads, are cut for the fit: one wrong reading must not turn the plane."""
-SPREAD_SHARE_MIN: Final = 1e-5
-"""A column that varies less than this part of its own size cannot be told apart in float32."""
-RESIDUAL_MIN: Final = 0.01
-"""Off the plane, in standard deviations; less is rounding, not physics."""
+TOLERANCE_MARGIN: Final = 1.2
+"""What the tolerance alone leads to, times this, is the least threshold. A twin that has learnt in
+one place explains a rare operating point, such as one pump doing the work of two, less well than
+its tolerance says: without the fifth, one plant in two had several false alarms a day; with it,
+faults are found a tenth later."""
+INDEPENDENT_S: Final = 180.0
+"""What makes a healthy row differ from what was expected (load, voltage, weather) lasts about so
+long; rows closer together say the same thing twice."""
+STUDENT_TERM: Final = 3.0
+"""With n independent rows, the quantile of Student's distribution that 0.1 % exceed on either side
+is 1 + (z² + 1) / 4n times the normal one, z = 3.29 (Cornish and Fisher 1938, first term)."""
 PARITY_MAX: Final = 1e-4
 """Largest difference between the graph and the formula, over the larger of 1 and the score."""
-FAULT_SIZES: Final = (4.0, 6.0, 8.0, 12.0, 16.0, 24.0)
+FAULT_SIZES: Final = (4.0, 4.5, 5.0, 5.6, 6.3, 7.0, 8.0, 9.0, 10.0, 11.0, 12.5, 14.0, 16.0, 24.0)
 """Spreads that a known fault is tried with, until the model finds it well."""
 FAULT_PEAK_MIN: Final = 1.3
 """A known fault is found well when its score reaches this: no later version, a little less
@@ -84,6 +84,9 @@ class Purpose:
     """Time between rows."""
     smoothing_s: float = 10.0
     """Time constant of the average over time."""
+    tolerance: float = 0.0
+    """Standard deviation that every column may have on a healthy machine whatever the recording
+    shows, about zero; 0 is unknown."""
     states: tuple[str, ...] = ("running",)
     """Operating states that the rows are from."""
     rollout: RolloutRules = field(default_factory=RolloutRules)
@@ -96,24 +99,6 @@ class Trained:
     bundle: Bundle
     notes: tuple[str, ...]
     """Sentences on what was left out or is unusual; often none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Plane:
-    """The fitted model, in double precision."""
-
-    center: FloatArray
-    spread: FloatArray
-    """1 for the columns that do not vary."""
-    varies: BoolArray
-    mixing: FloatArray
-    """M, shape (m, m), not yet divided by the threshold; 0 for columns that do not vary."""
-    component_count: int
-
-    def score(self, rows: FloatArray) -> FloatArray:
-        """Return the scores of rows (n, m) before the threshold, shape (n,)."""
-        steps = np.clip((rows - self.center) / self.spread, -STEPS_MAX, STEPS_MAX)
-        return np.asarray(np.linalg.norm(steps @ self.mixing, axis=1), dtype=np.float64)
 
 
 def train_anomaly(
@@ -129,23 +114,27 @@ def train_anomaly(
         ModelError: there are too few rows, a value is not finite (named), nothing varies, or the
             graph does not agree with the formula.
     Source:
-        Yue and Qin (2001), "Reconstruction-Based Fault Identification Using a Combined Index";
-        Alcala and Qin (2011). We scale by median and quartiles, and calibrate the combined
-        figure on held-back rows instead of using its chi-square limit.
+        Contributions: Alcala and Qin (2011), "Analysis and Generalization of Fault Diagnosis
+        Methods for Process Monitoring". The score: `ellipsoid.py`.
     """
     _check(runs, purpose.columns)
     fitted = np.concatenate([_split(run)[0] for run in runs])
     held_back = [_split(run)[1] for run in runs]
-    plane = _fit(fitted)
-    threshold, alarm_share = _calibrate([plane.score(run) for run in held_back], purpose)
-    weight = plane.varies / plane.spread
+    known = purpose.tolerance
+    ellipsoid = fit_about_zero(fitted, tolerance=known) if known else fit_plane(fitted)
+    scores = [ellipsoid.score(run) for run in held_back]
+    fitted_scores = [ellipsoid.score(_split(run)[0]) for run in runs]
+    level = max(_level(scores, purpose), _level(fitted_scores, purpose))
+    threshold = _threshold(level, purpose, fitted_rows=len(fitted))
+    alarm_share = float((_averages(scores, purpose, threshold=threshold) > ALARM_SCORE).mean())
+    weight = ellipsoid.varies / ellipsoid.spread
     model = anomaly_graph(
-        plane.center.astype(np.float32),
+        ellipsoid.center.astype(np.float32),
         weight.astype(np.float32),
-        (plane.mixing / threshold).astype(np.float32),
+        (ellipsoid.mixing / threshold).astype(np.float32),
     )
-    _check_parity(model, plane, np.concatenate(held_back), threshold=threshold)
-    moved = [c for c, varies in zip(purpose.columns, plane.varies, strict=True) if varies]
+    _check_parity(model, ellipsoid, np.concatenate(held_back), threshold=threshold)
+    moved = [c for c, varies in zip(purpose.columns, ellipsoid.varies, strict=True) if varies]
     usable = [p for p in patterns if set(p.signs) <= set(moved)]
     manifest = AnomalyManifest(
         name=purpose.name,
@@ -155,12 +144,13 @@ def train_anomaly(
         states=purpose.states,
         period_s=purpose.period_s,
         smoothing_s=purpose.smoothing_s,
+        tolerance=purpose.tolerance,
         trained_rows=len(fitted),
         training_sha256=sha256(np.ascontiguousarray(fitted).tobytes()).hexdigest(),
         rollout=purpose.rollout,
     )
     canary, size, blind = _canary(
-        model, manifest, held_back, [*single_patterns(moved), *usable], plane.spread
+        model, manifest, held_back, [*single_patterns(moved), *usable], ellipsoid.spread
     )
     metrics = {
         "held_back_rows": float(sum(len(run) for run in held_back)),
@@ -168,7 +158,7 @@ def train_anomaly(
         "canary_faults": float(len(canary.fault_names)),
         "canary_size_sigma_max": size,
         "canary_peak_min": float(fault_peaks(model, manifest, canary).min()),
-        "components": float(plane.component_count),
+        "components": float(ellipsoid.component_count),
     }
     bundle = Bundle(
         manifest=manifest.model_copy(update={"metrics": metrics}), model=model, canary=canary
@@ -206,75 +196,36 @@ def _split(run: FloatArray) -> tuple[FloatArray, FloatArray]:
     return run[:cut], run[cut:]
 
 
-def _fit(rows: FloatArray) -> _Plane:
-    # Heavy: imported when a training begins.
-    from sklearn.decomposition import PCA
+def _level(scores: Sequence[FloatArray], purpose: Purpose) -> float:
+    """Return what the averages of healthy scores exceed with the stated share.
 
-    center = np.median(rows, axis=0)
-    spread = _spread(rows)
-    varies = spread > SPREAD_SHARE_MIN * np.maximum(np.abs(center), np.finfo(np.float32).tiny)
-    if not varies.any():
-        raise ModelError(
-            "no column of the healthy rows varies: is it a recording of a running machine?"
-        )
-    spread = np.where(varies, spread, 1.0)
-    steps = np.clip((rows - center) / spread, -OUTLIER_STEPS, OUTLIER_STEPS)[:, varies]
-    # PCA takes the mean away; about the median instead, so that training and graph agree.
-    pca = PCA(n_components=VARIANCE_SHARE, svd_solver="full").fit(steps)
-    components, variance = pca.components_, pca.explained_variance_
-    along = steps @ components.T
-    off = steps - along @ components
-    along_limit = np.quantile(np.sum(along**2 / variance, axis=1), 1 - FALSE_ALARM_SHARE)
-    off_limit = max(
-        np.quantile(np.sum(off**2, axis=1), 1 - FALSE_ALARM_SHARE), varies.sum() * RESIDUAL_MIN**2
-    )
-    on_plane = components.T @ np.diag(1 / np.sqrt(variance * along_limit)) @ components
-    off_plane = (np.eye(varies.sum()) - components.T @ components) / np.sqrt(off_limit)
-    mixing = np.zeros((rows.shape[1], rows.shape[1]))
-    mixing[np.ix_(varies, varies)] = on_plane + off_plane
-    return _Plane(
-        center=center,
-        spread=spread,
-        varies=varies,
-        mixing=mixing,
-        component_count=len(components),
-    )
-
-
-def _spread(rows: FloatArray) -> FloatArray:
-    """Return the standard deviation of each column as its bulk or its tails show it, the larger.
-
-    The quartiles of a normal distribution are 1.349 standard deviations apart, the outermost
-    half per cents 5.152. A column that is quiet in one operating point and jumps to another has
-    wide tails; measured by its quartiles alone, the jumps would be the only thing the model sees.
+    The average cuts a row at a multiple of the threshold, so the level is found in a few rounds,
+    from one that gross outliers do not reach.
     """
-    tail_low, low, high, tail_high = np.quantile(rows, [0.005, 0.25, 0.75, 0.995], axis=0)
-    spread: FloatArray = np.maximum((high - low) / 1.349, (tail_high - tail_low) / 5.152)
-    return spread
-
-
-def _calibrate(scores: Sequence[FloatArray], purpose: Purpose) -> tuple[float, float]:
-    """Return the threshold, and the share of held-back rows whose average is above it.
-
-    The average cuts a row at a multiple of the threshold, so the threshold is found in a few
-    rounds, from a level that gross outliers do not reach.
-    """
-    threshold = float(np.quantile(np.concatenate(scores), _CALIBRATION_START))
-    if threshold <= 0:
-        raise ModelError("the held-back rows do not differ at all: is it a live recording?")
+    level = float(np.quantile(np.concatenate(scores), _CALIBRATION_START))
+    if level <= 0:
+        raise ModelError("the healthy rows do not differ at all: is it a live recording?")
     for _ in range(_CALIBRATION_ROUNDS):
-        averages = _averages([score / threshold for score in scores], purpose)
-        threshold *= float(np.quantile(averages, 1 - FALSE_ALARM_SHARE))
-    threshold *= MARGIN
-    averages = _averages([score / threshold for score in scores], purpose)
-    return threshold, float((averages > ALARM_SCORE).mean())
+        averages = _averages(scores, purpose, threshold=level)
+        level *= float(np.quantile(averages, 1 - FALSE_ALARM_SHARE))
+    return level
 
 
-def _averages(scores: Sequence[FloatArray], purpose: Purpose) -> FloatArray:
+def _threshold(level: float, purpose: Purpose, *, fitted_rows: int) -> float:
+    """Return the score that is to be 1."""
+    threshold = level * MARGIN
+    if not purpose.tolerance:
+        return threshold
+    independent_rows = fitted_rows * min(purpose.period_s / INDEPENDENT_S, 1.0)
+    # The matrix is scaled so that the tolerance alone reaches 1.
+    return max(threshold, TOLERANCE_MARGIN) * (1.0 + STUDENT_TERM / independent_rows)
+
+
+def _averages(scores: Sequence[FloatArray], purpose: Purpose, *, threshold: float) -> FloatArray:
     return np.concatenate(
         [
             smooth_runs(
-                score[np.newaxis].astype(np.float32),
+                (score[np.newaxis] / threshold).astype(np.float32),
                 period_s=purpose.period_s,
                 smoothing_s=purpose.smoothing_s,
             )[0]
@@ -284,8 +235,10 @@ def _averages(scores: Sequence[FloatArray], purpose: Purpose) -> FloatArray:
     )
 
 
-def _check_parity(model: bytes, plane: _Plane, rows: FloatArray, *, threshold: float) -> None:
-    by_formula = plane.score(rows) / threshold
+def _check_parity(
+    model: bytes, ellipsoid: Ellipsoid, rows: FloatArray, *, threshold: float
+) -> None:
+    by_formula = ellipsoid.score(rows) / threshold
     by_graph = row_scores(model, rows.astype(np.float32)).astype(np.float64)
     worst = float((np.abs(by_graph - by_formula) / np.maximum(by_formula, 1.0)).max())
     if not worst <= PARITY_MAX:

@@ -134,6 +134,7 @@ def _purpose(manifest: AnomalyManifest, version: str) -> Purpose:
         columns=manifest.columns,
         period_s=manifest.period_s,
         smoothing_s=manifest.smoothing_s,
+        tolerance=manifest.tolerance,
         rollout=manifest.rollout,
     )
 

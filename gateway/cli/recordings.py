@@ -74,7 +74,7 @@ def known_faults(twin_type: str) -> tuple[FaultPattern, ...]:
             relations, signatures = CentrifugalPumps.relations, CentrifugalPumps.signatures
         case "compressor":
             relations, signatures = Compressors.relations, Compressors.signatures
-    column_by_signal = {relation.signal: relation.column for relation in relations}
+    column_by_signal = {relation.signal: relation.sigmas_column for relation in relations}
     return tuple(
         FaultPattern(
             name=each.cause,
@@ -150,8 +150,9 @@ class TwinRecording:
     def healthy_runs(self) -> tuple[tuple[str, ...], list[FloatArray]]:
         """Return the columns a model should read, and the rows of each running asset.
 
-        The columns are the residuals: what physics does not explain, whatever the load. The twin
-        learns anew at several places of the recording; each gives a run of its own.
+        The columns are the residuals in standard deviations: what physics does not explain,
+        whatever the machine's size and load. The twin learns anew at several places of the
+        recording; each gives a run of its own.
 
         Raises:
             ConfigError: the signals of an asset explain nothing.
@@ -160,8 +161,8 @@ class TwinRecording:
         derived = {tag.id for tag in twin.derived_tags}
         columns = tuple(
             name
-            for name in twin.columns
-            if "_residual" in name and all(f"{asset}.{name}" in derived for asset in twin.assets)
+            for name in twin.comparable_columns
+            if all(f"{asset}.{name}" in derived for asset in twin.assets)
         )
         if not columns:
             raise ConfigError(

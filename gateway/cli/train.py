@@ -89,6 +89,8 @@ def anomaly(
         kind,
         columns,
         period_s=usual_period_s(recording.time_ns),
+        # A twin's residuals are counted in what the healthy machine may show.
+        tolerance=0.0 if twin is None else 1.0,
         trial_rows=shadow_rows,
     )
     trained = train_anomaly(runs, purpose, patterns=known_faults(twin) if twin else ())
@@ -137,6 +139,7 @@ def _purpose(
     columns: tuple[str, ...],
     *,
     period_s: float,
+    tolerance: float,
     trial_rows: int,
 ) -> Purpose:
     """Return the purpose, its names checked: the manifest would tell a mistake too late."""
@@ -154,5 +157,6 @@ def _purpose(
         columns=columns,
         period_s=period_s,
         smoothing_s=SMOOTHING_S,
+        tolerance=tolerance,
         rollout=RolloutRules(shadow_rows=trial_rows, probation_rows=trial_rows),
     )

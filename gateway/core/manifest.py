@@ -55,6 +55,9 @@ class AnomalyManifest(Settings):
     """Time between the rows it was trained on."""
     smoothing_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
     """Time constant of the average over time that the threshold was calibrated for."""
+    tolerance: Annotated[float, Field(ge=0)] = 0.0
+    """Standard deviation that every column may have on a healthy machine whatever a recording
+    shows, for training anew; 0 is unknown."""
     trained_rows: Annotated[int, Field(ge=1)]
     """Rows that it was fitted on."""
     training_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -32,6 +32,23 @@ PUMP_COLUMNS = ("tag", "node", "unit", "group", "dead_band", "low", "high", "wri
 COMPRESSOR_COLUMNS = ("tag", "address", "type", "order", "scale", "unit", "group")
 PUMP_SHEET = "pumps.csv"
 COMPRESSOR_SHEET = "compressor.csv"
+PUMP_NAMEPLATE = """\
+rated_speed_rpm     = 2950
+rated_flow_m3h      = 60
+rated_head_m        = 66
+shutoff_head_m      = 84
+rated_current_a     = 27.5
+npsh_required_m     = 4
+filter_dp_clean_bar = 0.06
+"""
+"""What the makers of pump, motor and filter print: figures of the series, not of this machine."""
+COMPRESSOR_NAMEPLATE = """\
+rated_speed_rpm              = 2950
+rated_flow_m3h               = 480
+rated_discharge_pressure_bar = 7.5
+rated_current_a              = 97
+inlet_dp_clean_mbar          = 26
+"""
 GAP_REGISTERS_MAX = 100
 """One request takes everything, so that every sample stands beside its poll count."""
 
@@ -110,11 +127,13 @@ def write_sheets(folder: Path) -> tuple[Path, Path]:
 
 
 def _twin(asset: str) -> str:
-    kind = "compressor" if asset in COMPRESSORS else "centrifugal_pump"
+    is_pump = asset not in COMPRESSORS
+    kind = "centrifugal_pump" if is_pump else "compressor"
+    nameplate = PUMP_NAMEPLATE if is_pump else COMPRESSOR_NAMEPLATE
     rows = [f'{point.sensor.role} = "{point.tag}"' for point in POINTS if point.asset == asset]
     # An inline table stands on one line in TOML 1.0; these are too many for it.
     return "\n".join(
-        (f"[twins.{asset}]", f'type = "{kind}"', "", f"[twins.{asset}.tags]", *rows, "")
+        (f"[twins.{asset}]", f'type = "{kind}"', nameplate, f"[twins.{asset}.tags]", *rows, "")
     )
 
 

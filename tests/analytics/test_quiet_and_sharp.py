@@ -5,6 +5,7 @@ fault of a machine must raise an alarm, by the score or by the twin's health. Th
 physics is not the twin's: its hidden parameters are drawn from a seed.
 """
 
+import tomllib
 from collections.abc import Sequence
 from functools import cache
 
@@ -17,12 +18,14 @@ from analytics.multivariate import AnomalyDetector
 from analytics.training.anomaly import Purpose, train_anomaly
 from analytics.training.data import Recording
 from gateway.cli.recordings import TwinRecording
+from gateway.config import Config
 from gateway.core.arrays import frozen
 from gateway.core.events import Event, Transition
 from gateway.core.frame import Frame, Origin
 from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
 from gateway.simulate.faults import Fault, FaultKind
 from gateway.simulate.plant import KEYS, Plant
+from gateway.simulate.plant_config import plant_tables
 from gateway.wire.bundle import write_bundle
 
 SEED = 4
@@ -55,6 +58,13 @@ def lines_of(recording: Recording, lines: Sequence[int] | slice) -> Recording:
     )
 
 
+def config() -> Config:
+    """The gateway's configuration for the plant, with what is on the nameplates."""
+    tables = plant_tables(opcua_endpoint="opc.tcp://127.0.0.1:1", modbus_address="127.0.0.1:2")
+    text = f'[gateway]\nid = "test"\n{tables.connectors}\n{tables.twins}'
+    return Config.model_validate(tomllib.loads(text))
+
+
 @cache
 def two_days() -> Recording:
     return recorded(Plant(SEED), (TRAINED_H + 24) * HOUR_S)
@@ -63,14 +73,16 @@ def two_days() -> Recording:
 @cache
 def bundle_of(asset_type: str) -> bytes:
     first = lines_of(two_days(), slice(0, TRAINED_H * HOUR_S))
-    columns, runs = TwinRecording(first, asset_type).healthy_runs()
-    purpose = Purpose(name="model", version="1.0", asset_type=asset_type, columns=columns)
+    columns, runs = TwinRecording(first, asset_type, config()).healthy_runs()
+    purpose = Purpose(
+        name="model", version="1.0", asset_type=asset_type, columns=columns, tolerance=1.0
+    )
     return write_bundle(train_anomaly(runs, purpose).bundle)
 
 
 def alarms_in(recording: Recording, asset_type: str) -> list[Event]:
     """What the chain twin, detector, alarms raises, as the service would put it together."""
-    through = TwinRecording(recording, asset_type)
+    through = TwinRecording(recording, asset_type, config())
     twin = through.new_twin()
     detector = AnomalyDetector(
         model_name="model",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
 from analytics.canary import fault_peaks, row_scores, smooth_runs
-from analytics.training import anomaly
+from analytics.training import anomaly, ellipsoid
 from analytics.training.anomaly import train_anomaly
 from analytics.training.faults import FaultPattern, single_patterns, with_fault
 from gateway.core.arrays import FloatArray
@@ -34,15 +34,15 @@ def test_the_graph_agrees_with_the_definition(seed: int, scale: float) -> None:
     model = train_anomaly([rows], purpose()).bundle.model
     fitted, held_back = rows[:350], rows[350:]
     center = np.median(fitted, axis=0)
-    spread = anomaly._spread(fitted)
+    spread = ellipsoid._spread(fitted)
     steps = (fitted - center) / spread
-    pca = PCA(n_components=anomaly.VARIANCE_SHARE, svd_solver="full").fit(steps)
+    pca = PCA(n_components=ellipsoid.VARIANCE_SHARE, svd_solver="full").fit(steps)
     along = steps @ pca.components_.T
     t_squared = (along**2 / pca.explained_variance_).sum(axis=1)
     spe = ((steps - along @ pca.components_) ** 2).sum(axis=1)
     # Where the plane explains everything, what is left is rounding, and has a floor.
     off_limit = max(
-        float(np.quantile(spe, 1 - anomaly.FALSE_ALARM_SHARE)), 4 * anomaly.RESIDUAL_MIN**2
+        float(np.quantile(spe, 1 - ellipsoid.OUTLIER_SHARE)), 4 * ellipsoid.RESIDUAL_MIN**2
     )
     by_definition = [
         combined_index(
@@ -51,7 +51,7 @@ def test_the_graph_agrees_with_the_definition(seed: int, scale: float) -> None:
             spread=spread.tolist(),
             components=pca.components_,
             variance=pca.explained_variance_,
-            along_limit=float(np.quantile(t_squared, 1 - anomaly.FALSE_ALARM_SHARE)),
+            along_limit=float(np.quantile(t_squared, 1 - ellipsoid.OUTLIER_SHARE)),
             off_limit=off_limit,
         )
         for row in held_back
@@ -158,6 +158,16 @@ def test_a_recording_that_stands_still_is_refused() -> None:
         train_anomaly([np.ones((500, 4))], purpose())
 
 
+def test_an_operating_point_that_does_not_come_again_is_still_healthy() -> None:
+    """A load of its own for two minutes of the fitted part, and none in the held-back part."""
+    rows = healthy(3000)
+    rows[500:620, 1] += 3.0
+    model = train_anomaly([rows], purpose()).bundle.model
+    again = healthy(300, seed=3)
+    again[:, 1] += 3.0
+    assert averages(model, again).max() < 1
+
+
 def test_a_recording_whose_end_stands_still_is_refused() -> None:
     rows = healthy(500)
     rows[350:] = np.median(rows[:350], axis=0)
@@ -192,6 +202,45 @@ def test_slow_rows_are_averaged_over_several_of_them() -> None:
     scores[50] = 100.0
     smooth = smooth_runs(scores[np.newaxis], period_s=60.0, smoothing_s=10.0)[0]
     assert smooth.max() < 1
+
+
+class TestKnownTolerance:
+    """Residuals in the twin's own standard deviations: zero and one are known beforehand."""
+
+    def test_a_quiet_recording_does_not_make_a_nervous_model(self) -> None:
+        """A recording that shows a tenth of the tolerance; later rows show the whole of it."""
+        dice = np.random.default_rng(6)
+        quiet = 0.1 * dice.normal(size=(3000, 4))
+        sigmas = replace(purpose(), tolerance=1.0)
+        usual = dice.normal(size=(20_000, 4))
+        assert averages(train_anomaly([quiet], sigmas).bundle.model, usual).max() < 1
+        assert averages(train_anomaly([quiet], purpose()).bundle.model, usual)[1:].min() > 1
+
+    def test_a_shift_of_several_tolerances_is_found(self) -> None:
+        dice = np.random.default_rng(6)
+        sigmas = replace(purpose(), tolerance=1.0)
+        trained = train_anomaly([dice.normal(size=(6000, 4))], sigmas)
+        assert trained.bundle.manifest == read_bundle(write_bundle(trained.bundle)).manifest
+        shifted = dice.normal(size=(200, 4))
+        shifted[:, 2] += 9.0
+        assert averages(trained.bundle.model, shifted)[-1] > 1
+
+    def test_a_short_recording_makes_a_patient_model(self) -> None:
+        dice = np.random.default_rng(6)
+        rows = dice.normal(size=(6000, 4))
+        sigmas = replace(purpose(), tolerance=1.0)
+        short, long = (
+            row_scores(train_anomaly([part], sigmas).bundle.model, rows.astype(np.float32)).mean()
+            for part in (rows[:600], rows)
+        )
+        assert short < 0.8 * long
+
+    @pytest.mark.parametrize(
+        ("count", "quantile"), [(1, 10.83), (2, 13.82), (7, 24.32), (10, 29.59), (30, 59.70)]
+    )
+    def test_the_limit_is_that_of_the_tables(self, count: int, quantile: float) -> None:
+        tolerated = 0.032 if count < 7 else 0.01
+        assert ellipsoid.chi_square_limit(count) == pytest.approx(quantile, rel=tolerated)
 
 
 class TestFaults:
