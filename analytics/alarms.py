@@ -32,6 +32,7 @@ from gateway.core.quality import is_bad
 from gateway.core.tags import TagId, TagTable
 
 _SAYS: Final = {
+    Transition.RAISED: "raised",
     Transition.RETURNED: "back to normal",
     Transition.ACKNOWLEDGED: "acknowledged",
     Transition.SHELVED: "shelved",
@@ -52,6 +53,13 @@ class Reasons(Protocol):
         """Return the reasons, the weightiest first; empty for a tag it knows nothing of."""
 
 
+class Adviser(Protocol):
+    """Whoever can say what a computed tag's value may mean, such as a twin."""
+
+    def advice(self, tag: TagId) -> str:
+        """Return what to check, for a person; empty for a tag it knows nothing of."""
+
+
 @dataclass(slots=True, kw_only=True)
 class _Standing:
     """What one alarm remembers beyond its comparator."""
@@ -61,6 +69,8 @@ class _Standing:
     onset_ns: int | None = None
     shelved_until_ns: int | None = None
     evidence: tuple[Evidence, ...] = ()
+    text: str = ""
+    """What held when it was raised, and what to check."""
 
 
 _STANDING_CODEC: Final = TypeAdapter(list[_Standing])
@@ -80,12 +90,19 @@ _REMEMBERED: Final = (
 class LimitAlarms:
     """Every alarm of the gateway; implements the port `AlarmBoard`."""
 
-    def __init__(self, limits: Sequence[AlarmLimit], *, reasons: Sequence[Reasons] = ()) -> None:
+    def __init__(
+        self,
+        limits: Sequence[AlarmLimit],
+        *,
+        reasons: Sequence[Reasons] = (),
+        advisers: Sequence[Adviser] = (),
+    ) -> None:
         """Begin with every alarm normal.
 
         Args:
             limits: The alarms, each id once.
             reasons: Asked for evidence when an alarm is raised.
+            advisers: Asked what to check then; the first that knows replaces the limit's advice.
         Raises:
             ConfigError: two alarms have the same source and name.
         """
@@ -95,6 +112,7 @@ class LimitAlarms:
             ids = [limit.id for limit in self._limits]
             raise ConfigError(*(f"alarm {i}: defined twice" for i in sorted(_repeated(ids))))
         self._reasons = tuple(reasons)
+        self._advisers = tuple(advisers)
         self._standing = [_Standing() for _ in self._limits]
         self._comparators = _comparators(self._limits)
         sources = sorted({_clock_of(limit.tag) for limit in self._limits})
@@ -209,6 +227,7 @@ class LimitAlarms:
         if switch.is_on:
             standing.raised_ns, standing.onset_ns = switch.time_ns, switch.onset_ns
             standing.evidence = self._evidence(k, switch.value)
+            standing.text = self._text(k)
         if standing.state is AlarmState.SHELVED:
             return ()
         if switch.is_on:
@@ -240,23 +259,29 @@ class LimitAlarms:
     def _raised(self, position: int, time_ns: int) -> Event:
         standing = self._standing[position]
         event = self._event(position, Transition.RAISED, time_ns)
-        return replace(event, onset_ns=standing.onset_ns, evidence=standing.evidence)
+        return replace(
+            event, text=standing.text, onset_ns=standing.onset_ns, evidence=standing.evidence
+        )
 
     def _event(
         self, position: int, transition: Transition, time_ns: int, *, operator: str = ""
     ) -> Event:
         limit = self._limits[position]
-        is_raise = transition is Transition.RAISED
-        text = limit.text_with_advice if is_raise else f"{limit.text}: {_SAYS[transition]}"
         return Event(
             time_ns=time_ns,
             source=limit.source,
             condition=limit.condition,
             severity=limit.severity,
             transition=transition,
-            text=text,
+            text=f"{limit.text}: {_SAYS[transition]}",
             operator=operator,
         )
+
+    def _text(self, position: int) -> str:
+        limit = self._limits[position]
+        found = (adviser.advice(limit.tag) for adviser in self._advisers)
+        advice = next((each for each in found if each), limit.advice)
+        return f"{limit.text}; {advice}" if advice else limit.text
 
     def _evidence(self, position: int, value: float) -> tuple[Evidence, ...]:
         limit = self._limits[position]
@@ -278,7 +303,7 @@ class LimitAlarms:
             raised_ns=standing.raised_ns,
             onset_ns=standing.onset_ns,
             shelved_until_ns=standing.shelved_until_ns,
-            text=limit.text_with_advice,
+            text=standing.text or limit.text_with_advice,
             evidence=standing.evidence,
         )
 

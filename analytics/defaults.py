@@ -8,14 +8,22 @@ from gateway.core.rows import AssetId
 
 ANOMALY_ALARM = AlarmSettings(
     when=f"{SCORE_COLUMN} > 1",
-    delay_s=10,
-    off_delay_s=30,
-    dead_band=0.1,
+    delay_s=5,
+    off_delay_s=60,
+    dead_band=0.2,
     severity=600,
     text="Behaves unlike the healthy machine",
     advice="look at the signals with the largest shares",
 )
 """The score is averaged over time already; the delay keeps what is over in seconds quiet."""
+
+FROZEN_ALARM = AlarmSettings(
+    when="frozen_signals >= 1",
+    severity=450,
+    text="A sensor shows the same number all the time",
+    advice="look which signal of the asset does not move, check the sensor and its wiring",
+)
+"""The twin has given the signal more time than it ever needed: no delay on top of it."""
 
 HEALTH_ALARM = AlarmSettings(
     when="health <= 0.5",
@@ -42,7 +50,8 @@ def default_alarms(
     has_health = any("_residual" in column for column in columns)
     watched = assets if has_health else ()
     healths = [alarm_limit(asset, "health_low", HEALTH_ALARM, signals={}) for asset in watched]
-    return (*healths, *(anomaly_alarms(assets) if has_scores else ()))
+    frozen = [alarm_limit(asset, "sensor_frozen", FROZEN_ALARM, signals={}) for asset in assets]
+    return (*healths, *frozen, *(anomaly_alarms(assets) if has_scores else ()))
 
 
 def anomaly_alarms(assets: Sequence[AssetId]) -> tuple[AlarmLimit, ...]:

@@ -109,7 +109,8 @@ class AnomalyDetector:
         time_ns = min(rows.time_ns, rows.received_ns + AHEAD_NS_MAX)
         if self._newest_ns is not None and time_ns <= self._newest_ns:
             return Detected(frame=None)
-        rows = replace(rows, time_ns=time_ns)
+        if time_ns != rows.time_ns:
+            rows = replace(rows, time_ns=time_ns)
         versions = self._versions
         active = _score(versions.active, rows)
         former = _score(versions.former, rows)

@@ -87,7 +87,9 @@ class Scoring:
             )
         self.digest = sha256(data).hexdigest()
         self._columns = np.array([columns.index(name) for name in self.manifest.columns])
-        self._states = np.array([_STATE_BY_NAME.get(x, -1) for x in self.manifest.states])
+        self._is_covered_state: BoolArray = np.array(
+            [state.name.lower() in self.manifest.states for state in OperatingState]
+        )
         column_count = len(self.manifest.columns)
         self._scorer = RowScorer(bundle.model, row_count=asset_count, column_count=column_count)
         self._smoother = Smoother(
@@ -109,7 +111,7 @@ class Scoring:
         # A twin gives a plain Uncertain to residuals whose parameters it is still learning.
         is_learning = (status == np.uint32(Status.UNCERTAIN)).any(axis=1)
         is_known = ~is_bad(worst) & np.isfinite(value).all(axis=1)
-        is_covered = is_known & ~is_learning & np.isin(rows.state, self._states)
+        is_covered = is_known & ~is_learning & self._is_covered_state[rows.state]
         started_ns = self._monotonic_ns()
         try:
             score, contribution = self._scorer.run(value, is_covered)
@@ -120,14 +122,11 @@ class Scoring:
         latency_ns = self._monotonic_ns() - started_ns
         counts = is_covered & np.isfinite(score)
         averages = self._smoother.update(rows.time_ns, score, contribution, counts)
-        reason = np.select(
-            [is_covered, is_bad(worst), is_learning],
-            [np.uint32(Status.BAD_UNEXPECTED_ERROR), worst, _WAITING],
-            default=np.uint32(Status.BAD_OUT_OF_SERVICE),
-        )
+        if not counts.all():
+            worst = np.where(counts, worst, _reasons(worst, is_covered, is_learning))
         return Scores(
             value=frozen(averages),
-            status=frozen(np.where(counts, worst, reason).astype(np.uint32)),
+            status=frozen(worst),
             is_covered=frozen(is_covered),
             latency_ns=latency_ns,
         )
@@ -152,4 +151,10 @@ class Scoring:
 
 
 _WAITING = np.uint32(Status.BAD_WAITING_FOR_INITIAL_DATA)
-_STATE_BY_NAME = {state.name.lower(): state.value for state in OperatingState}
+
+
+def _reasons(worst: StatusArray, is_covered: BoolArray, is_learning: BoolArray) -> StatusArray:
+    """Return why rows have no score, shape (n,)."""
+    reason = np.where(is_learning, _WAITING, np.uint32(Status.BAD_OUT_OF_SERVICE))
+    reason = np.where(is_bad(worst), worst, reason)
+    return np.where(is_covered, np.uint32(Status.BAD_UNEXPECTED_ERROR), reason)

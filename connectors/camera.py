@@ -5,7 +5,7 @@ are counted. A file is read once it has stopped growing, so that half a picture 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -45,6 +45,7 @@ class FolderCamera:
         self._name = name
         self._settings = settings
         self._seen_ns = 0
+        self._is_readable = True
         self.skipped_count = 0
         """Pictures passed over for a newer one."""
 
@@ -53,7 +54,7 @@ class FolderCamera:
         """Name of the camera in the configuration."""
         return self._name
 
-    async def pictures(self) -> AsyncIterator[Picture]:
+    async def pictures(self) -> AsyncGenerator[Picture, None]:
         """Yield the newest picture whenever there is a new one."""
         waiting: tuple[Path, int, int] | None = None
         while True:
@@ -77,8 +78,13 @@ class FolderCamera:
                     status = path.stat()
                     found.append((status.st_mtime_ns, path, status.st_size))
         except OSError as error:
-            log.warning("camera_folder_unreadable", camera=self._name, reason=str(error))
+            if self._is_readable:
+                log.warning("camera_folder_unreadable", camera=self._name, reason=str(error))
+            self._is_readable = False
             return None
+        if not self._is_readable:
+            log.info("camera_folder_readable", camera=self._name)
+        self._is_readable = True
         fresh = [each for each in found if each[0] > self._seen_ns]
         if not fresh:
             return None

@@ -18,6 +18,7 @@ from connectors.modbus import ModbusConfig
 from connectors.opcua import OpcuaConfig
 from gateway.api import ApiConfig
 from gateway.commands import WriteSettings
+from gateway.core.manifest import MODEL_NAME_PATTERN
 from gateway.core.settings import Settings
 from gateway.store import LogSettings
 from gateway.wire.settings_file import beside, read_settings
@@ -73,8 +74,8 @@ class CameraConfig(FolderCameraSettings):
 
     asset: str
     """The twin that detections are reported on."""
-    model: Path
-    """The detector, as a bundle (.ewm), beside the file when relative."""
+    model: Annotated[str, Field(pattern=MODEL_NAME_PATTERN)]
+    """Name of the detector; its newest release is used, so it needs `[models]`."""
 
 
 class Config(Settings):
@@ -91,7 +92,7 @@ class Config(Settings):
     uplinks: dict[Name, HttpUplinkConfig] = Field(default_factory=dict)
     """Where records are delivered, by name."""
     models: ModelSourceConfig | None = None
-    """Where anomaly models come from; without it, none is ever loaded."""
+    """Where anomaly and vision models come from; without it, none is ever loaded."""
     log: LogSettings = LogSettings()
     """The record log."""
     api: ApiConfig = ApiConfig()

@@ -1,7 +1,8 @@
 """Vision's orchestration: the newest picture goes to a detector in a thread of its own.
 
 Inference never delays polling: one picture at a time per camera, in a worker thread, and a camera
-that is faster than its model has pictures passed over, which are counted.
+that is faster than its model has pictures passed over, which are counted. The detector may be
+exchanged at any time: the next picture goes to the new one.
 """
 
 import asyncio
@@ -28,31 +29,39 @@ class Inspection:
     def __init__(
         self,
         source: PictureSource,
-        detector: PictureDetector,
         *,
         asset: AssetId,
         note: Callable[[Event], None],
     ) -> None:
-        """Report what the detector sees as events on the asset.
+        """Begin without a detector.
 
         Args:
             source: The camera.
-            detector: Blocking; called in a worker thread.
             asset: The twin that the camera looks at.
             note: Takes the events, in order.
         """
         self._source = source
-        self._detector = detector
+        self._detector: PictureDetector | None = None
         self._asset = asset
         self._note = note
         self.picture_count = 0
         """Pictures looked at since the start."""
+        self.unseen_count = 0
+        """Pictures that came before there was a detector."""
+
+    def use(self, detector: PictureDetector) -> None:
+        """Look at the pictures that follow with this detector, in a worker thread."""
+        self._detector = detector
 
     async def run(self) -> None:
         """Look at pictures until cancelled."""
         async for picture in self._source.pictures():
+            detector = self._detector
+            if detector is None:
+                self.unseen_count += 1
+                continue
             try:
-                detections = await asyncio.to_thread(self._detector.detect, picture.encoded)
+                detections = await asyncio.to_thread(detector.detect, picture.encoded)
             except ModelError as error:
                 log.warning(
                     "picture_failed",
@@ -66,9 +75,9 @@ class Inspection:
             self.picture_count += 1
             for label in dict.fromkeys(detection.label for detection in detections):
                 seen = [each for each in detections if each.label == label]
-                self._note(self._seen(picture, label, seen))
+                self._note(self._seen(picture, label, seen, by=detector.model_version))
 
-    def _seen(self, picture: Picture, label: str, detections: list[Detection]) -> Event:
+    def _seen(self, picture: Picture, label: str, detections: list[Detection], *, by: str) -> Event:
         best = max(each.score for each in detections)
         count = f"{len(detections)} × " if len(detections) > 1 else ""
         return Event(
@@ -77,7 +86,7 @@ class Inspection:
             condition=f"seen_{label}",
             severity=SEEN_SEVERITY,
             text=f"{count}{label} ({best:.0%}) on {picture.name} of camera {picture.source}, "
-            f"by {self._detector.model_version}",
+            f"by {by}",
             evidence=tuple(
                 Evidence(name=f"{label} at {box_text(each)}", value=each.score)
                 for each in detections[:EVIDENCE_MAX]

@@ -3,9 +3,13 @@
 A connector only knows one session: connect, emit, fail. What a failure means is decided here,
 once for all of them: its tags become Bad on one edge, an event names the reason, a gap covers the
 time without data, and the next session begins after a pause with full jitter.
+
+A device that is lost when the gateway stops, in whatever way, is still lost when it starts again:
+the gap is entered when the device is back, and begins with the last that was heard of it.
 """
 
 import asyncio
+import json
 from collections import deque
 
 import numpy as np
@@ -23,6 +27,8 @@ from gateway.wire.backoff import Backoff
 
 log = structlog.get_logger()
 
+LOST = "device_lost"
+"""Condition of the events."""
 LOST_SEVERITY = 600
 BACK_SEVERITY = 100
 RATE_POINTS = 6
@@ -54,7 +60,7 @@ class DeviceSupervisor:
         self._reason = ""
         self._detail = ""
         self._retry_ns: int | None = None
-        self._last_data_ns: int | None = None
+        self._heard_ns: int | None = None
         self._rate_points = deque([(clock.monotonic_ns(), 0)], maxlen=RATE_POINTS)
         self._frame_count = 0
         self._sample_count = 0
@@ -65,6 +71,9 @@ class DeviceSupervisor:
     async def run(self) -> None:
         """Keep one session after another going until cancelled."""
         name = self.connector.name
+        if self._state is not DeviceState.LOST:
+            # Nothing was missed of it while nobody listened: that is for the log to say.
+            self._heard_ns = None
         while True:
             try:
                 await self.connector.session(self, self._indices)
@@ -86,7 +95,7 @@ class DeviceSupervisor:
         """Take one frame from the connector; waits while the ingress queue is full."""
         await self._intake.put(frame)
         if frame.is_received:
-            self._last_data_ns = frame.received_ns
+            self._heard_ns = frame.received_ns
             self._frame_count += 1
             self._sample_count += len(frame)
             self._note_rate()
@@ -112,6 +121,8 @@ class DeviceSupervisor:
             log.info("device_connected", device=self.connector.name, address=self.connector.address)
         self._state = DeviceState.OK
         self._since_ns = now_ns
+        # From now on the device may offer values, and they may be lost with the session.
+        self._heard_ns = now_ns
         self._retry_ns = None
         self._reason = self._detail = ""
 
@@ -139,6 +150,33 @@ class DeviceSupervisor:
             sample_count=self._sample_count,
             skipped_count=self._skipped,
         )
+
+    def checkpoint(self) -> bytes:
+        """Return when the device was last heard, and since when it is lost."""
+        is_lost = self._state is DeviceState.LOST
+        lost = {"since_ns": self._since_ns, "reason": self._reason} if is_lost else None
+        return json.dumps({"heard_ns": self._heard_ns, "lost": lost}).encode()
+
+    def restore(self, checkpoint: bytes) -> None:
+        """Go on from a checkpoint; before the first session."""
+        content = json.loads(checkpoint)
+        self._heard_ns = content["heard_ns"]
+        if content["lost"] is not None:
+            self._was_lost(content["lost"]["since_ns"], content["lost"]["reason"])
+
+    def replay(self, entry: Frame | Event) -> None:
+        """Take in what the log has after the checkpoint; before the first session."""
+        if isinstance(entry, Frame):
+            if entry.is_received and np.isin(entry.tag_index, self._indices).any():
+                self._heard_ns = entry.received_ns
+        elif (entry.source, entry.condition) == (self.connector.name, LOST):
+            if entry.transition is Transition.RAISED:
+                self._was_lost(entry.time_ns, entry.text)
+            else:
+                self._state, self._reason = DeviceState.CONNECTING, ""
+
+    def _was_lost(self, since_ns: int, reason: str) -> None:
+        self._state, self._since_ns, self._reason = DeviceState.LOST, since_ns, reason
 
     def _note_rate(self) -> None:
         now_ns = self._clock.monotonic_ns()
@@ -183,15 +221,15 @@ class DeviceSupervisor:
         )
 
     def _note_gap(self, now_ns: int) -> None:
-        # Without a first value there is nothing that the gap could interrupt.
-        if self._last_data_ns is None:
+        # Of a device that was never there, nothing can be missing.
+        if self._heard_ns is None:
             return
         self._intake.note(
             LedgerEntry(
                 reason=LedgerReason.DEVICE_LOST,
                 source=self.connector.name,
-                from_ns=self._last_data_ns,
-                to_ns=max(now_ns, self._last_data_ns),
+                from_ns=self._heard_ns,
+                to_ns=max(now_ns, self._heard_ns),
                 count=None,
             )
         )
@@ -217,7 +255,7 @@ class DeviceSupervisor:
             Event(
                 time_ns=time_ns,
                 source=self.connector.name,
-                condition="device_lost",
+                condition=LOST,
                 severity=severity,
                 transition=transition,
                 text=text,

@@ -11,6 +11,7 @@ from gateway.service.build import build_parts
 from gateway.wire.clock import SystemClock
 
 ROOT = Path(__file__).parent.parent
+COMMAND_LINE = re.compile(r"^\s+edgewright ([a-z]+)", re.MULTILINE)
 PACKAGES = ("gateway", "twins", "analytics", "connectors", "cloud_sync", "systemd")
 
 
@@ -47,7 +48,9 @@ def test_documents_name_only_commands_that_exist() -> None:
         f"{path.relative_to(ROOT)}: edgewright {name}"
         for path in ROOT.rglob("*.md")
         if ".venv" not in path.parts
-        for name in re.findall(r"^\s+edgewright ([a-z]+)", path.read_text(encoding="utf-8"), re.M)
+        for name in re.findall(
+            r"^\s+edgewright ([a-z]+)", path.read_text(encoding="utf-8"), re.MULTILINE
+        )
         if name not in COMMANDS
     }
     assert unknown == set()

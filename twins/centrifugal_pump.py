@@ -8,8 +8,11 @@ from pydantic import Field, model_validator
 
 from gateway.core.arrays import FloatArray, StatusArray, float_column
 from gateway.core.tags import TagId
-from twins.model import Explanation, Extra, Relation, Signature, Term, stack_terms
+from twins.model import Explanation, Extra, Relation, Signature, Term, stack_terms, steady
 from twins.physics import (
+    FLUID_LAG_S,
+    SPEED_SHARE_MIN,
+    SURROUNDINGS_LAG_S,
     bearing_terms,
     filter_terms,
     npsh_available_m,
@@ -155,9 +158,14 @@ RELATIONS = (
             Term(name="away from best efficiency", prior=0.5, spread=0.5),
         ),
     ),
+    steady("fluid_temperature_degc"),
+    steady("ambient_temperature_degc"),
 )
 
-_BEARING = [relation.signal for relation in RELATIONS].index("bearing_temperature_degc")
+_SIGNALS = [relation.signal for relation in RELATIONS]
+_BEARING = _SIGNALS.index("bearing_temperature_degc")
+_FLUID = _SIGNALS.index("fluid_temperature_degc")
+_AMBIENT = _SIGNALS.index("ambient_temperature_degc")
 
 SIGNATURES = (
     Signature(
@@ -199,6 +207,11 @@ SIGNATURES = (
         cause="filter gauge reading too high",
         signs=(("filter_dp_bar", +1), ("suction_pressure_bar", +1)),
         check="compare the differential gauge with a second one",
+    ),
+    Signature(
+        cause="ambient temperature reading too high",
+        signs=(("ambient_temperature_degc", +1), ("bearing_temperature_degc", -1)),
+        check="compare the sensor with a thermometer beside it",
     ),
     Signature(
         cause="impeller worn or blocked",
@@ -249,6 +262,8 @@ class CentrifugalPumps:
                 (self._current_a,) * 4,
                 (1.0, 1.0, rise_k, 1.0),
                 (self._vibration_mm_s,) * 3,
+                (1.0,),
+                (1.0,),
             ),
             count=len(settings),
         )
@@ -265,7 +280,7 @@ class CentrifugalPumps:
         """Least standard deviation of a healthy residual, shape (n, r).
 
         Class 1 instruments, and what the physics leaves out: the level before the pump moves, the
-        supply voltage moves, a bearing warms up in more than one step.
+        supply voltage moves, a bearing warms up in more than one step, doors open in a hall.
         """
         return np.stack(
             [
@@ -276,6 +291,8 @@ class CentrifugalPumps:
                 0.01 * self._current_a,
                 np.full_like(self._flow_m3h, 1.0),
                 0.06 * self._vibration_mm_s,
+                np.full_like(self._flow_m3h, 1.2),
+                np.full_like(self._flow_m3h, 0.8),
             ],
             axis=1,
         )
@@ -294,6 +311,8 @@ class CentrifugalPumps:
         speed = speed_rpm / self._speed_rpm
         flow = flow_m3h / self._flow_m3h
         head = (discharge_bar - suction_bar) / self._head_bar
+        # At standstill the sensor shows the casing, which takes the temperature of the hall.
+        pumped = np.where(speed < SPEED_SHARE_MIN, np.nan, fluid)
         terms = stack_terms(
             (
                 pump_flow_terms(speed, head, steepness=self._steepness),
@@ -303,11 +322,15 @@ class CentrifugalPumps:
                 pump_current_terms(speed, flow),
                 bearing_terms(ambient, fluid, speed),
                 pump_vibration_terms(speed, flow),
+                (pumped,),
+                (ambient,),
             ),
             count=len(value),
         )
         lag_s = np.zeros(terms.shape[:2])
         lag_s[:, _BEARING] = thermal_lag_s(self._lag_s, speed)
+        lag_s[:, _FLUID] = FLUID_LAG_S
+        lag_s[:, _AMBIENT] = SURROUNDINGS_LAG_S
         available_m = npsh_available_m(suction_bar, fluid, density_kg_m3=self._density_kg_m3)
         # At one speed the requirement grows about as flow², and not below a quarter: recirculation.
         required_m = self._npsh_m * np.maximum(flow**2, 0.25 * speed**2)

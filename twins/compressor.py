@@ -8,10 +8,12 @@ from pydantic import Field, model_validator
 
 from gateway.core.arrays import FloatArray, StatusArray, float_column
 from gateway.core.tags import TagId
-from twins.model import Explanation, Extra, Relation, Signature, Term, stack_terms
+from twins.model import Explanation, Extra, Relation, Signature, Term, stack_terms, steady
 from twins.physics import (
     ATMOSPHERE_BAR,
     KELVIN_AT_0_DEGC,
+    SPEED_SHARE_MIN,
+    SURROUNDINGS_LAG_S,
     filter_terms,
     oil_circuit_terms,
     oil_injected_terms,
@@ -140,7 +142,12 @@ RELATIONS = (
             Term(name="gas pulsation", prior=0.3, spread=0.3),
         ),
     ),
+    steady("inlet_temperature_degc"),
+    steady("discharge_pressure_bar"),
 )
+
+_SIGNALS = [relation.signal for relation in RELATIONS]
+_STEADY = [_SIGNALS.index("inlet_temperature_degc"), _SIGNALS.index("discharge_pressure_bar")]
 
 SIGNATURES = (
     Signature(
@@ -205,6 +212,8 @@ class Compressors:
                 (1.0, 1.0, rise_k, 1.0),
                 (oil_degc, 1.0, rise_k, rise_k),
                 (self._vibration_mm_s,) * 3,
+                (1.0,),
+                (1.0,),
             ),
             count=len(settings),
         )
@@ -218,7 +227,11 @@ class Compressors:
 
     @property
     def noise(self) -> FloatArray:
-        """Least standard deviation of a healthy residual, shape (n, r): class 1 instruments."""
+        """Least standard deviation of a healthy residual, shape (n, r).
+
+        Class 1 instruments, and what the physics leaves out; the air of a hall and the pressure of
+        a controlled network move by about so much within an hour.
+        """
         return np.stack(
             [
                 0.007 * self._flow_m3h,
@@ -227,6 +240,8 @@ class Compressors:
                 np.full_like(self._flow_m3h, 0.5),
                 np.full_like(self._flow_m3h, 0.7),
                 0.05 * self._vibration_mm_s,
+                np.full_like(self._flow_m3h, 0.6),
+                0.012 * self._discharge_bar,
             ],
             axis=1,
         )
@@ -257,11 +272,15 @@ class Compressors:
                 oil_injected_terms(oil_degc, inlet_degc, flow * work, oil_flow),
                 oil_circuit_terms(inlet_degc, flow * work, speed),
                 screw_vibration_terms(speed, ratio),
+                (inlet_degc,),
+                (np.where(speed < SPEED_SHARE_MIN, np.nan, discharge_bar),),
             ),
             count=len(value),
         )
+        lag_s = np.zeros(terms.shape[:2])
+        lag_s[:, _STEADY] = SURROUNDINGS_LAG_S
         return Explanation(
             terms=terms * self._scale,
-            lag_s=np.zeros(terms.shape[:2]),
+            lag_s=lag_s,
             extras=np.empty((len(value), 0)),
         )

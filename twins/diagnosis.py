@@ -62,6 +62,10 @@ def advice(
         seen = sum(_sign(by_signal[signal], way) > SIGN_MIN for signal, way in best.signs)
         return f"likely: {best.cause} ({seen} of {len(best.signs)} signs): {best.check}"
     worst = relations[int(np.abs(sigmas).argmax())]
+    if worst.roles == (worst.signal,):
+        return (
+            f"{spoken(worst.signal)} moves faster than usual: compare with a gauge at the machine"
+        )
     others = ", ".join(spoken(role) for role in worst.roles if role != worst.signal)
     return f"{spoken(worst.signal)} does not fit {others}: compare with a gauge at the machine"
 

@@ -203,6 +203,4 @@ class Estimator:
         """Where the parameters are frozen, shape (n, r)."""
         self.asset_progress: FloatArray = self.progress.min(axis=1, initial=1.0)
         """Progress of the slowest relation of each asset, shape (n,)."""
-        self.is_begun: BoolArray = np.asarray(self.is_commissioned.any(axis=1))
-        """Where at least one relation is commissioned, shape (n,)."""
         self._is_complete = bool(self.is_commissioned.all())

@@ -5,9 +5,7 @@ lag (`health_smoothing_s`). Health follows from the largest of them, u:
 
     health = 1 / (1 + (max(u - 3, 0) / 6)²)          u = 3: 1.0     u = 9: 0.5     u = 21: 0.1
 
-A sensor that sends the same number again and again, with new times, is frozen when it does so
-longer than it ever did during commissioning; that counts as `FROZEN_SIGMAS`. Silence is no
-repetition, so sources that report only changes are not blamed.
+A frozen sensor (`stillness.py`) counts as `FROZEN_SIGMAS`.
 
 While the asset stands still or starts, health keeps its last value.
 """
@@ -24,10 +22,6 @@ HALF_SIGMAS = 6.0
 """So far above normal, health is a half."""
 FROZEN_SIGMAS = NORMAL_SIGMAS + HALF_SIGMAS
 """What a frozen sensor counts as: health is a half at the most."""
-FROZEN_ROWS_MIN = 60
-"""Never call a sensor frozen earlier."""
-FROZEN_RUNS = 8
-"""Times the longest repetition seen during commissioning."""
 SIGMAS_MAX = 50.0
 """A residual counts for no more, so that smoothing forgets a wild value soon."""
 ROW_WEIGHT_MAX = 0.1
@@ -47,26 +41,21 @@ def health_of(sigmas: FloatArray) -> FloatArray:
 
 
 class Health:
-    """Smoothed residuals and repetitions of n assets with r relations and k signals."""
+    """Smoothed residuals of n assets with r relations."""
 
-    def __init__(self, *, count: int, relations: int, roles: int, smoothing_s: FloatArray) -> None:
+    def __init__(self, *, count: int, relations: int, smoothing_s: FloatArray) -> None:
         """Begin without a sign.
 
         Args:
             count: Number n of assets.
             relations: Number r of relations.
-            roles: Number k of signals.
             smoothing_s: Time constant of each asset, shape (n,).
         """
         self._smoothing_s = smoothing_s[:, None]
         self._sigmas: FloatArray = np.zeros((count, relations))
         self._is_known: BoolArray = np.zeros(count, dtype=np.bool_)
         self._judged_ns: TimeArray = np.full((count, 1), NEVER_NS, dtype=np.int64)
-        self._value: FloatArray = np.full((count, roles), np.nan)
-        self._source_ns: TimeArray = np.full((count, roles), NEVER_NS, dtype=np.int64)
-        self._repeats: FloatArray = np.zeros((count, roles))
-        self._repeats_max: FloatArray = np.zeros((count, roles))
-        self._is_frozen: BoolArray = np.zeros((count, roles), dtype=np.bool_)
+        self._has_frozen: BoolArray = np.zeros(count, dtype=np.bool_)
 
     @property
     def sigmas(self) -> FloatArray:
@@ -74,23 +63,21 @@ class Health:
         return self._sigmas
 
     @property
-    def is_frozen(self) -> BoolArray:
-        """Where a sensor repeats itself, shape (n, k)."""
-        return self._is_frozen
-
-    @property
     def value(self) -> FloatArray:
         """Health of each asset, shape (n,); NaN while it cannot be told."""
         worst = np.abs(self._sigmas).max(axis=1, initial=0.0)
-        worst = np.maximum(worst, FROZEN_SIGMAS * self._is_frozen.any(axis=1))
+        worst = np.maximum(worst, FROZEN_SIGMAS * self._has_frozen)
         return np.where(self._is_known, health_of(worst), np.nan)
 
-    def judge(self, sigmas: FloatArray, is_valid: BoolArray, *, time_ns: int) -> None:
+    def judge(
+        self, sigmas: FloatArray, is_valid: BoolArray, *, has_frozen: BoolArray, time_ns: int
+    ) -> None:
         """Take in the residuals of one instant.
 
         Args:
             sigmas: Residuals in standard deviations, shape (n, r); anything where not valid.
             is_valid: Running, usable and commissioned, shape (n, r).
+            has_frozen: Whether a sensor of the asset is frozen, shape (n,).
             time_ns: The instant; never before the last one.
         """
         judged = is_valid.any(axis=1)
@@ -102,32 +89,7 @@ class Health:
         self._sigmas = self._sigmas + weight * (bounded - self._sigmas)
         self._judged_ns[judged] = time_ns
         self._is_known = self._is_known | judged
-
-    def watch(
-        self,
-        value: FloatArray,
-        source_ns: TimeArray,
-        *,
-        is_running: BoolArray,
-        is_commissioned: BoolArray,
-    ) -> None:
-        """Look for sensors that repeat themselves.
-
-        Args:
-            value: Inputs of one instant, shape (n, k).
-            source_ns: Their times, shape (n, k).
-            is_running: Shape (n,).
-            is_commissioned: Whether the longest repetition of a healthy asset is known, shape (n,).
-        """
-        is_new = (source_ns > self._source_ns) & is_running[:, None]
-        same = value == self._value
-        self._repeats = np.where(is_new, (self._repeats + 1.0) * same, self._repeats)
-        learning = is_new & ~is_commissioned[:, None]
-        longest = np.maximum(self._repeats_max, self._repeats)
-        self._repeats_max = np.where(learning, longest, self._repeats_max)
-        limit = np.maximum(FROZEN_RUNS * self._repeats_max, FROZEN_ROWS_MIN)
-        self._is_frozen = (self._repeats > limit) & is_commissioned[:, None]
-        self._value, self._source_ns = value, source_ns
+        self._has_frozen = has_frozen
 
     def save(self) -> State:
         """Return all that `load` needs, by name."""
@@ -135,11 +97,7 @@ class Health:
             "sigmas": self._sigmas,
             "is_known": self._is_known,
             "judged_ns": self._judged_ns,
-            "value": self._value,
-            "source_ns": self._source_ns,
-            "repeats": self._repeats,
-            "repeats_max": self._repeats_max,
-            "is_frozen": self._is_frozen,
+            "has_frozen": self._has_frozen,
         }
 
     def load(self, state: State) -> None:
@@ -147,8 +105,4 @@ class Health:
         self._sigmas = np.array(state["sigmas"], dtype=np.float64)
         self._is_known = np.array(state["is_known"], dtype=np.bool_)
         self._judged_ns = np.array(state["judged_ns"], dtype=np.int64)
-        self._value = np.array(state["value"], dtype=np.float64)
-        self._source_ns = np.array(state["source_ns"], dtype=np.int64)
-        self._repeats = np.array(state["repeats"], dtype=np.float64)
-        self._repeats_max = np.array(state["repeats_max"], dtype=np.float64)
-        self._is_frozen = np.array(state["is_frozen"], dtype=np.bool_)
+        self._has_frozen = np.array(state["has_frozen"], dtype=np.bool_)

@@ -69,6 +69,16 @@ class Relation:
         return f"{self.signal.removesuffix(ending_of(self.signal))}_residual_sigmas"
 
 
+def steady(signal: str) -> Relation:
+    """Return the relation of a signal that nothing explains but that changes slowly.
+
+    It is expected where it was lately: its own value behind the model's lag. What moves with the
+    hours and seasons is followed, what moves faster stands out.
+    """
+    term = Term(name="where it was lately", prior=1.0, spread=0.0)
+    return Relation(signal=signal, roles=(signal,), terms=(term,))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extra:
     """A physical figure that is no residual, such as a margin."""

@@ -25,6 +25,10 @@ KELVIN_AT_0_DEGC = 273.15
 
 SPEED_SHARE_MIN = 0.05
 """Below this share of rated speed the terms that divide by speed are switched off."""
+SURROUNDINGS_LAG_S = 3_600.0
+"""The air of a hall and the pressure of a network follow weather and demand: hardly in less."""
+FLUID_LAG_S = 7_200.0
+"""Tanks and mains hold more heat than halls."""
 
 Terms = Sequence[FloatArray | float]
 """Arrays of shape (n,), or a constant for all, in the order of the model's parameters."""

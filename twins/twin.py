@@ -6,10 +6,10 @@ Each tick of the data's time goes through five steps, array operations over all 
                           -> how far it is off (residuals) -> how well it is (health)
 
 The columns of a row are the model's inputs, its residuals (measured less expected, in the signal's
-unit, and again in standard deviations of the healthy machine) and its extras. A residual is as bad as its worst input; it is Bad (out of service) while the
-asset does not run, and Uncertain while its parameters are still being learnt. The derived frame
-carries the columns again, with `state`, `health` and `commissioning`, as samples of
-`asset.column`.
+unit, and again in standard deviations of the healthy machine) and its extras. A residual is as bad
+as its worst input; it is Bad (out of service) while the asset does not run, and Uncertain while its
+parameters are still being learnt. The derived frame carries the columns again, with `state`,
+`health`, `commissioning` and `frozen_signals`, as samples of `asset.column`.
 """
 
 from collections.abc import Sequence
@@ -35,8 +35,9 @@ from twins.model import AssetModel, unit_of
 from twins.operating import OperatingStates
 from twins.settings import AssetSettings
 from twins.state import NEVER_NS, SignalBoard, Snapshot
+from twins.stillness import Stillness
 
-OWN_COLUMNS = ("state", "health", "commissioning")
+OWN_COLUMNS = ("state", "health", "commissioning", "frozen_signals")
 """Derived tags of every asset, after the columns of its rows."""
 
 STATE_SEVERITY = 50
@@ -62,7 +63,7 @@ _HEALTH_STATUS_BY_STATE: StatusArray = np.array(
 )
 
 
-_Part = SignalBoard | OperatingStates | Estimator | Health | DerivedTags
+_Part = SignalBoard | OperatingStates | Estimator | Stillness | Health | DerivedTags
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +179,7 @@ class AssetTwin:
         state = OperatingState(int(self._operating.state[i]))
         health = float(self._health.value[i])
         is_known = np.isfinite(health) and state is not OperatingState.UNKNOWN
-        frozen = [self._model.roles[k] for k in np.flatnonzero(self._health.is_frozen[i])]
+        frozen = [self._model.roles[k] for k in np.flatnonzero(self._stillness.is_frozen[i])]
         relations, sigmas = self._model.relations, self._health.sigmas[i]
         heard_ns = int(now.source_ns[i].max())
         return TwinState(
@@ -192,6 +193,11 @@ class AssetTwin:
             advice=advice(relations, self._model.signatures, sigmas, frozen),
             signals=self._signals(i, now),
         )
+
+    def advice(self, tag: TagId) -> str:
+        """Return what to check now, for an alarm on a computed tag; empty when nothing is known."""
+        asset, _, _ = tag.rpartition(".")
+        return self.state(AssetId(asset)).advice if asset in self._assets else ""
 
     def checkpoint(self) -> bytes:
         """Return all that `restore` needs to go on exactly from here."""
@@ -232,10 +238,10 @@ class AssetTwin:
             noise=model.noise,
             rows=np.where(is_possible[:, layout.residuals], rows, 0),
         )
+        self._stillness = Stillness(count=len(settings), roles=len(model.roles))
         self._health = Health(
             count=len(settings),
             relations=len(model.relations),
-            roles=len(model.roles),
             smoothing_s=np.array([each.health_smoothing_s for each in settings]),
         )
         own = np.ones((len(settings), len(OWN_COLUMNS)), dtype=np.bool_)
@@ -261,16 +267,12 @@ class AssetTwin:
         residual = target - expectation.value
         is_commissioned = self._estimator.is_commissioned
         sigmas = residual / expectation.sigma
+        self._stillness.update(snapshot.value, is_running=is_running[:, 0])
         self._health.judge(
             sigmas,
             is_running & expectation.is_usable & is_commissioned,
+            has_frozen=self._stillness.has_frozen,
             time_ns=snapshot.time_ns,
-        )
-        self._health.watch(
-            snapshot.value,
-            snapshot.source_ns,
-            is_running=is_running[:, 0],
-            is_commissioned=self._estimator.is_begun,
         )
         self._expected = expectation.value
         self._sigma = expectation.sigma
@@ -310,6 +312,7 @@ class AssetTwin:
         )
         value[is_bad(status)] = np.nan
         value[:, m + 2] = self._estimator.asset_progress
+        value[:, m + 3] = self._stillness.is_frozen.sum(axis=1)
         return self._derived.tell(value, status, time_ns=row.time_ns)
 
     def _state_events(self, changed: BoolArray, *, time_ns: int) -> list[Event]:
@@ -363,6 +366,7 @@ class AssetTwin:
             "board": self._board,
             "operating": self._operating,
             "estimator": self._estimator,
+            "stillness": self._stillness,
             "health": self._health,
             "derived": self._derived,
         }

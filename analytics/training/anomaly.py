@@ -44,11 +44,6 @@ seasons. On recordings of minutes, averages beyond it by a third are common (REA
 a fault that matters goes on growing, and is found a little later for it."""
 FALSE_ALARM_SHARE: Final = 0.001
 """Share of held-back rows whose average may exceed the threshold, before the margin."""
-TOLERANCE_MARGIN: Final = 1.2
-"""What the tolerance alone leads to, times this, is the least threshold. A twin that has learnt in
-one place explains a rare operating point, such as one pump doing the work of two, less well than
-its tolerance says: without the fifth, one plant in two had several false alarms a day; with it,
-faults are found a tenth later."""
 INDEPENDENT_S: Final = 180.0
 """What makes a healthy row differ from what was expected (load, voltage, weather) lasts about so
 long; rows closer together say the same thing twice."""
@@ -218,7 +213,7 @@ def _threshold(level: float, purpose: Purpose, *, fitted_rows: int) -> float:
         return threshold
     independent_rows = fitted_rows * min(purpose.period_s / INDEPENDENT_S, 1.0)
     # The matrix is scaled so that the tolerance alone reaches 1.
-    return max(threshold, TOLERANCE_MARGIN) * (1.0 + STUDENT_TERM / independent_rows)
+    return max(threshold, 1.0) * (1.0 + STUDENT_TERM / independent_rows)
 
 
 def _averages(scores: Sequence[FloatArray], purpose: Purpose, *, threshold: float) -> FloatArray:

@@ -36,8 +36,8 @@ VARIANCE_SHARE: Final = 0.99
 """Of the variance that the plane must explain. Directions on it are each measured by their own
 spread, those off it all by one; with less, a broken tie between two signals that hang closely
 together would be small beside the noise of looser ones."""
-SPREADS_MAX: Final = 10.0
-"""Rows further off are cut for the fit: one wrong reading must not turn the plane."""
+OUTLIER_STEPS: Final = 10.0
+"""Rows further off, in spreads, are cut for the fit: one wrong reading must not turn the plane."""
 SPREAD_SHARE_MIN: Final = 1e-5
 """A column that varies less than this part of its own size cannot be told apart in float32."""
 RESIDUAL_MIN: Final = 0.01
@@ -88,7 +88,7 @@ def fit_plane(rows: FloatArray) -> Ellipsoid:
             "no column of the healthy rows varies: is it a recording of a running machine?"
         )
     spread = np.where(varies, spread, 1.0)
-    steps = np.clip((rows - center) / spread, -SPREADS_MAX, SPREADS_MAX)[:, varies]
+    steps = np.clip((rows - center) / spread, -OUTLIER_STEPS, OUTLIER_STEPS)[:, varies]
     # PCA takes the mean away; about the median instead, so that training and graph agree.
     pca = PCA(n_components=VARIANCE_SHARE, svd_solver="full").fit(steps)
     components, variance = pca.components_, pca.explained_variance_
@@ -140,7 +140,7 @@ def chi_square_limit(count: int) -> float:
     """Return what a sum of squares of normal numbers exceeds with `OUTLIER_SHARE`.
 
     Args:
-        count: Numbers in the sum, at least 1; the error is 3 % for one and below 1 % from seven on.
+        count: Numbers in the sum, at least 1; the error is below 4 %.
     Source:
         Wilson and Hilferty (1931), "The Distribution of Chi-Square".
     """

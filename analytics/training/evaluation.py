@@ -24,8 +24,9 @@ SEPARATION_KEPT_MIN: Final = 0.9
 SEPARATION_GAIN_MIN: Final = 1.05
 ALARM_SHARE_GAIN_MAX: Final = 0.8
 """Fewer false alarms are a reason when they are at most this part of the incumbent's."""
-ALARM_SHARE_FREE_MAX: Final = 0.0005
-"""Below it, shares of false alarms count as equal: the rest is chance."""
+ALARM_SHARE_FREE_MAX: Final = 0.005
+"""Below it, shares of false alarms count as equal: an hour of held-back rows, averaged over ten
+seconds, is some 400 independent looks, and two of them above the limit are chance."""
 
 _TINY: Final = 1e-9
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from importlib.resources import files
 from typing import assert_never
 
+import numpy as np
+
 from analytics.runtime import Session
 from analytics.vision.decoders import Boxes, decode_ultraface, decode_yolox, without_overlaps
 from analytics.vision.images import decode_image, model_input
@@ -26,6 +28,8 @@ class VisionDetector:
         """
         self.manifest = manifest
         self._session = Session(model)
+        # What a graph declares may be missing or wrong; what it returns counts.
+        self._candidates(np.zeros((1, 3, manifest.height_px, manifest.width_px), dtype=np.float32))
 
     @property
     def model_version(self) -> str:
@@ -41,8 +45,7 @@ class VisionDetector:
             ModelError: the bytes are no picture, or the outputs are not as the manifest says.
         """
         planes, x_factor, y_factor = model_input(decode_image(encoded), self.manifest)
-        outputs = self._session.run({self.manifest.input_name: planes})
-        boxes = self._decode(outputs)
+        boxes = self._candidates(planes)
         boxes = boxes.where(boxes.score >= self.manifest.score_min)
         boxes = without_overlaps(boxes, overlap_max=self.manifest.overlap_max)
         corners = boxes.corners / [x_factor, y_factor, x_factor, y_factor]
@@ -56,6 +59,10 @@ class VisionDetector:
                 boxes.label_index, boxes.score, corners.tolist(), strict=True
             )
         )
+
+    def _candidates(self, planes: Float32Array) -> Boxes:
+        """Return all boxes on an input of shape (1, 3, height_px, width_px)."""
+        return self._decode(self._session.run({self.manifest.input_name: planes}))
 
     def _decode(self, outputs: dict[str, Float32Array]) -> Boxes:
         width_px, height_px = self.manifest.width_px, self.manifest.height_px

@@ -35,6 +35,10 @@ class Verdict(StrEnum):
     END_PROBATION = "end_probation"
 
 
+MISSED_NAMED_MAX: Final = 2
+"""Missed faults that a reason names; the others are counted."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """A verdict and its reason, in a sentence with the figures."""
@@ -49,7 +53,9 @@ def judge_canary(report: CanaryReport, rules: RolloutRules, *, has_incumbent: bo
     if not report.is_finite:
         return _reject("gives no number on its canary cases")
     if report.missed:
-        names = ", ".join(report.missed)
+        names = ", ".join(report.missed[:MISSED_NAMED_MAX])
+        if len(report.missed) > MISSED_NAMED_MAX:
+            names += f" and {len(report.missed) - MISSED_NAMED_MAX} more"
         return _reject(f"raises {found} of {report.fault_count} known faults; it misses {names}")
     if report.latency_ms_p99 > rules.latency_ms_max:
         return _reject(

@@ -157,6 +157,14 @@ class TufModelStore:
         """
         return await self._work(lambda _stop: self._read_trusted(name, version))
 
+    async def held(self) -> tuple[Release, ...]:
+        """Return the releases that `load` can give without the network: vouched for, and here.
+
+        Raises:
+            ModelError: the gateway has not seen the repository yet, or a signature is wrong.
+        """
+        return await self._work(lambda _stop: self._list_held())
+
     async def keep_only(self, versions: Iterable[tuple[str, str]]) -> None:
         """Remove all bundles but those of these names and versions."""
         kept = {self._bundle_path(name, version) for name, version in versions}
@@ -219,6 +227,16 @@ class TufModelStore:
             for pattern in role.paths or ():
                 updater.get_targetinfo(re.sub(r"[*?\[\]]", "-", pattern))
         self._sync_metadata()
+        return self._vouched_releases()
+
+    def _list_held(self) -> tuple[Release, ...]:
+        return tuple(
+            release
+            for release in self._vouched_releases()
+            if self._bundle_path(release.name, release.version).exists()
+        )
+
+    def _vouched_releases(self) -> tuple[Release, ...]:
         trusted = load_trusted(self._metadata, bootstrap=self._bootstrap)
         found = (_release_of(path, trusted.find(path)) for path in trusted.paths())
         return tuple(release for release in found if release is not None)

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
 import click
@@ -19,6 +20,8 @@ DEFAULT_SEED = 8
 """Draws a worn bearing on a pump and a clogged filter on the compressor."""
 NOTICE_S = 8.0
 """How long the console shows what happens."""
+NOTICE_LENGTH = 140
+"""Characters of it: three lines on 80 columns."""
 
 
 @click.command("demo")
@@ -76,7 +79,7 @@ class Narrator:
     def tell(self, text: str) -> None:
         """Say one thing."""
         if self._app is not None and self._app.is_running:
-            self._app.notify(text, timeout=NOTICE_S)
+            self._app.notify(textwrap.shorten(text, NOTICE_LENGTH), timeout=NOTICE_S)
         else:
             click.echo(f"· {text}", err=True)
 

@@ -11,7 +11,7 @@ from analytics.vision.images import decode_image
 from gateway.core.errors import ConfigError, ModelError
 from gateway.core.manifest import VisionManifest
 from gateway.core.pictures import Detection
-from gateway.wire.bundle import read_bundle
+from gateway.wire.bundle import Bundle, read_bundle, write_bundle
 from gateway.wire.settings_file import read_settings
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -22,16 +22,30 @@ PATH = click.Path(exists=True, path_type=Path)
 @click.option("--model", "model_path", type=PATH, required=True, help="A bundle (.ewm) or ONNX.")
 @click.option("--images", "images_path", type=PATH, required=True, help="A picture or a folder.")
 @click.option("--manifest", "manifest_path", type=PATH, help="What the ONNX model needs (JSON).")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="When all pictures went through, write the model as a bundle (.ewm), to be released.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, by picture.")
 def command(
-    model_path: Path, images_path: Path, manifest_path: Path | None, *, as_json: bool
+    model_path: Path,
+    images_path: Path,
+    manifest_path: Path | None,
+    out: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Find objects on pictures with a vision model.
 
     A bundle describes itself. A bare ONNX file needs --manifest, unless it is one of the
     published models whose manifest comes with Edgewright.
+
+    A gateway runs released bundles only: make one with --out, and release it with
+    `edgewright cloud release`.
     """
-    detector = open_detector(model_path, manifest_path)
+    manifest, model = open_model(model_path, manifest_path)
+    detector = VisionDetector(manifest, model)
     paths = sorted(images_path.iterdir()) if images_path.is_dir() else [images_path]
     paths = [path for path in paths if path.suffix.lower() in SUFFIXES]
     if not paths:
@@ -53,27 +67,34 @@ def command(
             print_picture(path.name, detections)
     if as_json:
         click.echo(json.dumps(report, indent=1))
+    if out is not None:
+        bundle = Bundle(manifest=manifest, model=model, canary=None)
+        try:
+            out.write_bytes(write_bundle(bundle))
+        except OSError as error:
+            raise ConfigError(f"{out}: cannot be written: {error.strerror}") from error
+        click.echo(f"{out}: {manifest.name} {manifest.version}", err=True)
 
 
-def open_detector(model_path: Path, manifest_path: Path | None) -> VisionDetector:
-    """Return a detector from a bundle, or from an ONNX file and its manifest.
+def open_model(model_path: Path, manifest_path: Path | None) -> tuple[VisionManifest, bytes]:
+    """Return manifest and graph from a bundle, or from an ONNX file and its manifest.
 
     Raises:
         ConfigError: a bare model has no manifest, or the manifest is wrong.
-        ModelError: the model is damaged or not a detector.
+        ModelError: the bundle is damaged, or holds no vision model.
     """
     data = model_path.read_bytes()
     if model_path.suffix == ".ewm":
         bundle = read_bundle(data)
         if not isinstance(bundle.manifest, VisionManifest):
             raise ModelError(f"{model_path}: this is not a vision model")
-        return VisionDetector(bundle.manifest, bundle.model)
+        return bundle.manifest, bundle.model
     manifest = (
         read_settings(VisionManifest, manifest_path) if manifest_path else known_manifest(data)
     )
     if manifest is None:
         raise ConfigError(f"{model_path}: an ONNX file does not describe itself: add --manifest")
-    return VisionDetector(manifest, data)
+    return manifest, data
 
 
 def as_document(detection: Detection) -> dict[str, object]:

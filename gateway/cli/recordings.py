@@ -32,11 +32,6 @@ ROLES_BY_TWIN: Final[Mapping[str, tuple[str, ...]]] = {
 PLAIN_ASSET: Final = AssetId("recording")
 """Stands for the machine of a recording that is read as it is."""
 
-_STARTS: Final = 4
-"""Places in a recording where a twin begins to learn. A twin that learnt in the morning leaves
-other residuals than one that learnt at noon, and the model must know them all for healthy."""
-_LEARNINGS_MIN: Final = 3
-"""A start is used when this many times the rows that the twin learns from lie ahead."""
 _ROWS_AFTER_LEARNING: Final = 10_000
 """Longer stretches are thinned: it is their length that matters, not their rows."""
 
@@ -151,8 +146,8 @@ class TwinRecording:
         """Return the columns a model should read, and the rows of each running asset.
 
         The columns are the residuals in standard deviations: what physics does not explain,
-        whatever the machine's size and load. The twin learns anew at several places of the
-        recording; each gives a run of its own.
+        whatever the machine's size and load. The first rows of each running asset are the twin's
+        to learn from.
 
         Raises:
             ConfigError: the signals of an asset explain nothing.
@@ -168,24 +163,16 @@ class TwinRecording:
             raise ConfigError(
                 "the recording has too few signals: for no asset does one explain another"
             )
-        runs = [
-            run
-            for lines in self._starts()
-            for run in _good_runs(list(self.rows(self.new_twin(), lines)), columns)
-        ]
-        return columns, runs
+        return columns, _good_runs(list(self.rows(twin, self._lines())), columns)
 
-    def _starts(self) -> Iterator[LineArray]:
-        """Yield the lines that each newly beginning twin is to see."""
+    def _lines(self) -> LineArray:
+        """Return the lines that the twin is to see: those after its learning are thinned."""
         count = len(self._recording.time_ns)
         learning = max(each.commissioning_rows for each in self._settings.values())
-        for start in range(0, count, max(count // _STARTS, 1)):
-            if start and count - start < _LEARNINGS_MIN * learning:
-                return
-            # Enough for settling and learning at the full rate.
-            full = min(start + 2 * learning, count)
-            step = max(1, -(-(count - full) // _ROWS_AFTER_LEARNING))
-            yield np.concatenate([np.arange(start, full), np.arange(full, count, step)])
+        # Enough for settling and learning at the full rate.
+        full = min(2 * learning, count)
+        step = max(1, -(-(count - full) // _ROWS_AFTER_LEARNING))
+        return np.concatenate([np.arange(full), np.arange(full, count, step)])
 
 
 def _assets_of_columns(columns: Sequence[str], twin_type: str) -> dict[str, dict[str, object]]:

@@ -1,5 +1,6 @@
 """Closes the books: what the servers offered against what the cloud's files hold."""
 
+from bisect import bisect_right
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from cloud_sync.cloud.parquet import LakeSamples, count_in_lake
 from gateway.core.events import Event
 from gateway.core.records import LedgerEntry, RecordKind, Seq
+from gateway.core.tags import TagId
 from gateway.demo.report import Samples
 from gateway.simulate.books import Offered, Service, read_offered
 from gateway.simulate.points import POLL_COUNT_TAG
@@ -97,15 +99,27 @@ def _arrived(book: Offered, lake: LakeSamples, *, since_ns: int) -> NDArray[np.b
 def _times_of_polls(book: Offered, lake: LakeSamples, *, since_ns: int) -> NDArray[np.int64]:
     """Return the time at which each value's response is in the lake, -1 for not at all.
 
-    All values of one response carry the time that its counter has.
+    All values of one response carry the time that its counter has. The counter begins anew with
+    the server: a response in the lake is the last one of its number that was offered before.
     """
-    if POLL_COUNT_TAG not in lake.tags:
-        return np.full(len(book.tag_index), -1, dtype=np.int64)
-    counter = (lake.tag_index == lake.tags.index(POLL_COUNT_TAG)) & (lake.time_ns >= since_ns)
-    polls = lake.value[counter].astype(np.int64).tolist()
-    time_by_poll = dict(zip(polls, lake.time_ns[counter].tolist(), strict=True))
-    times = [time_by_poll.get(poll, -1) for poll in book.poll_count.astype(np.int64).tolist()]
+    polls, offered_ns = book.poll_count.tolist(), book.offered_ns.tolist()
+    offers: dict[int, list[int]] = {}
+    for poll, offer_ns in dict.fromkeys(zip(polls, offered_ns, strict=True)):
+        offers.setdefault(poll, []).append(offer_ns)
+    counter = (lake.time_ns >= since_ns) & (lake.tag_index == _place_of(POLL_COUNT_TAG, lake))
+    time_by_offer: dict[tuple[int, int], int] = {}
+    for poll, time_ns in zip(
+        lake.value[counter].astype(np.int64).tolist(), lake.time_ns[counter].tolist(), strict=True
+    ):
+        before = bisect_right(offers.get(poll, []), time_ns)
+        if before:
+            time_by_offer[poll, offers[poll][before - 1]] = time_ns
+    times = [time_by_offer.get(offer, -1) for offer in zip(polls, offered_ns, strict=True)]
     return np.array(times, dtype=np.int64)
+
+
+def _place_of(tag: TagId, lake: LakeSamples) -> int:
+    return lake.tags.index(tag) if tag in lake.tags else -1
 
 
 def _as_keys(pairs: NDArray[np.int64]) -> NDArray[np.void]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from gateway.core.events import Event
@@ -49,11 +50,11 @@ class Ingress:
             await self._room.wait()
         if frame.is_received:
             self.received_samples += len(frame)
-        self._add(frame, frame.size_bytes)
+        self._add(frame)
 
     def note(self, entry: Frame | Event | LedgerEntry) -> None:
         """Add a small entry at once, whatever the fill."""
-        self._add(entry, SMALL_ENTRY_BYTES)
+        self._add(entry)
 
     async def take(self) -> list[Entry]:
         """Return all that is waiting, in order; waits until there is something."""
@@ -65,7 +66,18 @@ class Ingress:
         self._room.set()
         return entries
 
-    def _add(self, entry: Entry, size_bytes: int) -> None:
+    def give_back(self, entries: Sequence[Entry]) -> None:
+        """Put entries that were taken and not processed back to the front, in their order."""
+        if entries:
+            self._entries.extendleft(reversed(entries))
+            self._size_bytes += sum(_size_bytes(entry) for entry in entries)
+            self._filled.set()
+
+    def _add(self, entry: Entry) -> None:
         self._entries.append(entry)
-        self._size_bytes += size_bytes
+        self._size_bytes += _size_bytes(entry)
         self._filled.set()
+
+
+def _size_bytes(entry: Entry) -> int:
+    return entry.size_bytes if isinstance(entry, Frame) else SMALL_ENTRY_BYTES

@@ -11,9 +11,10 @@ Invariants:
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeAlias, assert_never
+from typing import Protocol, TypeAlias, assert_never
 
 import structlog
 
@@ -49,6 +50,19 @@ JOINED_SAMPLES_MAX = 20_000
 QUARANTINE_SEVERITY = 700
 
 
+class Replayable(Protocol):
+    """State outside the stages that a restart brings back in the same way."""
+
+    def checkpoint(self) -> bytes:
+        """Return all that `restore` needs."""
+
+    def restore(self, checkpoint: bytes) -> None:
+        """Go on from a checkpoint."""
+
+    def replay(self, entry: Frame | Event) -> None:
+        """Take in an entry of the log behind the checkpoint."""
+
+
 class Pipeline:
     """Owns the order of everything that enters; implements `TwinReader`."""
 
@@ -64,8 +78,22 @@ class Pipeline:
         values: LiveValues,
         listeners: Sequence[EventListener] = (),
         ledger_listeners: Sequence[LedgerListener] = (),
+        others: Mapping[str, Replayable] | None = None,
     ) -> None:
-        """Put the loop together; `replay` and then `run` set it going."""
+        """Put the loop together; `replay` and then `run` set it going.
+
+        Args:
+            ingress: Where entries come from.
+            table: The tags of the running epoch.
+            processor: Decides.
+            board: The alarms, for what a person does to them.
+            store: Where entries go.
+            clock: For durations, and for stamping what a person does.
+            values: The last values.
+            listeners: Told of events.
+            ledger_listeners: Told of losses and gaps.
+            others: What else is checkpointed and replayed, by the name of its checkpoint.
+        """
         self._ingress = ingress
         self._table = table
         self._processor = processor
@@ -74,6 +102,7 @@ class Pipeline:
         self._clock = clock
         self._listeners = tuple(listeners)
         self._ledger_listeners = tuple(ledger_listeners)
+        self._others = dict(others or {})
         self._checkpointed_ns = clock.monotonic_ns()
         self.values = values
         self.latency = LatencyMeter()
@@ -90,20 +119,18 @@ class Pipeline:
             await self._checkpoint_if_due()
 
     async def take_in(self, entries: Sequence[Entry]) -> None:
-        """Process entries in their order; `run` does it with what is waiting."""
-        for entry in joined(entries):
-            match entry:
-                case Frame():
-                    self._process_frame(entry)
-                case Event():
-                    self._append_events([entry])
-                case LedgerEntry():
-                    self._append_ledger_entry(entry)
-                case _:
-                    assert_never(entry)
-            self.progress_count += 1
-            # The other tasks get their turn between two entries, not after all of them.
-            await asyncio.sleep(0)
+        """Process entries in their order; `run` does it with what is waiting.
+
+        What is not processed when it is cancelled waits in the ingress queue again.
+        """
+        waiting = deque(joined(entries))
+        try:
+            while waiting:
+                self._take_in(waiting.popleft())
+                # The other tasks get their turn between two entries, not after all of them.
+                await asyncio.sleep(0)
+        finally:
+            self._ingress.give_back(waiting)
 
     async def drain(self) -> None:
         """Process what still waits after the connectors have stopped, and checkpoint."""
@@ -114,13 +141,17 @@ class Pipeline:
     async def checkpoint(self) -> None:
         """Save the state of all parts as of the last entry; a failing disk keeps the former one."""
         self._checkpointed_ns = self._clock.monotonic_ns()
+        others = {name: other.checkpoint() for name, other in self._others.items()}
         try:
-            await self._store.save_checkpoint(self._processor.checkpoint())
+            await self._store.save_checkpoint(self._processor.checkpoint() | others)
         except StoreError as error:
             log.warning("checkpoint_postponed", reason=str(error), stage="processing")
 
     def restore(self, parts: dict[str, bytes]) -> tuple[str, ...]:
         """Go on from a checkpoint; returns what starts afresh, with the reason."""
+        for name, other in self._others.items():
+            if name in parts:
+                other.restore(parts[name])
         return self._processor.restore(parts)
 
     def replay(self, entries: Iterable[Frame | Event]) -> int:
@@ -133,12 +164,14 @@ class Pipeline:
         """
         count = 0
         for entry in entries:
+            for other in self._others.values():
+                other.replay(entry)
             if isinstance(entry, Event):
                 self._replay_operator(entry)
                 continue
             frame = replace(entry, origin=Origin.REPLAYED, arrival_ns=0)
             count += len(frame)
-            self._take_note(frame, self._processor.process(frame))
+            self._take_note(frame, self._decided(frame))
         return count
 
     def acknowledge(self, alarm: AlarmId, *, operator: str) -> Event:
@@ -158,20 +191,37 @@ class Pipeline:
         """Return every asset as known now."""
         return self._processor.twin_states()
 
+    def _take_in(self, entry: Entry) -> None:
+        match entry:
+            case Frame():
+                self._process_frame(entry)
+            case Event():
+                self._append_events([entry])
+            case LedgerEntry():
+                self._append_ledger_entry(entry)
+            case _:
+                assert_never(entry)
+        self.progress_count += 1
+
     def _process_frame(self, raw: Frame) -> None:
         frame = condition(raw, self._table) if raw.is_received else raw
-        try:
-            processed = self._processor.process(frame)
-        except Exception as error:
-            # The samples are kept whatever a stage makes of them: the quarantine of D2.
-            log.exception("frame_quarantined", samples=len(frame), stage="processing")
-            processed = Processed(derived=(), events=(self._quarantine(frame, error),))
+        processed = self._decided(frame)
         self._take_note(frame, processed)
         self._tell(processed.events, frame)
         if frame.arrival_ns and frame.origin is Origin.LIVE:
             latency_ns = self._clock.monotonic_ns() - frame.arrival_ns
             self.latency.add(latency_ns / 1e6)
         self._store.append(self._drafts(frame, processed))
+
+    def _decided(self, frame: Frame) -> Processed:
+        """Run a frame through all stages; one that breaks a stage leads to one event."""
+        try:
+            return self._processor.process(frame)
+        except Exception as error:
+            # The samples are kept whatever a stage makes of them: the quarantine of D2. It holds
+            # for a replay, too, or the frame would keep the service from ever starting again.
+            log.exception("frame_quarantined", samples=len(frame), stage="processing")
+            return Processed(derived=(), events=(self._quarantine(frame, error),))
 
     def _take_note(self, frame: Frame, processed: Processed) -> None:
         self.values.update(frame)

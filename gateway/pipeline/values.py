@@ -3,7 +3,7 @@
 import numpy as np
 
 from gateway.core.arrays import BoolArray, FloatArray, StatusArray, TimeArray
-from gateway.core.frame import Frame
+from gateway.core.frame import Frame, Origin
 from gateway.core.quality import Status
 from gateway.core.tags import TagTable
 
@@ -17,7 +17,11 @@ change, and such a value is not stale.
 
 
 class LiveValues:
-    """Columns over the tag table, overwritten by each frame; a late sample does not go back."""
+    """Columns over the tag table, overwritten by each frame.
+
+    A late sample does not go back. When the gateway's own clock was set back, what is received
+    now counts, whatever its time: times that come from that clock were set back with it.
+    """
 
     def __init__(self, table: TagTable) -> None:
         """Begin with every tag waiting for its first value."""
@@ -39,6 +43,7 @@ class LiveValues:
         numbers = {name: number for number, name in enumerate(dict.fromkeys(sources))}
         self._source = np.array([numbers[name] for name in sources], dtype=np.int64)
         self._source_received_ns = np.zeros(len(numbers), dtype=np.int64)
+        self._received_ns = np.zeros(count, dtype=np.int64)
         self._trend_value = np.full((count, TREND_LENGTH), np.nan)
         self._trend_time_ns = np.zeros((count, TREND_LENGTH), dtype=np.int64)
         self._trend_status = np.zeros((count, TREND_LENGTH), dtype=np.uint32)
@@ -47,6 +52,9 @@ class LiveValues:
     def update(self, frame: Frame) -> None:
         """Take in one frame."""
         newer = frame.time_ns >= self.time_ns[frame.tag_index]
+        if frame.origin is not Origin.HISTORICAL:
+            newer |= frame.received_ns < self._received_ns[frame.tag_index]
+            self._received_ns[frame.tag_index] = frame.received_ns
         index = frame.tag_index[newer]
         # The last of several samples of one tag wins, as numpy assigns in order.
         self.value[index] = frame.value[newer]

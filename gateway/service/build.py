@@ -52,11 +52,12 @@ def build_parts(config: Config, *, folder: Path, clock: Clock) -> Parts:
     twins = build_twins({AssetId(name): settings for name, settings in config.twins.items()})
     detectors = tuple(_detector(twin, clock) for twin in twins) if config.models else ()
     limits = _alarm_limits(config, twins, has_scores=bool(detectors))
+    mistakes += _camera_mistakes(config)
     if not mistakes:
         mistakes += _unknown_tags(config, connectors, twins, limits)
     if mistakes:
         raise ConfigError(*mistakes)
-    board = LimitAlarms(limits, reasons=detectors)
+    board = LimitAlarms(limits, reasons=detectors, advisers=twins)
     chains = [
         Chain(name=twin.name, twin=twin, detector=detectors[k] if detectors else None)
         for k, twin in enumerate(twins)
@@ -142,9 +143,19 @@ def _unknown_tags(
         for limit in limits
         if limit.tag not in known
     ]
-    mistakes += [
+    return mistakes
+
+
+def _camera_mistakes(config: Config) -> list[str]:
+    mistakes = [
         f"cameras.{name}.asset: there is no twin {camera.asset!r}"
         for name, camera in config.cameras.items()
         if camera.asset not in config.twins
     ]
+    if config.models is None:
+        mistakes += [
+            f"cameras.{name}.model: only released models are loaded, so {camera.model!r} needs a "
+            "[models] table that says where they come from"
+            for name, camera in config.cameras.items()
+        ]
     return mistakes

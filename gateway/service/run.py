@@ -30,16 +30,18 @@ from connectors.opcua import OpcuaConfig
 from gateway.api import ApiServer
 from gateway.commands import CommandDesk
 from gateway.config import Config
+from gateway.core.errors import StoreError
 from gateway.core.ports import Clock
 from gateway.core.records import GatewayId, LedgerEntry
 from gateway.core.tags import TagTable
 from gateway.health import Notifier, Watchdog, feed_watchdog, watchdog_period_s
 from gateway.pipeline import Ingress, LiveValues, Pipeline
 from gateway.service.build import Parts, build_parts
+from gateway.service.clock_watch import ClockWatch
 from gateway.service.feed import Feed
 from gateway.service.gauge import LogGauge
 from gateway.service.view import ServiceView
-from gateway.service.vision import build_inspections
+from gateway.service.vision import Vision
 from gateway.store import RecordLog
 from gateway.supervisor import DeviceSupervisor
 from gateway.wire.backoff import Backoff
@@ -77,6 +79,7 @@ class Gateway:
     supervisors: tuple[DeviceSupervisor, ...]
     deliveries: tuple[Delivery, ...]
     keeper: ModelKeeper | None
+    vision: Vision
     feed: Feed
     gauge: LogGauge
     view: ServiceView
@@ -111,11 +114,7 @@ async def run_gateway(config: Config, *, folder: Path, say: Say) -> None:
         # than one may take (measured: 65 ms with the OPC UA types loaded).
         gc.collect()
         gc.freeze()
-        notifier = Notifier.from_environment()
-        try:
-            await _run(gateway, stop, notifier, say, begun_ns=begun_ns)
-        finally:
-            notifier.stopping()
+        await serve(gateway, stop, say=say, begun_ns=begun_ns)
     say(_summary(gateway))
 
 
@@ -161,6 +160,7 @@ def _assembled(
         if entry.reason.is_gap:
             gauge.add_gap(from_ns=entry.from_ns, to_ns=entry.to_ns)
 
+    supervisors = _supervisors(parts, table, ingress, clock)
     pipeline = Pipeline(
         ingress=ingress,
         table=table,
@@ -171,10 +171,11 @@ def _assembled(
         values=values,
         listeners=[feed.add],
         ledger_listeners=[on_ledger_entry],
+        others={f"device.{each.connector.name}": each for each in supervisors},
     )
-    supervisors = _supervisors(parts, table, ingress, clock)
     deliveries = _deliveries(config, store, ingress, clock=clock)
     keeper = _keeper(config, parts, ingress, clock=clock)
+    vision = Vision(config, clock=clock, note=ingress.note)
     desk = CommandDesk(
         config.writes,
         table=table,
@@ -191,6 +192,7 @@ def _assembled(
         supervisors=supervisors,
         deliveries=deliveries,
         keeper=keeper,
+        vision=vision,
         desk=desk,
         feed=feed,
         gauge=gauge,
@@ -208,6 +210,7 @@ def _assembled(
         supervisors=supervisors,
         deliveries=deliveries,
         keeper=keeper,
+        vision=vision,
         feed=feed,
         gauge=gauge,
         view=view,
@@ -276,13 +279,23 @@ async def restore_state(gateway: Gateway) -> None:
     log.info("state_restored", checkpoint_seq=seq, replayed_samples=count)
 
 
-async def _run(
-    gateway: Gateway, stop: asyncio.Event, notifier: Notifier, say: Say, *, begun_ns: int
-) -> None:
+async def serve(gateway: Gateway, stop: asyncio.Event, *, say: Say, begun_ns: int) -> None:
+    """Run a restored gateway until told to stop, then stop all parts in order.
+
+    Args:
+        gateway: Opened, its state restored.
+        stop: Ends it when set.
+        say: Told once when all runs.
+        begun_ns: When the start began, on the monotonic clock.
+    Raises:
+        ConfigError: the API's socket is not to be had.
+    """
+    notifier = Notifier.from_environment()
     server = ApiServer(gateway.config.api, gateway.view)
-    async with asyncio.TaskGroup() as group, server.serving():
+    async with server.serving(), asyncio.TaskGroup() as group:
         pipeline = _start(group, {"pipeline": gateway.pipeline.run()})
-        background = _start(group, {"gauge": gateway.gauge.run()})
+        watch = ClockWatch(gateway.clock, note=gateway.ingress.note)
+        background = _start(group, {"gauge": gateway.gauge.run(), "clock": watch.run()})
         if gateway.keeper is not None:
             background += _start(group, {"models": gateway.keeper.run()})
         background += _start(group, {"watchdog": _watch(gateway, notifier)})
@@ -292,8 +305,7 @@ async def _run(
         sources = _start(
             group, {f"connector[{x.connector.name}]": x.run() for x in gateway.supervisors}
         )
-        inspections = build_inspections(gateway.config, gateway.folder, note=gateway.ingress.note)
-        sources += _start(group, {f"camera[{name}]": x.run() for name, x in inspections.items()})
+        sources += _start(group, {"vision": gateway.vision.run()})
         notifier.ready()
         say(_ready(gateway, begun_ns=begun_ns))
         await stop.wait()
@@ -329,7 +341,7 @@ async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
 
 async def _deliver_once_more(gateway: Gateway) -> None:
     """Commit what was processed, then deliver it within the stop's deadline."""
-    with contextlib.suppress(TimeoutError):
+    with contextlib.suppress(TimeoutError, StoreError):  # a failing disk must not keep us
         async with asyncio.timeout(gateway.config.gateway.stop_s):
             await gateway.store.durable(gateway.store.append([]))
     deadline_s = gateway.config.gateway.stop_s

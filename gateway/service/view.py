@@ -24,6 +24,7 @@ from gateway.core.uplink_status import UplinkStatus
 from gateway.pipeline import Ingress, Pipeline
 from gateway.service.feed import Feed
 from gateway.service.gauge import LogGauge
+from gateway.service.vision import Vision
 from gateway.supervisor import DeviceSupervisor
 
 
@@ -41,6 +42,7 @@ class ServiceView:
         supervisors: Sequence[DeviceSupervisor],
         deliveries: Sequence[Delivery],
         keeper: ModelKeeper | None,
+        vision: Vision,
         desk: CommandDesk,
         feed: Feed,
         gauge: LogGauge,
@@ -54,6 +56,7 @@ class ServiceView:
         self._supervisors = tuple(supervisors)
         self._deliveries = tuple(deliveries)
         self._keeper = keeper
+        self._vision = vision
         self._desk = desk
         self._feed = feed
         self._gauge = gauge
@@ -109,8 +112,9 @@ class ServiceView:
         return tuple(delivery.status() for delivery in self._deliveries)
 
     def models(self) -> tuple[ModelStatus, ...]:
-        """Return every version of every model, by name, the newest first."""
-        return self._keeper.models() if self._keeper else ()
+        """Return every version of every anomaly model, then the vision models in force."""
+        scoring = self._keeper.models() if self._keeper else ()
+        return (*scoring, *self._vision.models())
 
     def log(self) -> LogStatus:
         """Return the state of the record log."""

@@ -65,7 +65,7 @@ def test_a_recording_becomes_a_model_and_a_model_scores_another(tmp_path: Path) 
     ]
     assert lines[0]["time"] == "2020-03-09T10:14:33+00:00"
     assert {line["threshold"] for line in lines} == {"1"}
-    assert {line["alarm"] for line in lines[:210]} == {"0"}
+    assert {line["alarm"] for line in lines[:205]} == {"0"}
     assert {line["alarm"] for line in lines[220:]} == {"1"}
     assert (lines[100]["score"], lines[100]["quality"]) == ("", "Bad")
     assert {line["quality"] for line in lines[:100]} == {"Good"}

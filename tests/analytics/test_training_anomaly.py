@@ -204,45 +204,6 @@ def test_slow_rows_are_averaged_over_several_of_them() -> None:
     assert smooth.max() < 1
 
 
-class TestKnownTolerance:
-    """Residuals in the twin's own standard deviations: zero and one are known beforehand."""
-
-    def test_a_quiet_recording_does_not_make_a_nervous_model(self) -> None:
-        """A recording that shows a tenth of the tolerance; later rows show the whole of it."""
-        dice = np.random.default_rng(6)
-        quiet = 0.1 * dice.normal(size=(3000, 4))
-        sigmas = replace(purpose(), tolerance=1.0)
-        usual = dice.normal(size=(20_000, 4))
-        assert averages(train_anomaly([quiet], sigmas).bundle.model, usual).max() < 1
-        assert averages(train_anomaly([quiet], purpose()).bundle.model, usual)[1:].min() > 1
-
-    def test_a_shift_of_several_tolerances_is_found(self) -> None:
-        dice = np.random.default_rng(6)
-        sigmas = replace(purpose(), tolerance=1.0)
-        trained = train_anomaly([dice.normal(size=(6000, 4))], sigmas)
-        assert trained.bundle.manifest == read_bundle(write_bundle(trained.bundle)).manifest
-        shifted = dice.normal(size=(200, 4))
-        shifted[:, 2] += 9.0
-        assert averages(trained.bundle.model, shifted)[-1] > 1
-
-    def test_a_short_recording_makes_a_patient_model(self) -> None:
-        dice = np.random.default_rng(6)
-        rows = dice.normal(size=(6000, 4))
-        sigmas = replace(purpose(), tolerance=1.0)
-        short, long = (
-            row_scores(train_anomaly([part], sigmas).bundle.model, rows.astype(np.float32)).mean()
-            for part in (rows[:600], rows)
-        )
-        assert short < 0.8 * long
-
-    @pytest.mark.parametrize(
-        ("count", "quantile"), [(1, 10.83), (2, 13.82), (7, 24.32), (10, 29.59), (30, 59.70)]
-    )
-    def test_the_limit_is_that_of_the_tables(self, count: int, quantile: float) -> None:
-        tolerated = 0.032 if count < 7 else 0.01
-        assert ellipsoid.chi_square_limit(count) == pytest.approx(quantile, rel=tolerated)
-
-
 class TestFaults:
     def test_a_single_column_steps_and_several_grow(self) -> None:
         rows = np.zeros((9, 2))

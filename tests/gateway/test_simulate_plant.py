@@ -323,5 +323,5 @@ def test_a_step_is_cheap(capsys: pytest.CaptureFixture[str]) -> None:
             plant.step(1.0)
         costs_us.append((time.perf_counter() - start) / 2000 * 1e6)
     with capsys.disabled():
-        print(f"\n  one step of the plant: {min(costs_us):.1f} us")  # noqa: T201 - a measurement
+        print(f"\n  one step of the plant: {min(costs_us):.1f} us")
     assert min(costs_us) < 2.0 * COST_US_MAX
