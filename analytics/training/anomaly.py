@@ -116,7 +116,9 @@ def train_anomaly(
     known = purpose.tolerance
     ellipsoid = fit_about_zero(fitted, tolerance=known) if known else fit_plane(fitted)
     scores = [ellipsoid.score(run) for run in held_back]
-    threshold = _threshold(scores, purpose, fitted_rows=len(fitted))
+    # Machines recorded together share load and weather: the time counts, not their number.
+    longest = max(len(_split(run)[0]) for run in runs)
+    threshold = _threshold(scores, purpose, fitted_rows=longest)
     alarm_share = float((_averages(scores, purpose, threshold=threshold) > ALARM_SCORE).mean())
     weight = ellipsoid.varies / ellipsoid.spread
     model = anomaly_graph(
