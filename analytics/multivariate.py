@@ -269,8 +269,11 @@ class AnomalyDetector:
             version.restore(self._restored.pop(version.digest))
 
     def _compare(self, trial: Scores, reference: Scores | None) -> None:
-        """Count what the newer version says beside the older; no older one never alarms."""
-        both = trial.is_covered & ~trial.not_finite
+        """Count what the newer version says beside the older; no older one never alarms.
+
+        A first row can never alarm, so it would look as if the trial were silent on it.
+        """
+        both = trial.is_covered & ~trial.not_finite & trial.is_begun
         reference_alarms = np.zeros(len(both), dtype=np.bool_)
         if reference is not None:
             both = both & reference.is_covered & ~reference.not_finite

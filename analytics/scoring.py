@@ -31,6 +31,8 @@ class Scores:
     is_covered: BoolArray
     """Rows that the model should be able to score: known inputs that are no longer being learnt,
     in a state it was trained for."""
+    is_begun: BoolArray
+    """Rows with one before them in the average: a first row can never alarm, shape (n,)."""
     latency_ns: int
     """Time of the call of the model."""
 
@@ -121,6 +123,7 @@ class Scoring:
             contribution = frozen(np.zeros(value.shape, dtype=np.float32))
         latency_ns = self._monotonic_ns() - started_ns
         counts = is_covered & np.isfinite(score)
+        is_begun = self._smoother.has_begun
         averages = self._smoother.update(rows.time_ns, score, contribution, counts)
         if not counts.all():
             worst = np.where(counts, worst, _reasons(worst, is_covered, is_learning))
@@ -128,6 +131,7 @@ class Scoring:
             value=frozen(averages),
             status=frozen(worst),
             is_covered=frozen(is_covered),
+            is_begun=frozen(is_begun),
             latency_ns=latency_ns,
         )
 

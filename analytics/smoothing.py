@@ -41,6 +41,11 @@ class Smoother:
         self.part: FloatArray = np.zeros((asset_count, column_count))
         self.newest_ns: TimeArray = np.full(asset_count, NEVER_NS, dtype=np.int64)
 
+    @property
+    def has_begun(self) -> BoolArray:
+        """Which assets have had a row that counts, shape (n,)."""
+        return np.asarray(self.newest_ns != NEVER_NS, dtype=np.bool_)
+
     def update(
         self, time_ns: int, score: Float32Array, contribution: Float32Array, counts: BoolArray
     ) -> FloatArray:
@@ -52,7 +57,7 @@ class Smoother:
             contribution: How far each column made the score, in any unit, shape (n, m).
             counts: Which rows count, shape (n,).
         """
-        is_first = self.newest_ns == NEVER_NS
+        is_first = ~self.has_begun
         score_max = np.where(is_first, _FIRST_SCORE_MAX, SCORE_MAX)
         limited = np.minimum(np.where(counts, score.astype(np.float64), 0.0), score_max)
         part = limited[:, np.newaxis] * _shares(contribution)

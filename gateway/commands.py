@@ -79,7 +79,7 @@ class CommandDesk:
             CommandError: it is refused before anything was written.
         """
         known = self._done.get(command.id)
-        if known is not None:
+        if known is not None and known.state is not CommandState.EXECUTING:
             return known
         tag, connector = self._accept(command)
         async with self._locks[connector.name]:
@@ -126,11 +126,12 @@ class CommandDesk:
         try:
             async with asyncio.timeout(self._settings.timeout_s):
                 read_back = await connector.write(tag, command.value)
-        except (DeviceError, TimeoutError) as error:
+        except (CommandError, DeviceError, TimeoutError) as error:
             reason = str(error) or f"no answer within {self._settings.timeout_s} s"
             return replace(command, state=CommandState.FAILED, reason=reason)
         limit = self._settings.tolerance * max(abs(command.value), 1.0)
-        if abs(read_back - command.value) > limit:
+        # So written that a read-back that is no number is a difference, too.
+        if not abs(read_back - command.value) <= limit:
             return replace(
                 command,
                 state=CommandState.FAILED,

@@ -37,6 +37,15 @@ def test_the_readmes_first_configuration_works(tmp_path: Path) -> None:
     assert len(parts.connectors[0].tags) == 3
 
 
+def test_the_readmes_configuration_for_a_recording_works(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (tmp_path / "nodes.csv").write_text(indented_block(text, "\n`nodes.csv`, the node list:"))
+    path = tmp_path / "mixer.toml"
+    path.write_text(indented_block(text, "\n`mixer.toml` subscribes"))
+    parts = build_parts(read_config(path), folder=tmp_path, clock=SystemClock())
+    assert [tag.id for tag in parts.tags[:2]] == ["mixer.flow_m3h", "mixer.current_a"]
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_documented(name: str) -> None:
     text = (ROOT / "gateway" / "README.md").read_text(encoding="utf-8")

@@ -161,6 +161,10 @@ class TagAnswer(Answer):
     time: datetime | None
     """Source time; null before the first value."""
     is_writable: bool
+    low: float | None
+    """Lower end of the range; null where there is none. What is written must lie inside."""
+    high: float | None
+    """Upper end of the range."""
 
 
 class TagList(Answer):

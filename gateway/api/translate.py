@@ -96,6 +96,8 @@ def tag_answer(tag: Tag, index: int, values: Values) -> TagAnswer:
         is_stale=bool(values.is_stale[index]),
         time=moment_or_none(int(values.time_ns[index])),
         is_writable=tag.writable,
+        low=number_or_none(tag.low),
+        high=number_or_none(tag.high),
     )
 
 

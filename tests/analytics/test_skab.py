@@ -93,7 +93,7 @@ def test_all_runs_beat_the_published_components(capsys: pytest.CaptureFixture[st
     alarms = [alarm_rows(recording)[TRAINED_ROWS:] for recording, _ in runs]
     score = edge_f1(labels, alarms)
     with capsys.disabled():
-        print(  # noqa: T201  # the figure is what this test is for
+        print(  # the figure is what this test is for
             f"\nSKAB edge-F1 {score.f1:.2f}: {score.hits} of {score.segments} found, "
             f"{score.false_edges} false, {score.false_edges_per_h:.1f} per normal hour, "
             f"median delay {score.delay_s_median:.0f} s"

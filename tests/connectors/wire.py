@@ -107,7 +107,7 @@ def _drop(_: bytes) -> None:
     pass
 
 
-async def until(condition: Callable[[], bool], *, what: str, deadline_s: float = 15.0) -> None:
+async def until(condition: Callable[[], bool], *, what: str, deadline_s: float = 40.0) -> None:
     """Wait for a condition."""
     try:
         async with asyncio.timeout(deadline_s):
@@ -117,7 +117,7 @@ async def until(condition: Callable[[], bool], *, what: str, deadline_s: float =
         raise AssertionError(f"did not happen within {deadline_s} s: {what}") from None
 
 
-async def within(awaitable: Awaitable[object], *, what: str, deadline_s: float = 15.0) -> None:
+async def within(awaitable: Awaitable[object], *, what: str, deadline_s: float = 40.0) -> None:
     """Wait for something that ends by itself."""
     try:
         async with asyncio.timeout(deadline_s):

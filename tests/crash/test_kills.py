@@ -11,6 +11,9 @@ from gateway.core.records import LedgerEntry, LedgerReason
 from gateway.service.run import RETRY_CAP_S
 from tests.crash.site import CLOUD, GATEWAY, PLANT, VICTIMS, Site, Span, opened
 
+# Three processes that start several times: half a minute alone, more on a busy machine.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+
 COMMIT_S = 1.0
 """The group commit's default: what a kill can cost."""
 SLACK_S = 3.0
@@ -37,7 +40,6 @@ def assert_covers(gap: LedgerEntry, span: Span, *, before_s: float, after_s: flo
     assert gap.count is None
 
 
-@pytest.mark.slow
 async def test_a_killed_gateway(tmp_path: Path, dice: random.Random) -> None:
     async with opened(tmp_path, seed=dice.randrange(1000)) as site:
         await site.devices_ok()
@@ -54,7 +56,6 @@ async def test_a_killed_gateway(tmp_path: Path, dice: random.Random) -> None:
         site.assert_balanced()
 
 
-@pytest.mark.slow
 async def test_a_killed_plant(tmp_path: Path, dice: random.Random) -> None:
     async with opened(tmp_path, seed=dice.randrange(1000)) as site:
         await site.devices_ok()
@@ -69,7 +70,6 @@ async def test_a_killed_plant(tmp_path: Path, dice: random.Random) -> None:
         site.assert_balanced()
 
 
-@pytest.mark.slow
 async def test_a_killed_cloud(tmp_path: Path, dice: random.Random) -> None:
     """The gateway never notices more than an outage: there is no gap at all."""
     async with opened(tmp_path, seed=dice.randrange(1000)) as site:
@@ -83,7 +83,6 @@ async def test_a_killed_cloud(tmp_path: Path, dice: random.Random) -> None:
         assert site.gaps(LedgerReason.UNCLEAN_STOP) == []
 
 
-@pytest.mark.slow
 async def test_all_three_killed_in_random_order(tmp_path: Path, dice: random.Random) -> None:
     """Two of them may be away at once; only what nobody could know is in a gap."""
     async with opened(tmp_path, seed=dice.randrange(1000)) as site:

@@ -1,6 +1,7 @@
 """The parts of the pipeline that need no log: queue, conditioning, last values, latencies."""
 
 import asyncio
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given
@@ -128,6 +129,18 @@ def test_a_late_sample_does_not_replace_a_newer_one() -> None:
     values.update(frame([2.0], times=[10]))
     assert values.value[0] == 1.0
     assert values.time_ns[0] == 20
+
+
+def test_what_comes_after_the_clock_was_set_back_counts() -> None:
+    """The times of a machine without a clock are ours, and went back with ours."""
+    values = LiveValues(TABLE)
+    values.update(replace(frame([1.0, 7.0], tags=[0, 1], times=[20, 20]), received_ns=20))
+    values.update(replace(frame([2.0], times=[10]), received_ns=10))
+    values.update(replace(frame([3.0], times=[11]), received_ns=11))
+    values.update(replace(frame([8.0], tags=[1], times=[12]), received_ns=12))
+    assert values.value.tolist() == [3.0, 8.0]
+    values.update(replace(frame([4.0], times=[5]), received_ns=12, origin=Origin.HISTORICAL))
+    assert values.value[0] == 3.0
 
 
 def test_the_trend_keeps_the_newest_samples_in_order() -> None:

@@ -66,16 +66,15 @@ async def test_ten_mistakes_are_ten_lines_and_code_2(
     assert any(line.startswith("connectors.blower.unit: ") for line in lines)
 
 
-async def test_a_camera_without_its_model_is_one_line_and_code_2(tmp_path: Path) -> None:
-    """Also what shows only when the parts are put together is a mistake and no traceback."""
-    camera = '\n[cameras.gate]\ntype = "folder"\nfolder = "in"\nasset = "K-01"\nmodel = "no.ewm"\n'
-    (tmp_path / "in").mkdir()
-    table = compressor_table("127.0.0.1:502")
-    path = tmp_path / "gateway.toml"
-    written(tmp_path, HEAD + table + alarm_table() + camera, k01=COMPRESSOR_SHEET)
-    code, _, complaints = await ended(await started("run", "-c", str(path)))
+async def test_a_mistake_that_shows_only_at_the_start_is_one_line_and_code_2(
+    tmp_path: Path,
+) -> None:
+    """No traceback, although all the other parts run already."""
+    written(tmp_path, HEAD + compressor_table("127.0.0.1:1"), k01=COMPRESSOR_SHEET)
+    (tmp_path / "api.sock").write_text("somebody's file", encoding="utf-8")
+    code, _, complaints = await ended(await started("run", "-c", str(tmp_path / "gateway.toml")))
     assert code == 2, complaints
-    assert complaints.splitlines()[-1].startswith("cameras.gate.model: ")
+    assert complaints.splitlines()[-1].startswith("api.socket: ")
     assert "Traceback" not in complaints
 
 
@@ -125,9 +124,11 @@ async def test_a_stop_keeps_its_deadline_whatever_hangs(tmp_path: Path) -> None:
     """Both devices hang, the cloud accepts and is silent, and a reader follows the stream."""
     (tmp_path / "opcua").mkdir()
     (tmp_path / "token").write_text("secret", encoding="ascii")
-    silent = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
-    cloud = "{}:{}".format(*silent.sockets[0].getsockname())
-    async with opcua_server(tmp_path / "opcua") as pumps, modbus_server(tmp_path) as compressor:
+    async with (
+        silent_server() as cloud,
+        opcua_server(tmp_path / "opcua") as pumps,
+        modbus_server(tmp_path) as compressor,
+    ):
         written(
             tmp_path,
             HEAD
@@ -153,7 +154,19 @@ async def test_a_stop_keeps_its_deadline_whatever_hangs(tmp_path: Path) -> None:
             assert summary["stopped"] is True
             assert summary["stored"] == summary["received"] > 0
             await stream.aclose()
-    silent.close()
+
+
+@asynccontextmanager
+async def silent_server() -> AsyncIterator[str]:
+    """Accept connections and never answer; yields the address."""
+    writers: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)
+    try:
+        yield "{}:{}".format(*server.sockets[0].getsockname())
+    finally:
+        server.close()
+        for writer in writers:
+            writer.transport.abort()
 
 
 async def _all_deliver(client: GatewayClient) -> None:

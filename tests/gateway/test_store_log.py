@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from gateway.core.frame import Frame
 from gateway.core.records import GatewayId, LedgerReason, Record, RecordKind, Seq
 from gateway.core.tags import Tag, TagId
 from gateway.store import LogReader, LogSettings, RecordLog, StoreState
+from gateway.store.database import LogDatabase
 from gateway.wire.clock import SystemClock
 from gateway.wire.documents import decode_event, decode_tags, draft_event
 from gateway.wire.frames import encode_frame
@@ -378,11 +380,14 @@ async def test_a_producer_waits_while_the_disk_is_slow(tmp_path: Path) -> None:
     settings = QUICK.model_copy(update={"pending_bytes_max": 1024 * 1024})
     log = open_log(tmp_path / "log.db", settings)
     table = log.intern(TAGS)
-    gate = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    busy = log._writer.call(
-        lambda _: asyncio.run_coroutine_threadsafe(gate.wait(), loop).result(20)
-    )
+    begun, gate = threading.Event(), threading.Event()
+
+    def keep_busy(_: LogDatabase) -> bool:
+        begun.set()
+        return gate.wait(20)
+
+    busy = log._writer.call(keep_busy)
+    assert await asyncio.to_thread(begun.wait, 20)
     large = replace(draft_event(make_event(1)), body=frame_draft(1, table).body, is_urgent=False)
     for _ in range(4000):
         log.append([large])

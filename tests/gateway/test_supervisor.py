@@ -1,7 +1,7 @@
 """What a lost and a recovered session mean: one Bad edge, one event each way, one gap."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
 
@@ -65,6 +65,10 @@ async def deliver_and_stay(sink: Sink) -> None:
     await asyncio.Event().wait()
 
 
+async def wait_for_ever(sink: Sink) -> None:
+    await asyncio.Event().wait()
+
+
 async def refuse(sink: Sink) -> None:
     raise DeviceError("connection refused\nECONNREFUSED")
 
@@ -73,8 +77,17 @@ async def break_down(sink: Sink) -> None:
     raise ZeroDivisionError
 
 
-async def entries_of(*sessions: Session, until: int) -> tuple[list[Entry], DeviceSupervisor]:
-    """Play the sessions until as many entries have entered the pipeline."""
+async def entries_of(
+    *sessions: Session, until: int, checkpoint: bytes | None = None, log: Sequence[Entry] = ()
+) -> tuple[list[Entry], DeviceSupervisor]:
+    """Play the sessions until as many entries have entered the pipeline.
+
+    Args:
+        sessions: In their order; the last one goes on for ever.
+        until: Entries to wait for.
+        checkpoint: Of the start before; None is no start before.
+        log: What came into the log behind the checkpoint.
+    """
     ingress = Ingress(size_bytes_max=100_000)
     supervisor = DeviceSupervisor(
         ScriptedConnector(*sessions),
@@ -83,6 +96,11 @@ async def entries_of(*sessions: Session, until: int) -> tuple[list[Entry], Devic
         clock=SystemClock(),
         backoff=Backoff(first_s=0.001, cap_s=0.01, healthy_s=60),
     )
+    if checkpoint is not None:
+        supervisor.restore(checkpoint)
+    for entry in log:
+        if not isinstance(entry, LedgerEntry):
+            supervisor.replay(entry)
     task = asyncio.create_task(supervisor.run())
     entries: list[Entry] = []
     try:
@@ -120,6 +138,33 @@ async def test_a_device_that_stays_away_is_reported_once() -> None:
     assert [type(entry).__name__ for entry in entries] == ["Frame", "Event", "Event", "Frame"]
     assert not any(isinstance(entry, LedgerEntry) for entry in entries)
     assert supervisor.status().state is DeviceState.OK
+
+
+async def test_a_lost_device_is_still_lost_after_a_restart() -> None:
+    """Over a clean stop by the checkpoint, over a kill by the log: one gap, one way back."""
+    entries, supervisor = await entries_of(deliver_and_fail, wait_for_ever, until=3)
+    data, _, lost = entries
+    assert isinstance(data, Frame)
+    assert isinstance(lost, Event)
+    never_run = (await entries_of(wait_for_ever, until=0))[1].checkpoint()
+    for checkpoint, log in ((supervisor.checkpoint(), []), (never_run, entries)):
+        again, _ = await entries_of(
+            refuse, deliver_and_stay, until=3, checkpoint=checkpoint, log=log
+        )
+        gap, back, _ = again
+        assert isinstance(gap, LedgerEntry)
+        assert isinstance(back, Event)
+        assert (gap.reason, gap.from_ns) == (LedgerReason.DEVICE_LOST, data.received_ns)
+        assert back.transition is Transition.RETURNED
+
+
+async def test_a_device_that_was_there_has_no_gap_over_a_restart() -> None:
+    """What is missing between two starts is for the log to say, and for it alone."""
+    _, supervisor = await entries_of(deliver_and_stay, until=1)
+    again, _ = await entries_of(
+        refuse, deliver_and_stay, until=4, checkpoint=supervisor.checkpoint()
+    )
+    assert [type(entry).__name__ for entry in again] == ["Frame", "Event", "Event", "Frame"]
 
 
 async def test_a_bug_in_one_connector_is_a_lost_device_and_not_the_end() -> None:
