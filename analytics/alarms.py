@@ -145,14 +145,17 @@ class LimitAlarms:
         bad = is_bad(frame.status) | np.isnan(frame.value)
         clock = self._wiring.clock_of_tag[frame.tag_index]
         ticks = (clock >= 0) & ~bad
-        np.maximum.at(self._now_ns, clock[ticks], time_ns[ticks])
+        if ticks.any():
+            np.maximum.at(self._now_ns, clock[ticks], time_ns[ticks])
         sample, position = self._wiring.watching(frame.tag_index)
         now_ns = self._now_ns[self._clock]
-        # A Bad edge that the gateway states bears the gateway's clock, not the device's.
-        seen_ns = np.where(
-            bad[sample], np.minimum(time_ns[sample], now_ns[position]), time_ns[sample]
-        )
-        switches = self._comparators.feed(position, seen_ns, frame.value[sample], bad[sample])
+        switches: list[Switch] = []
+        if len(sample):
+            # A Bad edge that the gateway states bears the gateway's clock, not the device's.
+            seen_ns = np.where(
+                bad[sample], np.minimum(time_ns[sample], now_ns[position]), time_ns[sample]
+            )
+            switches = self._comparators.feed(position, seen_ns, frame.value[sample], bad[sample])
         switches += self._comparators.advance(now_ns)
         events = [event for switch in switches for event in self._switched(switch)]
         events += self._expired(frame.received_ns)

@@ -290,9 +290,11 @@ class AssetTwin:
 
         inputs = snapshot.value[:, layout.inputs]
         value = np.concatenate((inputs, residual, sigmas, explanation.extras), axis=1)
-        is_learning = np.concatenate((~is_commissioned, ~is_commissioned), axis=1)
-        _lower(status[:, layout.judged], is_learning, Status.UNCERTAIN)
-        _lower(status[:, layout.computed], ~is_running, Status.BAD_OUT_OF_SERVICE)
+        if not is_commissioned.all():
+            is_learning = np.concatenate((~is_commissioned, ~is_commissioned), axis=1)
+            _lower(status[:, layout.judged], is_learning, Status.UNCERTAIN)
+        if not is_running.all():
+            _lower(status[:, layout.computed], ~is_running, Status.BAD_OUT_OF_SERVICE)
         bad = is_bad(status)
         no_number = ~np.isfinite(value)
         status[no_number & ~bad] = Status.BAD_OUT_OF_RANGE

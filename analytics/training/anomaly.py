@@ -120,7 +120,9 @@ def train_anomaly(
     scores = [ellipsoid.score(run) for run in held_back]
     fitted_scores = [ellipsoid.score(_split(run)[0]) for run in runs]
     level = max(_level(scores, purpose), _level(fitted_scores, purpose))
-    threshold = _threshold(level, purpose, fitted_rows=len(fitted))
+    # Machines recorded together share load and weather: the time counts, not their number.
+    longest = max(len(_split(run)[0]) for run in runs)
+    threshold = _threshold(level, purpose, fitted_rows=longest)
     alarm_share = float((_averages(scores, purpose, threshold=threshold) > ALARM_SCORE).mean())
     weight = ellipsoid.varies / ellipsoid.spread
     model = anomaly_graph(
