@@ -113,16 +113,14 @@ def train_anomaly(
         Methods for Process Monitoring". The score: `ellipsoid.py`.
     """
     _check(runs, purpose.columns)
-    fitted = np.concatenate([_split(run)[0] for run in runs])
-    held_back = [_split(run)[1] for run in runs]
+    parts, held_back = zip(*(_split(run) for run in runs), strict=True)
+    fitted = np.concatenate(parts)
     known = purpose.tolerance
     ellipsoid = fit_about_zero(fitted, tolerance=known) if known else fit_plane(fitted)
     scores = [ellipsoid.score(run) for run in held_back]
-    fitted_scores = [ellipsoid.score(_split(run)[0]) for run in runs]
-    level = max(_level(scores, purpose), _level(fitted_scores, purpose))
+    level = max(_level(each, purpose) for each in (scores, [*map(ellipsoid.score, parts)]))
     # Machines recorded together share load and weather: the time counts, not their number.
-    longest = max(len(_split(run)[0]) for run in runs)
-    threshold = _threshold(level, purpose, fitted_rows=longest)
+    threshold = _threshold(level, purpose, fitted_rows=max(map(len, parts)))
     alarm_share = float((_averages(scores, purpose, threshold=threshold) > ALARM_SCORE).mean())
     weight = ellipsoid.varies / ellipsoid.spread
     model = anomaly_graph(
