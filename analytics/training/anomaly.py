@@ -6,9 +6,11 @@ to score² and are the columns' contributions (complete decomposition; Alcala an
 negative, and no column is left out.
 
 The first part of every recording is fitted, the last part is held back. The threshold is what the
-held-back scores, averaged over time as the detector does it, exceed with a stated share, times a
-margin; M is divided by it, so above 1 is anomalous. Where the columns' tolerance is known, the
-threshold is never below what the tolerance alone leads to, and a short recording widens it.
+scores, averaged over time as the detector does it, exceed with a stated share, times a margin: the
+held-back scores, because the fit flatters the others; or the fitted ones where they are larger,
+because a rare operating point may not come again in the last part. M is divided by the threshold,
+so above 1 is anomalous. Where the columns' tolerance is known, the threshold is never below what
+the tolerance alone leads to, and a short recording widens it.
 """
 
 from collections.abc import Sequence
@@ -116,9 +118,10 @@ def train_anomaly(
     known = purpose.tolerance
     ellipsoid = fit_about_zero(fitted, tolerance=known) if known else fit_plane(fitted)
     scores = [ellipsoid.score(run) for run in held_back]
+    fitted_scores = [ellipsoid.score(_split(run)[0]) for run in runs]
+    level = max(_level(scores, purpose), _level(fitted_scores, purpose))
     # Machines recorded together share load and weather: the time counts, not their number.
-    longest = max(len(_split(run)[0]) for run in runs)
-    threshold = _threshold(scores, purpose, fitted_rows=longest)
+    threshold = _threshold(level, purpose, fitted_rows=max(map(len, fitted_scores)))
     alarm_share = float((_averages(scores, purpose, threshold=threshold) > ALARM_SCORE).mean())
     weight = ellipsoid.varies / ellipsoid.spread
     model = anomaly_graph(
@@ -189,19 +192,24 @@ def _split(run: FloatArray) -> tuple[FloatArray, FloatArray]:
     return run[:cut], run[cut:]
 
 
-def _threshold(scores: Sequence[FloatArray], purpose: Purpose, *, fitted_rows: int) -> float:
-    """Return the score that is to be 1.
+def _level(scores: Sequence[FloatArray], purpose: Purpose) -> float:
+    """Return what the averages of healthy scores exceed with the stated share.
 
-    The average cuts a row at a multiple of the threshold, so the threshold is found in a few
-    rounds, from a level that gross outliers do not reach.
+    The average cuts a row at a multiple of the threshold, so the level is found in a few rounds,
+    from one that gross outliers do not reach.
     """
-    threshold = float(np.quantile(np.concatenate(scores), _CALIBRATION_START))
-    if threshold <= 0:
-        raise ModelError("the held-back rows do not differ at all: is it a live recording?")
+    level = float(np.quantile(np.concatenate(scores), _CALIBRATION_START))
+    if level <= 0:
+        raise ModelError("the healthy rows do not differ at all: is it a live recording?")
     for _ in range(_CALIBRATION_ROUNDS):
-        averages = _averages(scores, purpose, threshold=threshold)
-        threshold *= float(np.quantile(averages, 1 - FALSE_ALARM_SHARE))
-    threshold *= MARGIN
+        averages = _averages(scores, purpose, threshold=level)
+        level *= float(np.quantile(averages, 1 - FALSE_ALARM_SHARE))
+    return level
+
+
+def _threshold(level: float, purpose: Purpose, *, fitted_rows: int) -> float:
+    """Return the score that is to be 1."""
+    threshold = level * MARGIN
     if not purpose.tolerance:
         return threshold
     independent_rows = fitted_rows * min(purpose.period_s / INDEPENDENT_S, 1.0)

@@ -158,6 +158,16 @@ def test_a_recording_that_stands_still_is_refused() -> None:
         train_anomaly([np.ones((500, 4))], purpose())
 
 
+def test_an_operating_point_that_does_not_come_again_is_still_healthy() -> None:
+    """A load of its own for two minutes of the fitted part, and none in the held-back part."""
+    rows = healthy(3000)
+    rows[500:620, 1] += 3.0
+    model = train_anomaly([rows], purpose()).bundle.model
+    again = healthy(300, seed=3)
+    again[:, 1] += 3.0
+    assert averages(model, again).max() < 1
+
+
 def test_a_recording_whose_end_stands_still_is_refused() -> None:
     rows = healthy(500)
     rows[350:] = np.median(rows[:350], axis=0)
