@@ -113,14 +113,12 @@ def train_anomaly(
         Methods for Process Monitoring". The score: `ellipsoid.py`.
     """
     _check(runs, purpose.columns)
-    parts, held_back = zip(*(_split(run) for run in runs), strict=True)
-    fitted = np.concatenate(parts)
+    fitted = np.concatenate([_split(run)[0] for run in runs])
+    held_back = [_split(run)[1] for run in runs]
     known = purpose.tolerance
     ellipsoid = fit_about_zero(fitted, tolerance=known) if known else fit_plane(fitted)
     scores = [ellipsoid.score(run) for run in held_back]
-    level = max(_level(each, purpose) for each in (scores, [*map(ellipsoid.score, parts)]))
-    # Machines recorded together share load and weather: the time counts, not their number.
-    threshold = _threshold(level, purpose, fitted_rows=max(map(len, parts)))
+    threshold = _threshold(scores, [ellipsoid.score(_split(run)[0]) for run in runs], purpose)
     alarm_share = float((_averages(scores, purpose, threshold=threshold) > ALARM_SCORE).mean())
     weight = ellipsoid.varies / ellipsoid.spread
     model = anomaly_graph(
@@ -206,12 +204,16 @@ def _level(scores: Sequence[FloatArray], purpose: Purpose) -> float:
     return level
 
 
-def _threshold(level: float, purpose: Purpose, *, fitted_rows: int) -> float:
-    """Return the score that is to be 1."""
-    threshold = level * MARGIN
+def _threshold(
+    held_back: Sequence[FloatArray], fitted: Sequence[FloatArray], purpose: Purpose
+) -> float:
+    """Return the score that is to be 1, from the scores of both parts of each recording."""
+    threshold = max(_level(held_back, purpose), _level(fitted, purpose)) * MARGIN
     if not purpose.tolerance:
         return threshold
-    independent_rows = fitted_rows * min(purpose.period_s / INDEPENDENT_S, 1.0)
+    # Machines recorded together share load and weather: the time counts, not their number.
+    rows = max(map(len, fitted))
+    independent_rows = rows * min(purpose.period_s / INDEPENDENT_S, 1.0)
     # The matrix is scaled so that the tolerance alone reaches 1.
     return max(threshold, 1.0) * (1.0 + STUDENT_TERM / independent_rows)
 
