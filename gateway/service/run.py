@@ -55,7 +55,7 @@ Say = Callable[[dict[str, object]], None]
 SWITCH_INTERVAL_S = 0.001
 """A worker thread that holds the interpreter gives it up after this: the loop decides in 10 ms."""
 RETRY_FIRST_S = 0.5
-RETRY_CAP_S = 30.0
+RETRY_CAP_S = 15.0
 HEALTHY_S = 60.0
 PIPELINE = "pipeline"
 STORE = "store"

@@ -181,9 +181,11 @@ async def test_bytes_changed_on_the_way_never_load(site: Site) -> None:
 
 
 async def test_pictures_before_the_first_release_are_passed_over(site: Site) -> None:
-    task = asyncio.create_task(site.vision().run())
+    vision = site.vision()
+    [inspection] = vision._cameras.values()
+    task = asyncio.create_task(vision.run())
     put(site.pictures, "early.png")
-    await until(lambda: len(site.place.server.requests) > 0)
+    await until(lambda: inspection.unseen_count == 1)
     site.place.repository.add(NAME, "1.0", tiny_bundle(NAME, "1.0"))
     await until(lambda: "model_in_force" in site.conditions())
     put(site.pictures, "late.png")
