@@ -57,14 +57,18 @@ class Stillness:
         """
         counts = is_running[:, None] & np.isfinite(value)
         is_same = value == self._value
-        # How long a frozen sensor was frozen says nothing about the healthy one.
-        ends = counts & ~is_same & ~self.is_frozen
-        np.maximum(self._rows_max, self._rows, out=self._rows_max, where=ends)
-        self._changes += counts & ~is_same
+        changes = counts & ~is_same
+        # How long a frozen sensor was frozen says nothing about the healthy one; but one that was
+        # taken for frozen in error shall not be so again and again.
+        ended = np.minimum(self._rows, self._limit())
+        np.maximum(self._rows_max, ended, out=self._rows_max, where=changes)
+        self._changes += changes
         self._rows = np.where(counts, (self._rows + 1.0) * is_same, self._rows)
-        limit = np.maximum(RUNS_MAX * self._rows_max, FROZEN_ROWS_MIN)
-        self.is_frozen = (self._rows > limit) & (self._changes >= CHANGES_MIN)
+        self.is_frozen = (self._rows > self._limit()) & (self._changes >= CHANGES_MIN)
         self._value = np.where(counts, value, self._value)
+
+    def _limit(self) -> FloatArray:
+        return np.maximum(RUNS_MAX * self._rows_max, FROZEN_ROWS_MIN)
 
     def save(self) -> State:
         """Return all that `load` needs, by name."""

@@ -45,12 +45,12 @@ def test_standstill_of_the_machine_is_none_of_the_sensor() -> None:
     assert frozen[-1]
 
 
-def test_a_sensor_that_moves_again_is_well_and_has_taught_nothing() -> None:
-    """What was frozen for long is found as fast the next time."""
-    once = [3.3] * 500
-    frozen = watched(NOISE + once + NOISE + [4.4] * (FROZEN_ROWS_MIN + 5))
-    assert frozen[len(NOISE) + 499]
-    assert not frozen[len(NOISE) + 501]
+def test_a_sensor_that_moves_again_is_well_and_given_more_time() -> None:
+    """Not the time that it was frozen for: what it had when it was called so, times `RUNS_MAX`."""
+    limit = round(RUNS_MAX * FROZEN_ROWS_MIN)
+    frozen = watched(NOISE + [3.3] * 50_000 + NOISE + [4.4] * (limit + 5))
+    assert frozen[len(NOISE) + 49_999]
+    assert not any(frozen[len(NOISE) + 50_001 : 2 * len(NOISE) + 50_000 + limit])
     assert frozen[-1]
 
 
