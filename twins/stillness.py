@@ -60,15 +60,13 @@ class Stillness:
         changes = counts & ~is_same
         # How long a frozen sensor was frozen says nothing about the healthy one; but one that was
         # taken for frozen in error shall not be so again and again.
-        ended = np.minimum(self._rows, self._limit())
+        limit = np.maximum(RUNS_MAX * self._rows_max, FROZEN_ROWS_MIN)
+        ended = np.minimum(self._rows, limit)
         np.maximum(self._rows_max, ended, out=self._rows_max, where=changes)
         self._changes += changes
         self._rows = np.where(counts, (self._rows + 1.0) * is_same, self._rows)
-        self.is_frozen = (self._rows > self._limit()) & (self._changes >= CHANGES_MIN)
+        self.is_frozen = (self._rows > limit) & (self._changes >= CHANGES_MIN)
         self._value = np.where(counts, value, self._value)
-
-    def _limit(self) -> FloatArray:
-        return np.maximum(RUNS_MAX * self._rows_max, FROZEN_ROWS_MIN)
 
     def save(self) -> State:
         """Return all that `load` needs, by name."""
