@@ -189,6 +189,7 @@ async def train_first_model(folder: Path, asset_type: str, data: Path, *, rows: 
     await run_command(
         *("train", "anomaly", "--data", str(data), "--out", str(bundle), "--name", name),
         *("--model-version", FIRST_VERSION, "--twin", asset_type),
+        *("--config", str(folder / "gateway.toml")),
         *("--shadow-rows", str(rows)),
     )
     return bundle

@@ -221,20 +221,19 @@ class Pipeline:
             # The samples are kept whatever a stage makes of them: the quarantine of D2. It holds
             # for a replay, too, or the frame would keep the service from ever starting again.
             log.exception("frame_quarantined", samples=len(frame), stage="processing")
-            return Processed(derived=(), events=(self._quarantine(frame, error),))
+            return Processed(derived=None, events=(self._quarantine(frame, error),))
 
     def _take_note(self, frame: Frame, processed: Processed) -> None:
         self.values.update(frame)
-        for derived in processed.derived:
-            self.values.update(derived)
+        if processed.derived is not None:
+            self.values.update(processed.derived)
 
     def _drafts(self, frame: Frame, processed: Processed) -> list[Draft]:
         epoch = self._table.epoch
         kind = RecordKind.FRAME if frame.is_received else RecordKind.STATED
         drafts = [draft_frame(frame, epoch=epoch, kind=kind)]
-        if processed.derived:
-            derived = join_frames(processed.derived)
-            drafts.append(draft_frame(derived, epoch=epoch, kind=RecordKind.DERIVED))
+        if processed.derived is not None:
+            drafts.append(draft_frame(processed.derived, epoch=epoch, kind=RecordKind.DERIVED))
         drafts += [draft_event(event) for event in processed.events]
         return drafts
 

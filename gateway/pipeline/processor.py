@@ -30,8 +30,8 @@ class Chain:
 class Processed:
     """What one frame led to."""
 
-    derived: tuple[Frame, ...]
-    """All samples of derived tags in the order they were made, as one frame; often none."""
+    derived: Frame | None
+    """All samples of derived tags in the order they were made; None when there are none."""
     events: tuple[Event, ...]
 
 
@@ -81,9 +81,10 @@ class Processor:
                 if detected.frame is not None:
                     derived.append(detected.frame)
         # One frame costs the alarms as much as one of a hundred times as many samples.
-        made = (join_frames(derived),) if derived else ()
-        for each in (frame, *made):
-            events += self._board.update(each)
+        made = join_frames(derived) if derived else None
+        events += self._board.update(frame)
+        if made is not None:
+            events += self._board.update(made)
         return Processed(derived=made, events=tuple(events))
 
     def _follow_clock(self, frame: Frame) -> None:
