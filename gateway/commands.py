@@ -13,11 +13,12 @@ from dataclasses import replace
 from typing import Annotated
 
 import structlog
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from gateway.core.commands import Command, CommandId, CommandOrigin, CommandState
 from gateway.core.errors import CommandError, DeviceError, StoreError
 from gateway.core.ports import Clock, Connector
+from gateway.core.records import LogEntry
 from gateway.core.settings import Settings
 from gateway.core.tags import Tag, TagId, TagTable
 from gateway.store import RecordLog
@@ -26,6 +27,7 @@ from gateway.wire.documents import draft_command
 log = structlog.get_logger()
 
 REMEMBERED_COMMANDS_MAX = 1_000
+_COMMANDS = TypeAdapter(list[Command])
 
 
 class WriteSettings(Settings):
@@ -73,7 +75,8 @@ class CommandDesk:
     async def submit(self, command: Command) -> Command:
         """Carry out a command and return it in its final state.
 
-        The same id again returns what became of the first one; nothing is written twice.
+        The same id again returns what became of the first one, also after a restart; nothing is
+        written twice.
 
         Raises:
             CommandError: it is refused before anything was written.
@@ -105,6 +108,20 @@ class CommandDesk:
                 # The machine has it; the record follows when the disk is back.
                 await self._record(final)
             return final
+
+    def checkpoint(self) -> bytes:
+        """Return the commands that a second request with the same id is answered from."""
+        return _COMMANDS.dump_json(list(self._done.values()))
+
+    def restore(self, checkpoint: bytes) -> None:
+        """Go on from a checkpoint."""
+        for command in _COMMANDS.validate_json(checkpoint):
+            self._remember(command)
+
+    def replay(self, entry: LogEntry) -> None:
+        """Take in what the log has after the checkpoint; what was executing stays so."""
+        if isinstance(entry, Command):
+            self._remember(entry)
 
     def _accept(self, command: Command) -> tuple[Tag, Connector]:
         if not self._settings.enabled:

@@ -22,7 +22,7 @@ from gateway.core.events import Event, Transition
 from gateway.core.frame import Frame
 from gateway.core.ports import Clock, Connector, Intake
 from gateway.core.quality import Status
-from gateway.core.records import LedgerEntry, LedgerReason
+from gateway.core.records import LedgerEntry, LedgerReason, LogEntry
 from gateway.wire.backoff import Backoff
 
 log = structlog.get_logger()
@@ -164,11 +164,13 @@ class DeviceSupervisor:
         if content["lost"] is not None:
             self._was_lost(content["lost"]["since_ns"], content["lost"]["reason"])
 
-    def replay(self, entry: Frame | Event) -> None:
+    def replay(self, entry: LogEntry) -> None:
         """Take in what the log has after the checkpoint; before the first session."""
         if isinstance(entry, Frame):
             if entry.is_received and np.isin(entry.tag_index, self._indices).any():
                 self._heard_ns = entry.received_ns
+        elif not isinstance(entry, Event):
+            return
         elif (entry.source, entry.condition) == (self.connector.name, LOST):
             if entry.transition is Transition.RAISED:
                 self._was_lost(entry.time_ns, entry.text)

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import NewType
+from typing import NewType, TypeAlias
 
+from gateway.core.commands import Command
+from gateway.core.events import Event
+from gateway.core.frame import Frame
 from gateway.core.tags import TagId
 
 GatewayId = NewType("GatewayId", str)
@@ -104,3 +107,7 @@ class Draft:
     """Newest source time in the body."""
     is_urgent: bool = False
     """Whether it must be committed at once instead of with the next group."""
+
+
+LogEntry: TypeAlias = Frame | Event | Command
+"""What a restart reads back from the log, in its order, to be where it was."""

@@ -23,7 +23,7 @@ from gateway.core.errors import CommandError, StoreError
 from gateway.core.events import Event, Transition
 from gateway.core.frame import Frame, Origin, join_frames
 from gateway.core.ports import AlarmBoard, Clock
-from gateway.core.records import Draft, LedgerEntry, RecordKind
+from gateway.core.records import Draft, LedgerEntry, LogEntry, RecordKind
 from gateway.core.tags import TagTable
 from gateway.core.twin_state import TwinState
 from gateway.pipeline.condition import condition
@@ -59,7 +59,7 @@ class Replayable(Protocol):
     def restore(self, checkpoint: bytes) -> None:
         """Go on from a checkpoint."""
 
-    def replay(self, entry: Frame | Event) -> None:
+    def replay(self, entry: LogEntry) -> None:
         """Take in an entry of the log behind the checkpoint."""
 
 
@@ -154,11 +154,11 @@ class Pipeline:
                 other.restore(parts[name])
         return self._processor.restore(parts)
 
-    def replay(self, entries: Iterable[Frame | Event]) -> int:
+    def replay(self, entries: Iterable[LogEntry]) -> int:
         """Bring the state up to the end of the log; nothing is stored or told again.
 
         Args:
-            entries: Measured frames and events after the checkpoint, in the order of the log.
+            entries: What the log has after the checkpoint, in its order.
         Returns:
             Samples replayed.
         """
@@ -168,10 +168,10 @@ class Pipeline:
                 other.replay(entry)
             if isinstance(entry, Event):
                 self._replay_operator(entry)
-                continue
-            frame = replace(entry, origin=Origin.REPLAYED, arrival_ns=0)
-            count += len(frame)
-            self._take_note(frame, self._decided(frame))
+            elif isinstance(entry, Frame):
+                frame = replace(entry, origin=Origin.REPLAYED, arrival_ns=0)
+                count += len(frame)
+                self._take_note(frame, self._decided(frame))
         return count
 
     def acknowledge(self, alarm: AlarmId, *, operator: str) -> Event:

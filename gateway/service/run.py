@@ -161,6 +161,13 @@ def _assembled(
             gauge.add_gap(from_ns=entry.from_ns, to_ns=entry.to_ns)
 
     supervisors = _supervisors(parts, table, ingress, clock)
+    desk = CommandDesk(
+        config.writes,
+        table=table,
+        connectors={tag.id: each for each in parts.connectors for tag in each.tags},
+        store=store,
+        clock=clock,
+    )
     pipeline = Pipeline(
         ingress=ingress,
         table=table,
@@ -171,18 +178,11 @@ def _assembled(
         values=values,
         listeners=[feed.add],
         ledger_listeners=[on_ledger_entry],
-        others={f"device.{each.connector.name}": each for each in supervisors},
+        others={f"device.{x.connector.name}": x for x in supervisors} | {"commands": desk},
     )
     deliveries = _deliveries(config, store, ingress, clock=clock)
     keeper = _keeper(config, parts, ingress, clock=clock)
     vision = Vision(config, clock=clock, note=ingress.note)
-    desk = CommandDesk(
-        config.writes,
-        table=table,
-        connectors={tag.id: each for each in parts.connectors for tag in each.tags},
-        store=store,
-        clock=clock,
-    )
     view = ServiceView(
         config,
         table=table,

@@ -40,10 +40,8 @@ from pathlib import Path
 import structlog
 
 from gateway.core.errors import StoreError
-from gateway.core.events import Event
-from gateway.core.frame import Frame
 from gateway.core.ports import Clock
-from gateway.core.records import Boot, Draft, GatewayId, Record, Seq
+from gateway.core.records import Boot, Draft, GatewayId, LogEntry, Record, Seq
 from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
 from gateway.store.backlog import Ticket
 from gateway.store.database import LogDatabase
@@ -266,7 +264,7 @@ class RecordLog:
         """Return the position of the last checkpoint and its parts; 0 and none without one."""
         return self._reader.checkpoints()
 
-    def replay(self, *, after: Seq, table: TagTable) -> Iterator[Frame | Event]:
+    def replay(self, *, after: Seq, table: TagTable) -> Iterator[LogEntry]:
         """Yield what a restarted pipeline has to see again; see `replay_entries`."""
         return replay_entries(self._reader, after=after, table=table)
 

@@ -7,17 +7,16 @@ import numpy as np
 
 from gateway.core.arrays import IndexArray
 from gateway.core.errors import CorruptRecordError
-from gateway.core.events import Event
 from gateway.core.frame import Frame
-from gateway.core.records import RecordKind, Seq
+from gateway.core.records import LogEntry, RecordKind, Seq
 from gateway.core.tags import ConfigEpoch, TagTable
 from gateway.store.reader import LogReader
-from gateway.wire.documents import decode_event
+from gateway.wire.documents import decode_command, decode_event
 from gateway.wire.frames import FRAME_KINDS, frames_of
 
 
-def replay_entries(reader: LogReader, *, after: Seq, table: TagTable) -> Iterator[Frame | Event]:
-    """Yield the measured and stated frames and the events behind a position, in order.
+def replay_entries(reader: LogReader, *, after: Seq, table: TagTable) -> Iterator[LogEntry]:
+    """Yield measured and stated frames, events and commands behind a position, in order.
 
     Positions are those of the given table, whatever table a frame was written under; samples of
     tags that it lacks are left out, and so are derived frames: they are computed again.
@@ -31,6 +30,9 @@ def replay_entries(reader: LogReader, *, after: Seq, table: TagTable) -> Iterato
     for record in reader.records(after=after):
         if record.kind is RecordKind.EVENT:
             yield decode_event(record.body)
+            continue
+        if record.kind is RecordKind.COMMAND:
+            yield decode_command(record.body)
             continue
         if record.kind is not RecordKind.BLOCK and record.kind not in FRAME_KINDS:
             continue

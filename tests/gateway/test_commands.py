@@ -17,7 +17,7 @@ from gateway.core.records import RecordKind, Seq
 from gateway.core.tags import Tag, TagId
 from gateway.store import LogReader, RecordLog
 from gateway.wire.clock import SystemClock
-from gateway.wire.documents import decode_command
+from gateway.wire.documents import decode_command, draft_command
 from tests.gateway.store_cases import open_log, until
 from tests.gateway.test_store_faults import refusing_disk
 
@@ -239,3 +239,40 @@ async def test_a_write_stands_although_its_record_fails(tmp_path: Path) -> None:
             final = await site.desk.submit(command())
         assert final.state is CommandState.SUCCESSFUL
         await until(lambda: CommandState.SUCCESSFUL in site.recorded())
+
+
+def restarted(site: Site) -> Site:
+    """A desk of the next start, brought up to the end of the log as the service does it."""
+    again = Site(site.log, ON)
+    table = site.log.intern(again.machine.tags)
+    for entry in site.log.replay(after=Seq(0), table=table):
+        again.desk.replay(entry)
+    return again
+
+
+async def test_the_same_id_after_a_restart_is_not_written_again(tmp_path: Path) -> None:
+    async with site_in(tmp_path) as site:
+        done = await site.desk.submit(command())
+        again = restarted(site)
+        assert done == await again.desk.submit(command())
+        assert again.machine.written == []
+
+
+async def test_a_command_cut_off_by_a_crash_stays_executing(tmp_path: Path) -> None:
+    """Whether the machine has it nobody knows: a person decides, nothing repeats it."""
+    async with site_in(tmp_path) as site:
+        executing = replace(command(), state=CommandState.EXECUTING)
+        draft = draft_command(executing, time_ns=SystemClock().now_ns())
+        await site.log.durable(site.log.append([draft]))
+        again = restarted(site)
+        assert executing == await again.desk.submit(command())
+        assert again.machine.written == []
+
+
+async def test_a_checkpoint_keeps_the_ids(tmp_path: Path) -> None:
+    async with site_in(tmp_path) as site:
+        done = await site.desk.submit(command())
+        again = Site(site.log, ON)
+        again.desk.restore(site.desk.checkpoint())
+        assert done == await again.desk.submit(command())
+        assert again.machine.written == []
