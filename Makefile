@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
-DEBIAN_PACKAGES := mbpoll systemd tmux
+DEBIAN_PACKAGES := gcc iproute2 libc6-dev libmodbus-dev mbpoll mosquitto mosquitto-clients socat \
+  systemd tmux
 
 .PHONY: help demo test check bench soak clean lock
 
@@ -14,7 +15,7 @@ help: ## This list
 demo: $(STAMP) ## A simulated plant, the gateway, the cloud and the console
 	$(BIN)/edgewright demo
 
-test: $(STAMP) .cache/debian-ready ## Everything there is to test
+test: $(STAMP) .cache/debian-ready .cache/interop/ready ## Everything there is to test
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: $(STAMP) ## Format, lint, types, import rules and the quick tests
@@ -52,3 +53,10 @@ $(STAMP): pyproject.toml requirements.lock
 .cache/debian-ready: Makefile
 	@sh tests/install_debian.sh $(DEBIAN_PACKAGES)
 	@mkdir -p .cache && touch $@
+
+# node-opcua and others, written by nobody here; Debian's Node.js is old enough and new enough.
+.cache/interop/ready: tests/interop/package.json tests/interop/package-lock.json
+	@command -v npm >/dev/null || sh tests/install_debian.sh nodejs npm
+	@mkdir -p .cache/interop && cp $^ .cache/interop
+	npm ci --prefix .cache/interop --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@

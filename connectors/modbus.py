@@ -24,6 +24,7 @@ from connectors.plan import REGISTERS_MAX, Block, plan_blocks
 from connectors.registers import Area, BlockDecoder, Point, encode_registers
 from connectors.taglist import ModbusRow, check_groups, read_modbus_tags
 from gateway.core.arrays import IndexArray
+from gateway.core.device_status import ConnectorReport
 from gateway.core.errors import CommandError
 from gateway.core.ports import Clock, Sink
 from gateway.core.settings import Settings
@@ -162,6 +163,10 @@ class ModbusConnector:
         answer = await self._ask(tag, Request(block.pdu, block.payload_size))
         raw = BlockDecoder([point], start=block.start).decode(answer.payload)[0]
         return float(raw) * tag.scale + tag.offset
+
+    def report(self) -> ConnectorReport:
+        """Return what it knows of its own doings."""
+        return ConnectorReport()
 
     @property
     def _device(self) -> str:

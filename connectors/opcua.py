@@ -16,6 +16,7 @@ from connectors.cancellation import CancellationFirst
 from connectors.messages import device_error
 from connectors.taglist import check_groups, read_opcua_tags
 from gateway.core.arrays import IndexArray
+from gateway.core.device_status import ConnectorReport
 from gateway.core.errors import CommandError, ConfigError
 from gateway.core.ports import Clock, Sink
 from gateway.core.settings import Settings
@@ -166,6 +167,10 @@ class OpcuaConnector:
         node = self._rows[self.tags.index(tag)].node
         raw = await self._link.write(node, (value - tag.offset) / tag.scale)
         return raw * tag.scale + tag.offset
+
+    def report(self) -> ConnectorReport:
+        """Return what it knows of its own doings."""
+        return ConnectorReport()
 
     @property
     def _device(self) -> str:

@@ -134,6 +134,10 @@ class DeviceSupervisor:
         if to_ns - self._skipped_noted_ns > SKIPPED_REPORT_S * 1e9:
             self._note_skipped()
 
+    def note(self, event: Event) -> None:
+        """Take an event from the connector."""
+        self._intake.note(event)
+
     def status(self) -> DeviceStatus:
         """Return the device's state as the console shows it."""
         return DeviceStatus(
@@ -149,6 +153,7 @@ class DeviceSupervisor:
             frames_per_s=self._frame_rate(),
             sample_count=self._sample_count,
             skipped_count=self._skipped,
+            report=self.connector.report(),
         )
 
     def checkpoint(self) -> bytes:

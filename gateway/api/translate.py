@@ -225,7 +225,7 @@ def device_answer(device: DeviceStatus) -> DeviceAnswer:
         frames_per_s=device.frames_per_s,
         sample_count=device.sample_count,
         skipped_count=device.skipped_count,
-        latency_ms=device.latency_ms,
+        latency_ms=device.report.latency_ms,
     )
 
 

@@ -1,7 +1,9 @@
 """What the gateway knows of the connection to one device."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from gateway.core.tags import TagId
 
 
 class DeviceState(StrEnum):
@@ -11,6 +13,40 @@ class DeviceState(StrEnum):
     """No session yet, and none was lost since the start."""
     OK = "ok"
     LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """A point that the device refuses: left out of ordinary requests, and tried now and then."""
+
+    tag: TagId
+    """The tag that reads it."""
+    address: str
+    """Where it is on the device, as people write it: `holding 9000`, `ns=2;s=P101.Nothing`."""
+    reason: str
+    """Why, in a few words, such as `exception 2, illegal data address`."""
+    since_ns: int
+    """When it was refused first, UTC."""
+    retry_ns: int
+    """When it is asked for again, UTC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorReport:
+    """What a connector knows of its own doings; None is not known, or not there."""
+
+    latency_ms: float | None = None
+    """From a request to its answer, over the last few; None where nothing is requested."""
+    requests_per_s: float | None = None
+    """Over the last few seconds."""
+    busy_share: float | None = None
+    """Part of the time that the line was busy with us, 0 to 1, over the last few seconds."""
+    set_aside: tuple[SetAside, ...] = ()
+    """Points that the device refuses at present."""
+    certificate_expires_ns: int | None = None
+    """When the earlier of both sides' certificates expires, UTC."""
+    untrusted_certificate: str = ""
+    """SHA-256 of a certificate that a person must trust before the session can stand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,5 +76,5 @@ class DeviceStatus:
     """Samples received."""
     skipped_count: int = 0
     """Samples not asked for, because a scan could not start in time."""
-    latency_ms: float | None = None
-    """Time of the last request to its answer; None where nothing is requested."""
+    report: ConnectorReport = field(default_factory=ConnectorReport)
+    """What the connector itself says."""

@@ -11,6 +11,7 @@ from typing import Protocol
 from gateway.core.alarms import Alarm, AlarmId
 from gateway.core.arrays import IndexArray
 from gateway.core.commands import Command
+from gateway.core.device_status import ConnectorReport
 from gateway.core.events import Event
 from gateway.core.frame import Frame
 from gateway.core.models import CanaryReport, Comparison, ModelStatus
@@ -53,6 +54,9 @@ class Sink(Protocol):
     def skipped(self, *, from_ns: int, to_ns: int, count: int) -> None:
         """Say that a scan could not start in time: `count` samples were not asked for."""
 
+    def note(self, event: Event) -> None:
+        """Tell of something that happened at the device, or to the connection; never waits."""
+
 
 class Connector(Protocol):
     """A source of frames: one machine, or one server with many."""
@@ -90,6 +94,9 @@ class Connector(Protocol):
         Raises:
             DeviceError: there is no session, or the machine refuses.
         """
+
+    def report(self) -> ConnectorReport:
+        """Return what it knows of its own doings; cheap, and asked for at any time."""
 
 
 class PictureSource(Protocol):

@@ -4,6 +4,7 @@ import asyncio
 
 import numpy as np
 
+from gateway.core.events import Event
 from gateway.core.frame import Frame
 
 
@@ -15,6 +16,7 @@ class KeepingSink:
         self.connected_count = 0
         self.frames_before_connected = 0
         self.skipped_sample_count = 0
+        self.events: list[Event] = []
         self._copies: list[tuple[bytes, ...]] = []
         self._room = asyncio.Event()
         self._room.set()
@@ -34,6 +36,9 @@ class KeepingSink:
         assert from_ns < to_ns
         assert count > 0
         self.skipped_sample_count += count
+
+    def note(self, event: Event) -> None:
+        self.events.append(event)
 
     def fill(self) -> None:
         """Let `emit` wait."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from gateway.core.alarms import Alarm, AlarmId, AlarmState
-from gateway.core.device_status import DeviceState, DeviceStatus
+from gateway.core.device_status import ConnectorReport, DeviceState, DeviceStatus
 from gateway.core.events import Event, Evidence, Transition
 from gateway.core.log_status import LogStatus
 from gateway.core.models import ModelStage, ModelStatus
@@ -113,7 +113,6 @@ def devices_of_the_plant(now_ns: int) -> tuple[DeviceStatus, ...]:
             frame_count=1_555_200,
             frames_per_s=2.0,
             sample_count=15_552_000,
-            latency_ms=None,
         ),
         DeviceStatus(
             name="compressor",
@@ -125,7 +124,7 @@ def devices_of_the_plant(now_ns: int) -> tuple[DeviceStatus, ...]:
             frames_per_s=1.0,
             sample_count=1_728_000,
             skipped_count=20,
-            latency_ms=3.8,
+            report=ConnectorReport(latency_ms=3.8),
         ),
         DeviceStatus(
             name="station",

@@ -11,6 +11,7 @@ import pytest
 from gateway.commands import CommandDesk, WriteSettings
 from gateway.core.arrays import IndexArray
 from gateway.core.commands import Command, CommandId, CommandOrigin, CommandState
+from gateway.core.device_status import ConnectorReport
 from gateway.core.errors import CommandError, DeviceError
 from gateway.core.ports import Sink
 from gateway.core.records import RecordKind, Seq
@@ -44,6 +45,9 @@ class Machine:
     async def write(self, tag: Tag, value: float) -> float:
         self.written.append(value)
         return await self.answer(value)
+
+    def report(self) -> ConnectorReport:
+        return ConnectorReport()
 
     @staticmethod
     async def as_written(value: float) -> float:

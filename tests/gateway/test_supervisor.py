@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import numpy as np
 
 from gateway.core.arrays import IndexArray, float_column, index_column, status_column, time_column
-from gateway.core.device_status import DeviceState
+from gateway.core.device_status import ConnectorReport, DeviceState
 from gateway.core.errors import DeviceError
 from gateway.core.events import Event, Transition
 from gateway.core.frame import Frame
@@ -40,6 +40,9 @@ class ScriptedConnector:
 
     async def write(self, tag: Tag, value: float) -> float:
         raise DeviceError("not writable")
+
+    def report(self) -> ConnectorReport:
+        return ConnectorReport()
 
 
 async def deliver(sink: Sink) -> None:

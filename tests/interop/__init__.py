@@ -1,0 +1,1 @@
+"""Against servers and clients that were not written here."""
