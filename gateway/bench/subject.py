@@ -104,14 +104,17 @@ class _NullSink:
         self._look = look
 
     async def emit(self, frame: Frame) -> None:
+        """Count and forget."""
         if frame.is_received:
             self.samples += len(frame)
             self._look(frame)
 
     def connected(self) -> None:
+        """Let the measurement begin."""
         self.is_connected.set()
 
     def skipped(self, *, from_ns: int, to_ns: int, count: int) -> None:
+        """Count."""
         self.skipped_samples += count
 
     def note(self, event: Event) -> None:
