@@ -284,8 +284,8 @@ def test_every_mistake_in_a_register_map_is_told(tmp_path: Path) -> None:
         ModbusConnector("blower", config, folder=tmp_path, clock=SystemClock())
 
 
-@pytest.mark.parametrize("address", ["", "host:0", "host:70000", "/dev/ttyUSB0", "a b", "h:x"])
-def test_an_address_is_host_and_port(address: str) -> None:
+@pytest.mark.parametrize("address", ["", "host:0", "host:70000", "dev/ttyUSB0", "a b", "h:x"])
+def test_an_address_is_host_and_port_or_a_path(address: str) -> None:
     with pytest.raises(ValidationError, match="host:port"):
         ModbusConfig.model_validate({"type": "modbus", "address": address, "tags": "x.csv"})
 

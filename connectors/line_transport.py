@@ -1,0 +1,70 @@
+"""Opens the transport of a line: a TCP connection or a serial port."""
+
+import asyncio
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+from connectors.line_settings import LineSettings, host_and_port, is_path
+
+BY_ID = Path("/dev/serial/by-id")
+
+_PARITY = {"none": "N", "even": "E", "odd": "O"}
+
+
+async def open_transport(
+    protocol: asyncio.Protocol, settings: LineSettings, *, address: str, timeout_s: float
+) -> None:
+    """Connect a protocol to an address; returns before or after `connection_made`.
+
+    Raises:
+        OSError: refused, unreachable, not there, in use, or not there within the timeout.
+    """
+    async with asyncio.timeout(timeout_s):
+        if is_path(address):
+            await _open_serial(protocol, settings, path=address)
+        else:
+            await _open_tcp(protocol, *host_and_port(address), timeout_s=timeout_s)
+
+
+def stable_path(address: str, by_id: Path = BY_ID) -> Path | None:
+    """Return the by-id link to a serial port that is addressed by the order of plugging in."""
+    if not is_path(address) or Path(address).parent == by_id:
+        return None
+    target = os.path.realpath(address)
+    with suppress(OSError):
+        return next(
+            (link for link in sorted(by_id.iterdir()) if os.path.realpath(link) == target), None
+        )
+    return None
+
+
+async def _open_tcp(protocol: asyncio.Protocol, host: str, port: int, *, timeout_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_connection(lambda: protocol, host, port)
+    connection = transport.get_extra_info("socket")
+    if connection is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+        # RFC 5482: a peer that takes in nothing for so long is gone, and the line need not find
+        # out by asking one unit after the other.
+        timeout_ms = max(1, int(timeout_s * 1000))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout_ms)
+
+
+async def _open_serial(protocol: asyncio.Protocol, settings: LineSettings, *, path: str) -> None:
+    # Imported here: pymodbus takes time to load, and only serial ports need it.
+    from pymodbus.transport.serialtransport import create_serial_connection
+
+    # pyserial's own errors are OSErrors. The port is opened for us alone.
+    try:
+        await create_serial_connection(
+            asyncio.get_running_loop(),
+            lambda: protocol,
+            path,
+            baudrate=settings.baud_bd,
+            bytesize=8,
+            parity=_PARITY[settings.parity],
+            stopbits=settings.stop_bits,
+        )
+    except ValueError as error:
+        raise OSError(f"the port refuses these settings: {error}") from error
