@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import termios
 from contextlib import suppress
 from pathlib import Path
 
@@ -55,7 +56,7 @@ async def _open_serial(protocol: asyncio.Protocol, settings: LineSettings, *, pa
     # Imported here: pymodbus takes time to load, and only serial ports need it.
     from pymodbus.transport.serialtransport import create_serial_connection
 
-    # pyserial's own errors are OSErrors. The port is opened for us alone.
+    # The port is opened for us alone. pyserial lets two errors pass that are no OSErrors.
     try:
         await create_serial_connection(
             asyncio.get_running_loop(),
@@ -66,5 +67,5 @@ async def _open_serial(protocol: asyncio.Protocol, settings: LineSettings, *, pa
             parity=_PARITY[settings.parity],
             stopbits=settings.stop_bits,
         )
-    except ValueError as error:
+    except (ValueError, termios.error) as error:
         raise OSError(f"the port refuses these settings: {error}") from error
