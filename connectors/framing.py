@@ -35,6 +35,8 @@ class Heard:
     """The answers, in their order."""
     rest: bytes
     """The bytes of an unfinished one."""
+    damaged: tuple[int, ...] = ()
+    """Numbers of requests whose answer came whole, and does not match its check sum."""
     mistake: str = ""
     """Why nothing behind the answers can be trusted; empty when it can."""
 

@@ -9,7 +9,7 @@ import asyncio
 from connectors.address_choice import AddressChoice, Ending
 from connectors.line_connection import LineConnection, LineMemory
 from connectors.line_figures import BusyTime, Turnarounds
-from connectors.line_format import line_format
+from connectors.line_format import SERIAL_CHECK, line_format
 from connectors.line_settings import LineSettings, line_differences, line_key
 from connectors.line_transport import open_transport
 from connectors.messages import device_error
@@ -18,7 +18,6 @@ from gateway.core.errors import ConfigError
 from gateway.core.ports import Clock
 
 CONNECT_CHECK = "Check that it is switched on, its address, and the network to it."
-SERIAL_CHECK = "Check the adapter and its plug, the path, and that no other program has the port."
 
 
 class Lines:
@@ -74,6 +73,11 @@ class Line:
     def late_answer_count(self) -> int:
         """Answers since the start that nobody waited for any more."""
         return self._memory.late_answer_count
+
+    @property
+    def damaged_answer_count(self) -> int:
+        """Answers since the start that did not match their check sums; RTU only."""
+        return self._memory.damaged_answer_count
 
     def client(self, *, device: str, unit: int, timeout_s: float) -> UnitClient:
         """Return a session with a unit, unconnected; see `UnitClient`."""

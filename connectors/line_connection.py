@@ -15,21 +15,25 @@ timeout of its own.
 - An answer that comes too late is known by its number, counted, and dropped; it teaches how slow
   the unit is. RTU has no numbers, so there a unit that let its time pass is left alone for longer
   than its time-out, and nothing is sent before the line is silent.
+- A read whose answer came damaged (RTU) goes on the wire once more; a second time it counts as
+  none.
 - When a unit or the connection fails, what was answered stays in the exchanges; the rest fails.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
 from connectors.address_choice import Ending
-from connectors.exchange import Answer, ExceptionCode, Exchange, Request
+from connectors.exchange import READ_FUNCTIONS, Answer, ExceptionCode, Exchange, Request
+from connectors.flights import Flight, Flights
 from connectors.framing import Asked, Found
 from connectors.line_figures import BusyTime, Turnarounds
 from connectors.line_format import LineFormat
-from connectors.line_queue import LineQueue, Waiting
+from connectors.line_queue import URGENT, LineQueue, Waiting
 from connectors.messages import device_error
 from connectors.unit_client import UnitClient, monotonic_s
 from gateway.core.ports import Clock
@@ -38,8 +42,6 @@ ANSWER_CHECK = "Check its load, the unit number, and whether another client bloc
 GATEWAY_CHECK = "Check that the device behind the gateway is on, its wiring and its unit number."
 WAITING_MAX = 10_000
 """Requests of one unit that may wait; a scan of more would take minutes."""
-EXPIRED_MAX = 64
-"""Requests given up whose late answers are still known."""
 UNASKED_SIZE_MAX = 4096
 """Bytes that belong to no answer, in a row, before the line counts as unusable."""
 QUIET_FACTOR = 1.5
@@ -62,26 +64,8 @@ class LineMemory:
     """When a unit may be asked again after it let its time pass; RTU only."""
     late_answer_count: int = 0
     """Answers that nobody waited for any more."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Flight:
-    """A request on the wire, or one given up."""
-
-    client: UnitClient
-    asked: Asked
-    exchange: Exchange
-    position: int
-    sent_s: float
-    transmission_s: float
-    """What the bytes themselves take on a serial line, both ways."""
-    limit_s: float
-    """How long the unit may think."""
-
-    @property
-    def deadline_s(self) -> float:
-        """When the unit has had its time."""
-        return self.sent_s + self.transmission_s + self.limit_s
+    damaged_answer_count: int = 0
+    """Answers on a serial line that did not match their check sums."""
 
 
 class LineConnection(asyncio.Protocol):
@@ -115,13 +99,9 @@ class LineConnection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._clients: set[UnitClient] = set()
         self._queue = LineQueue[UnitClient]()
-        self._flights: dict[int, _Flight] = {}
-        self._expired: dict[int, _Flight] = {}
-        self._asked: dict[int, Asked] = {}
-        """Of the flights and of the expired."""
+        self._flights = Flights()
         self._silent_units: set[int] = set()
         """Let their time pass since the last answer of any."""
-        self._number = 0
         self._rest = b""
         self._unasked_size = 0
         self._send_from_s = 0.0
@@ -186,10 +166,12 @@ class LineConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail everybody; called by asyncio."""
-        is_silent = isinstance(exc, TimeoutError)
-        what = "takes in nothing any more" if is_silent else self._format.lost_text
-        ending = Ending.SILENT if is_silent else Ending.BROKEN
-        self._end(ending, what, check=ANSWER_CHECK, expert=repr(exc))
+        is_away = isinstance(exc, OSError) and not isinstance(exc, ConnectionError)
+        if is_away and not self._format.is_serial:
+            what, ending = "takes in nothing any more", Ending.SILENT
+        else:
+            what, ending = self._format.lost_text, Ending.BROKEN
+        self._end(ending, what, check=self._format.lost_check, expert=repr(exc))
 
     def data_received(self, data: bytes) -> None:
         """Deliver the answers in these bytes; called by asyncio."""
@@ -198,11 +180,13 @@ class LineConnection(asyncio.Protocol):
         if self.is_ended:
             return
         self._send_from_s = max(self._send_from_s, arrival_ns / 1e9 + self._format.pause_s)
-        heard = self._format.framing.hear(self._rest + data, self._asked)
+        heard = self._format.framing.hear(self._rest + data, self._flights.asked)
         self._rest = heard.rest
         self._unasked_size = 0 if heard.found else self._unasked_size + len(data)
         for found in heard.found:
             self._take(found, received_ns, arrival_ns)
+        for number in heard.damaged:
+            self._repeat(number)
         if heard.mistake or self._unasked_size > UNASKED_SIZE_MAX:
             self._end(
                 Ending.BROKEN,
@@ -216,16 +200,11 @@ class LineConnection(asyncio.Protocol):
     def _take(self, found: Found, received_ns: int, arrival_ns: int) -> None:
         """Deliver one answer, or drop it when nobody waits for it any more."""
         now_s = arrival_ns / 1e9
-        del self._asked[found.number]
         self._silent_units.clear()
-        flight = self._flights.pop(found.number, None)
+        flight, is_late = self._flights.land(found.number)
         is_dead = found.exception_code in _DEAD_BEHIND_GATEWAY
-        if flight is None:
-            self._drop_late(self._expired.pop(found.number), now_s, is_dead=is_dead)
-            return
         client = flight.client
-        client.in_flight_count -= 1
-        if client.failure is not None:
+        if is_late or client.failure is not None:
             self._drop_late(flight, now_s, is_dead=is_dead)
         elif is_dead:
             self._fail(
@@ -241,7 +220,29 @@ class LineConnection(asyncio.Protocol):
             answer = Answer(found.payload, found.exception_code, received_ns, arrival_ns)
             flight.exchange.deliver(flight.position, answer)
 
-    def _drop_late(self, flight: _Flight, now_s: float, *, is_dead: bool) -> None:
+    def _repeat(self, number: int) -> None:
+        """Let a read go on the wire once more; a write may have been carried out already."""
+        flight = self._flights.on_wire(number)
+        self._memory.damaged_answer_count += 1
+        if (
+            flight is None
+            or flight.is_repeat
+            or flight.client.failure is not None
+            or flight.asked.request.pdu[0] not in READ_FUNCTIONS
+        ):
+            return
+        self._flights.land(number)
+        waiting = Waiting(
+            exchange=flight.exchange,
+            position=flight.position,
+            request=flight.asked.request,
+            priority=URGENT,
+            since_s=flight.sent_s,
+            is_repeat=True,
+        )
+        self._queue.push(flight.client, waiting)
+
+    def _drop_late(self, flight: Flight, now_s: float, *, is_dead: bool) -> None:
         elapsed_s = now_s - flight.sent_s - flight.transmission_s
         self._memory.late_answer_count += 1
         if not is_dead:
@@ -255,33 +256,23 @@ class LineConnection(asyncio.Protocol):
         )
 
     def _go_on(self) -> None:
-        """Give up what is overdue, send what may go, and set the timer for the rest."""
+        """Send what may go, and set the timer for the rest; without units, close."""
         if self.is_ended:
             return
-        now_s = monotonic_s(self._clock)
-        self._give_up_overdue(now_s)
         if not self._clients:
             self.abort()
             return
+        now_s = monotonic_s(self._clock)
         self._send(now_s)
-        self._memory.busy.set(now_s, is_busy=bool(self._flights))
+        self._memory.busy.set(now_s, is_busy=len(self._flights) > 0)
         self._set_timer(now_s)
 
     def _give_up_overdue(self, now_s: float) -> None:
-        overdue = [(n, flight) for n, flight in self._flights.items() if flight.deadline_s <= now_s]
-        for number, flight in overdue:
-            del self._flights[number]
-            self._expired[number] = flight
-            if len(self._expired) > EXPIRED_MAX:
-                oldest = next(iter(self._expired))
-                del self._expired[oldest], self._asked[oldest]
+        overdue = self._flights.give_up_overdue(now_s)
+        for flight in overdue:
             client, unit = flight.client, flight.asked.unit
-            client.in_flight_count -= 1
             self._send_from_s = max(self._send_from_s, now_s + self._format.pause_s)
-            if not self._format.has_numbers:
-                self._memory.quiet_until_s[unit] = (
-                    flight.sent_s + flight.transmission_s + QUIET_FACTOR * client.timeout_s
-                )
+            self._leave_alone(flight)
             self._silent_units.add(unit)
             what = f"does not answer within {flight.limit_s:.3g} s"
             expert = (
@@ -293,6 +284,13 @@ class LineConnection(asyncio.Protocol):
                 return
             if client.failure is None:
                 self._fail(client, what, check=ANSWER_CHECK, expert=expert)
+
+    def _leave_alone(self, flight: Flight) -> None:
+        """Let a unit be until its answer, which has no number, is out of the way."""
+        if not self._format.has_numbers:
+            self._memory.quiet_until_s[flight.asked.unit] = (
+                flight.sent_s + flight.transmission_s + QUIET_FACTOR * flight.client.timeout_s
+            )
 
     def _send(self, now_s: float) -> None:
         adus = []
@@ -323,61 +321,62 @@ class LineConnection(asyncio.Protocol):
         """Put a request among the flights and return its bytes."""
         if not self._format.has_numbers:
             # Its time has passed: from now on only this request can be answered by the unit.
-            for number in [n for n, old in self._expired.items() if old.asked.unit == client.unit]:
-                del self._expired[number], self._asked[number]
-        # Far fewer are open than there are numbers, so one is free again long before it returns.
-        self._number = (self._number + 1) & 0xFFFF
-        asked = Asked(client.unit, waiting.request)
+            self._flights.forget_expired(client.unit)
         limit_s = client.timeout_s
         if not client.is_proven and len(self._clients) > 1:
             limit_s = self._memory.turnarounds.probe_s(client.unit, client.timeout_s)
-        self._asked[self._number] = asked
-        self._flights[self._number] = _Flight(
+        transmission_s = self._format.transmission_s(waiting.request)
+        flight = Flight(
             client=client,
-            asked=asked,
+            asked=Asked(client.unit, waiting.request),
             exchange=waiting.exchange,
             position=waiting.position,
             sent_s=now_s,
-            transmission_s=self._format.transmission_s(waiting.request),
+            transmission_s=transmission_s,
             limit_s=limit_s,
+            deadline_s=now_s + transmission_s + limit_s,
+            is_repeat=waiting.is_repeat,
         )
-        client.in_flight_count += 1
+        number = self._flights.launch(flight)
         if self._format.pause_s:
             self._send_from_s = now_s + self._format.pause_s
-        return self._format.framing.request_adu(self._number, asked)
+        return self._format.framing.request_adu(number, flight.asked)
 
     def _set_timer(self, now_s: float) -> None:
         """Wake up when something is overdue or may be sent; a timer that is early enough stays."""
-        times = [flight.deadline_s for flight in self._flights.values()]
-        if len(self._flights) < self._format.in_flight_max and self._transport is not None:
-            times += [
+        wake_s = self._flights.next_deadline_s()
+        if (
+            self._queue.has_waiting
+            and len(self._flights) < self._format.in_flight_max
+            and self._transport is not None
+        ):
+            times = [
                 max(self._send_from_s, self._quiet_until_s(client))
                 for client in self._clients
                 if self._queue.waiting_count(client) and self._is_free(client)
             ]
-        if not times:
-            return
-        wake_s = min(times)
+            wake_s = min((wake_s, *times))
         if self._timer is not None:
             if self._wake_s <= wake_s:
                 return
             self._timer.cancel()
-        self._wake_s = wake_s
-        self._timer = asyncio.get_running_loop().call_later(max(0.0, wake_s - now_s), self._wake)
+            self._timer = None
+        if wake_s < math.inf:
+            self._wake_s = wake_s
+            delay_s = max(0.0, wake_s - now_s)
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._wake)
 
     def _wake(self) -> None:
         self._timer = None
+        self._give_up_overdue(monotonic_s(self._clock))
         self._go_on()
 
     def _fail(self, client: UnitClient, what: str, *, check: str, expert: str) -> None:
         """End the session of one unit; its requests on the wire keep their place there."""
         self._clients.discard(client)
         failure = client.fail(what, check=check, expert=expert)
-        owners = {id(each.exchange): each.exchange for each in self._queue.remove(client)}
-        for flight in (*self._flights.values(), *self._expired.values()):
-            if flight.client is client:
-                owners[id(flight.exchange)] = flight.exchange
-        for exchange in owners.values():
+        exchanges = {each.exchange for each in self._queue.remove(client)}
+        for exchange in exchanges.union(self._flights.exchanges_of(client)):
             exchange.fail(failure)
 
     def _end(self, ending: Ending, what: str, *, check: str, expert: str) -> None:
@@ -390,9 +389,9 @@ class LineConnection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._flights.clear()
-        self._expired.clear()
-        self._asked.clear()
+        for flight in self._flights.clear():
+            if ending is Ending.WANTED:
+                self._leave_alone(flight)
         self._memory.busy.set(monotonic_s(self._clock), is_busy=False)
         if self._transport is not None:
             self._transport.abort()

@@ -81,6 +81,8 @@ class BusyTime:
     def set(self, now_s: float, *, is_busy: bool) -> None:
         """Note that the line is busy or idle from now on."""
         if self._since_s is not None:
+            if is_busy and now_s - self._since_s < POINT_S / 2:
+                return
             self._sum_s += now_s - self._since_s
         self._since_s = now_s if is_busy else None
         self._sums.note(now_s, self._sum_s)

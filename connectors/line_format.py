@@ -9,6 +9,8 @@ from connectors.mbap import MbapFraming
 from connectors.rtu import RtuFraming, answer_size, silence_s
 
 TCP_CHECK = "Check that the address is that of a Modbus TCP server."
+NETWORK_CHECK = "Check the network to it, its load, and whether another client blocks it."
+SERIAL_CHECK = "Check the adapter and its plug, the path, and that no other program has the port."
 RTU_CHECK = "Check speed, parity and framing, and that no other master is on the line."
 
 _RTU_EXTRA_SIZE = 3
@@ -30,13 +32,19 @@ class LineFormat:
     """From the connection to the first request."""
     character_s: float
     """Time of a character on a serial port of ours; 0 where the network carries them."""
+    is_serial: bool
+    """Whether it is a serial port of ours."""
     lost_text: str
     """What happened when the connection breaks; continues the sentence that the device opens."""
+    lost_check: str
+    """What to check then."""
     malformed_check: str
     """What to check when the bytes make no sense."""
 
     def transmission_s(self, request: Request) -> float:
         """Return how long a request and its answer take on the wire."""
+        if not self.character_s:
+            return 0.0
         return self.character_s * (len(request.pdu) + _RTU_EXTRA_SIZE + answer_size(request))
 
 
@@ -54,6 +62,8 @@ def line_format(settings: LineSettings) -> LineFormat:
         pause_s=pause_s,
         pause_after_connect_s=settings.pause_after_connect_ms / 1000,
         character_s=character_s,
+        is_serial=settings.is_serial,
         lost_text="lost its serial port" if settings.is_serial else "closed the connection",
+        lost_check=SERIAL_CHECK if settings.is_serial else NETWORK_CHECK,
         malformed_check=RTU_CHECK if settings.is_rtu else TCP_CHECK,
     )

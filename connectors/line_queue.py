@@ -31,6 +31,8 @@ class Waiting:
     """A lower number goes first; milliseconds."""
     since_s: float
     """When it was submitted, on the monotonic clock."""
+    is_repeat: bool = False
+    """Whether it was on the wire before, and its answer came damaged."""
 
     @property
     def due_s(self) -> float:
@@ -48,6 +50,11 @@ class LineQueue(Generic[Owner]):
         self._pushed_count = 0
         self._turn = 0
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether any unit has a request waiting."""
+        return any(self._heaps.values())
+
     def waiting_count(self, owner: Owner) -> int:
         """Return how many requests of a unit wait."""
         return len(self._heaps.get(owner, ()))
@@ -63,7 +70,7 @@ class LineQueue(Generic[Owner]):
         ready = [owner for owner, heap in self._heaps.items() if heap and may_go(owner)]
         if not ready:
             return None
-        owner = min(ready, key=lambda each: self._rank(each, now_s))
+        owner = ready[0] if len(ready) == 1 else min(ready, key=lambda x: self._rank(x, now_s))
         self._turn += 1
         self._turns[owner] = self._turn
         return owner, heapq.heappop(self._heaps[owner])[-1]

@@ -42,7 +42,7 @@ class MbapFraming:
                     raise MalformedAduError(f"unit {unit} answers for unit {question.unit}")
                 found[number] = Found(number, *read_answer(question.request, pdu))
         except MalformedAduError as error:
-            return Heard(tuple(found.values()), b"", str(error))
+            return Heard(tuple(found.values()), b"", mistake=str(error))
         return Heard(tuple(found.values()), rest)
 
 

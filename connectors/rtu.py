@@ -44,6 +44,7 @@ class RtuFraming:
         """Return the answers, found wherever they begin; see `Framing`."""
         open_questions = dict(asked)
         found: list[Found] = []
+        damaged: list[int] = []
         rest_start = start = 0
         is_rest_known = False
         while start < len(data) and open_questions:
@@ -52,7 +53,11 @@ class RtuFraming:
                 size = _size_at(data[start : start + 3], question)
                 if start + size > len(data):
                     is_begun = True
-                elif size and (answer := _read(data[start : start + size], question)):
+                elif not size:
+                    continue
+                elif (answer := _read(data[start : start + size], question)) is None:
+                    damaged.append(number)
+                else:
                     found.append(Found(number, *answer))
                     del open_questions[number]
                     start += size
@@ -62,7 +67,11 @@ class RtuFraming:
                 if is_begun and not is_rest_known:
                     rest_start, is_rest_known = start, True
                 start += 1
-        return Heard(tuple(found), data[rest_start:] if is_rest_known else b"")
+        if found or is_rest_known:
+            # What seemed to be damaged may have been noise before the answer.
+            damaged.clear()
+        rest = data[rest_start:] if is_rest_known else b""
+        return Heard(tuple(found), rest, damaged=tuple(dict.fromkeys(damaged)))
 
 
 def crc16(data: bytes) -> int:

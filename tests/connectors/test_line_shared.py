@@ -238,6 +238,31 @@ async def test_noise_before_and_between_is_passed_over() -> None:
             assert await values(one, read(1), read(2), read(3)) == [1001, 1002, 1003]
 
 
+@pytest.mark.parametrize("damaged_count", [1, 2])
+async def test_a_damaged_answer_is_asked_for_once_more(damaged_count: int) -> None:
+    """One is repeated within milliseconds; two in a row count as none."""
+    left = damaged_count
+
+    class Disturbed(ScriptedUnits):
+        def adu(self, number: int, unit: int, pdu: bytes) -> bytes:
+            nonlocal left
+            left -= 1
+            sound = super().adu(number, unit, pdu)
+            return sound if left < 0 else sound[:-1] + bytes([sound[-1] ^ 1])
+
+    async with Disturbed("rtu") as units:
+        line = line_to(units)
+        async with session(line, 1, timeout_s=0.5) as one:
+            if damaged_count == 1:
+                assert await values(one, read(1), read(2)) == [1001, 1002]
+                assert units.asked_of(1) == 3
+            else:
+                with pytest.raises(DeviceError, match="does not answer"):
+                    await values(one, read(1), read(2))
+                assert units.asked_of(1) == 2
+        assert line.damaged_answer_count == damaged_count
+
+
 async def test_a_line_that_never_stops_talking_is_given_up() -> None:
     class Babbling(ScriptedUnits):
         def adu(self, number: int, unit: int, pdu: bytes) -> bytes:

@@ -1,8 +1,7 @@
 """Modbus connectors on shared lines, as a gateway runs them: lost, back, and on the backup."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,37 +13,17 @@ from connectors.modbus import ModbusConfig, ModbusConnector
 from gateway.config import Config
 from gateway.core.arrays import index_column
 from gateway.core.errors import ConfigError
-from gateway.core.events import Event, Transition
+from gateway.core.events import Transition
 from gateway.core.frame import Frame
-from gateway.core.records import LedgerEntry
 from gateway.service.build import build_parts
-from gateway.supervisor import DeviceSupervisor
-from gateway.wire.backoff import Backoff
 from gateway.wire.clock import SystemClock
 from tests.connectors.contract import failure_of
 from tests.connectors.scripted_units import ScriptedUnits
 from tests.connectors.sinks import KeepingSink
-from tests.connectors.wire import until, within
+from tests.connectors.supervision import supervised
+from tests.connectors.wire import until
 
 PERIOD_MS = 20
-
-
-class KeepingIntake:
-    """Implements `Intake`: keeps everything."""
-
-    def __init__(self) -> None:
-        self.frames: list[Frame] = []
-        self.events: list[Event] = []
-
-    async def put(self, frame: Frame) -> None:
-        self.frames.append(frame)
-
-    def note(self, entry: Frame | Event | LedgerEntry) -> None:
-        if isinstance(entry, Event):
-            self.events.append(entry)
-
-    def transitions(self, condition: str) -> list[Transition]:
-        return [each.transition for each in self.events if each.condition == condition]
 
 
 def connector_to(
@@ -54,24 +33,6 @@ def connector_to(
     given = {"type": "modbus", "tags": f"{name}.csv", "period_ms": PERIOD_MS}
     config = ModbusConfig.model_validate(given | settings)
     return ModbusConnector(name, config, folder=folder, clock=SystemClock(), lines=lines)
-
-
-@asynccontextmanager
-async def supervised(connector: ModbusConnector) -> AsyncIterator[KeepingIntake]:
-    intake = KeepingIntake()
-    supervisor = DeviceSupervisor(
-        connector,
-        indices=index_column([0]),
-        intake=intake,
-        clock=SystemClock(),
-        backoff=Backoff(first_s=0.1, cap_s=0.5, healthy_s=60),
-    )
-    task = asyncio.create_task(supervisor.run(), name="connector")
-    try:
-        yield intake
-    finally:
-        task.cancel()
-        await within(asyncio.wait([task]), what="a cancelled connector")
 
 
 def p99_age_s(frames: Sequence[Frame]) -> float:

@@ -14,7 +14,7 @@ from tests.connectors.pty_wire import PtyWire
 from tests.connectors.sinks import KeepingSink
 from tests.connectors.test_modbus import ModbusPlant
 from tests.connectors.wire import Wire, until
-from tests.interop.peers import compiled, running_peer
+from tests.interop.peers import compiled, needs_libmodbus, running_peer
 
 READ_FUNCTIONS = (1, 3)
 SERIAL_MAP = """\
@@ -116,6 +116,7 @@ class TestModbusThroughAConverter(ConnectorContract):
                 await plant.stop_server()
 
 
+@needs_libmodbus
 class TestModbusOnASerialPort(ConnectorContract):
     @pytest.fixture(autouse=True)
     def _program(self, libmodbus: Path) -> None:
@@ -149,6 +150,7 @@ class TestModbusOnASerialPort(ConnectorContract):
         await plant.wire.listen()
 
 
+@needs_libmodbus
 async def test_a_port_comes_back_when_it_is_plugged_in_again(
     libmodbus: Path, tmp_path: Path
 ) -> None:
