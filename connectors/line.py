@@ -11,7 +11,7 @@ from connectors.line_connection import LineConnection, LineMemory
 from connectors.line_figures import BusyTime, Turnarounds
 from connectors.line_format import SERIAL_CHECK, line_format
 from connectors.line_settings import LineSettings, line_differences, line_key
-from connectors.line_transport import open_transport
+from connectors.line_transport import load_transport, open_transport
 from connectors.messages import device_error
 from connectors.unit_client import UnitClient, monotonic_s
 from gateway.core.errors import ConfigError
@@ -54,6 +54,7 @@ class Line:
 
     def __init__(self, settings: LineSettings, *, clock: Clock) -> None:
         """Begin closed."""
+        load_transport(settings)
         self.settings = settings
         self._clock = clock
         self._format = line_format(settings)

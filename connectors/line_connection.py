@@ -276,7 +276,8 @@ class LineConnection(asyncio.Protocol):
             self._silent_units.add(unit)
             what = f"does not answer within {flight.limit_s:.3g} s"
             expert = (
-                f"timeout, {len(overdue)} requests given up, "
+                f"timeout{' of a probe' if flight.limit_s < client.timeout_s else ''}, "
+                f"{len(overdue)} requests given up, "
                 f"{self._unasked_size} bytes that belong to no answer"
             )
             if {each.unit for each in self._clients} <= self._silent_units:

@@ -14,6 +14,12 @@ BY_ID = Path("/dev/serial/by-id")
 _PARITY = {"none": "N", "even": "E", "odd": "O"}
 
 
+def load_transport(settings: LineSettings) -> None:
+    """Load what the line's transport needs: it takes time, so not in the first session."""
+    if settings.is_serial:
+        import pymodbus.transport.serialtransport  # noqa: F401  # used by name below
+
+
 async def open_transport(
     protocol: asyncio.Protocol, settings: LineSettings, *, address: str, timeout_s: float
 ) -> None:
@@ -54,18 +60,24 @@ async def _open_tcp(protocol: asyncio.Protocol, host: str, port: int, *, timeout
 
 async def _open_serial(protocol: asyncio.Protocol, settings: LineSettings, *, path: str) -> None:
     # Imported here: pymodbus takes time to load, and only serial ports need it.
-    from pymodbus.transport.serialtransport import create_serial_connection
+    from pymodbus.transport.serialtransport import SerialTransport
 
-    # The port is opened for us alone. pyserial lets two errors pass that are no OSErrors.
+    loop = asyncio.get_running_loop()
     try:
-        await create_serial_connection(
-            asyncio.get_running_loop(),
-            lambda: protocol,
+        # In a thread: an adapter that is stuck lets the system wait for seconds. The port is
+        # opened for us alone, and closes by itself when nobody waits for it any more.
+        transport = await asyncio.to_thread(
+            SerialTransport,
+            loop,
+            protocol,
             path,
-            baudrate=settings.baud_bd,
-            bytesize=8,
-            parity=_PARITY[settings.parity],
-            stopbits=settings.stop_bits,
+            settings.baud_bd,
+            8,
+            _PARITY[settings.parity],
+            settings.stop_bits,
+            None,
         )
     except (ValueError, termios.error) as error:
+        # pyserial lets these two pass, which are no OSErrors.
         raise OSError(f"the port refuses these settings: {error}") from error
+    transport.setup()

@@ -86,6 +86,11 @@ class SerialPlant(Plant):
         return sum(values_in(bytes(stretch), tags_by_size) for stretch in self.wire.downstream)
 
 
+def open_file_count() -> int:
+    """Return how many files and ports this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def values_in(stream: bytes, tags_by_size: dict[int, int]) -> int:
     """Count the tags in the whole RTU responses of a stretch."""
     count = position = 0
@@ -139,6 +144,18 @@ class TestModbusOnASerialPort(ConnectorContract):
             await until(lambda: len(sink.received) >= 20, what="twenty frames")
         counts = sink.values_of(plant.index("poll_count"))
         assert counts == [float(number) for number in range(1, len(counts) + 1)]
+
+    async def test_a_stop_while_opening_leaves_no_port_open(self, plant: SerialPlant) -> None:
+        """The port is opened in a thread, which goes on when the session is cancelled."""
+        before = open_file_count()
+        for step in range(12):
+            async with running(plant, KeepingSink()):
+                for _ in range(step):
+                    await asyncio.sleep(0)
+        await until(lambda: open_file_count() <= before, what="the ports closed")
+        sink = KeepingSink()
+        async with running(plant, sink):
+            await until(lambda: len(sink.received) >= 2, what="two frames")
 
     async def test_what_is_not_plugged_in_is_named(self, plant: SerialPlant) -> None:
         await plant.wire.refuse()
