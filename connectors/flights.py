@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from connectors.exchange import Exchange
 from connectors.framing import Asked
@@ -12,8 +12,7 @@ EXPIRED_MAX = 64
 """Requests given up whose late answers are still known."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flight:
+class Flight(NamedTuple):
     """A request on the wire, or one given up."""
 
     client: UnitClient
@@ -27,11 +26,10 @@ class Flight:
     """What the bytes themselves take on a serial line, both ways."""
     limit_s: float
     """How long the unit may think."""
-    is_repeat: bool
-    """Whether its first answer came damaged."""
-
     deadline_s: float
     """When the unit has had its time: what the bytes take, and the limit."""
+    is_repeat: bool
+    """Whether its first answer came damaged."""
 
 
 class Flights:

@@ -280,22 +280,22 @@ class LineConnection(asyncio.Protocol):
             )
 
     def _send(self, now_s: float) -> None:
+        def may_go(client: UnitClient) -> bool:
+            return self._is_free(client) and self._quiet_until_s(client) <= now_s
+
         adus = []
         while (
             self._transport is not None
             and len(self._flights) < self._format.in_flight_max
             and self._send_from_s <= now_s
         ):
-            taken = self._queue.take(now_s, lambda client: self._may_go(client, now_s))
+            taken = self._queue.take(now_s, may_go)
             if taken is None:
                 break
             adus.append(self._launch(*taken, now_s))
         if adus:
             assert self._transport is not None
             self._transport.write(b"".join(adus))
-
-    def _may_go(self, client: UnitClient, now_s: float) -> bool:
-        return self._is_free(client) and self._quiet_until_s(client) <= now_s
 
     def _is_free(self, client: UnitClient) -> bool:
         """Return whether a unit may have one more request on the wire."""

@@ -8,8 +8,7 @@ long scan of one does not hold up the short one of another. Priority 0 goes befo
 
 import heapq
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from connectors.exchange import Exchange, Request
 
@@ -19,8 +18,7 @@ URGENT = 0
 Owner = TypeVar("Owner", bound=Hashable)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class Waiting(NamedTuple):
     """A request that is not on the wire yet."""
 
     exchange: Exchange
@@ -67,10 +65,9 @@ class LineQueue(Generic[Owner]):
 
     def take(self, now_s: float, may_go: Callable[[Owner], bool]) -> tuple[Owner, Waiting] | None:
         """Return whose turn it is, and the request; None when no unit that may go has any."""
-        ready = [owner for owner, heap in self._heaps.items() if heap and may_go(owner)]
-        if not ready:
+        owner = self._next(now_s, may_go)
+        if owner is None:
             return None
-        owner = ready[0] if len(ready) == 1 else min(ready, key=lambda x: self._rank(x, now_s))
         self._turn += 1
         self._turns[owner] = self._turn
         return owner, heapq.heappop(self._heaps[owner])[-1]
@@ -89,6 +86,14 @@ class LineQueue(Generic[Owner]):
         """Forget a unit, and return what it had waiting."""
         self._turns.pop(owner, None)
         return [entry[-1] for entry in self._heaps.pop(owner, [])]
+
+    def _next(self, now_s: float, may_go: Callable[[Owner], bool]) -> Owner | None:
+        """Return whose turn it is."""
+        if len(self._heaps) == 1:  # as on most lines, and for every request
+            [(owner, heap)] = self._heaps.items()
+            return owner if heap and may_go(owner) else None
+        ready = [owner for owner, heap in self._heaps.items() if heap and may_go(owner)]
+        return min(ready, key=lambda x: self._rank(x, now_s), default=None)
 
     def _rank(self, owner: Owner, now_s: float) -> tuple[int, float, int]:
         head = self._heaps[owner][0][-1]

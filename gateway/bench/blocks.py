@@ -1,7 +1,7 @@
 """How many blocks of 125 registers a second three clients read; `python -m gateway.bench.blocks`.
 
-Ours and the bare socket keep the same number of requests in flight; pymodbus has one at a time. The
-bare socket does nothing with the answers: it is what the machine and the server allow.
+A bare blocking socket asks as a plain C program does, one request at a time, and looks at nothing;
+with as many requests in flight as ours it is what machine and server allow at the most.
 """
 
 import asyncio
@@ -15,7 +15,9 @@ from typing import Final
 
 from pymodbus.client import AsyncModbusTcpClient
 
-from connectors.mbap import MbapClient, Request
+from connectors.exchange import Request
+from connectors.line import Lines
+from connectors.line_settings import LineSettings
 from connectors.registers import Area, payload_size, read_pdu
 from gateway.bench.modbus_server import STRETCH
 from gateway.bench.serving import HOST, say
@@ -34,14 +36,17 @@ class BlockRates:
     here: float
     pymodbus: float
     raw_socket: float
+    """One request at a time."""
+    raw_socket_in_flight: float
+    """As many as ours."""
 
 
 async def read_here(port: int, seconds: float) -> float:
     """Read with our client."""
-    client = MbapClient(
-        device="bench", unit=1, in_flight_max=IN_FLIGHT, timeout_s=5.0, clock=SystemClock()
-    )
-    await client.connect(HOST, port)
+    settings = LineSettings(address=f"{HOST}:{port}", requests_in_flight_max=IN_FLIGHT)
+    line = Lines(SystemClock()).line("bench", settings)
+    client = line.client(device="bench", unit=1, timeout_s=5.0)
+    await client.connect()
     pdu = read_pdu(Area.HOLDING_REGISTER, start=0, count=STRETCH)
     requests = [Request(pdu, payload_size(Area.HOLDING_REGISTER, count=STRETCH))] * BATCH
     count, begun_s = 0, time.monotonic()
@@ -69,12 +74,12 @@ async def read_with_pymodbus(port: int, seconds: float) -> float:
     return rate
 
 
-def read_with_socket(port: int, seconds: float) -> float:
+def read_with_socket(port: int, seconds: float, *, in_flight: int) -> float:
     """Read with a blocking socket that looks at nothing."""
     request = struct.pack(">HHHBBHH", 1, 0, 6, 1, 3, 0, STRETCH)
     with socket.create_connection((HOST, port), timeout=5) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.sendall(request * IN_FLIGHT)
+        connection.sendall(request * in_flight)
         size, begun_s = 0, time.monotonic()
         left = 0
         while time.monotonic() - begun_s < seconds:
@@ -89,7 +94,8 @@ async def _main(port: int, seconds: float) -> None:
     rates = BlockRates(
         here=await read_here(port, seconds),
         pymodbus=await read_with_pymodbus(port, seconds),
-        raw_socket=read_with_socket(port, seconds),
+        raw_socket=read_with_socket(port, seconds, in_flight=1),
+        raw_socket_in_flight=read_with_socket(port, seconds, in_flight=IN_FLIGHT),
     )
     say(asdict(rates))
 

@@ -231,7 +231,11 @@ def _rates_of(report: SouthReport, *, is_modbus: bool) -> list[Figure]:
         here = report.blocks.here
         for name, ratio, goal in (
             ("blocks a second against pymodbus", here / report.blocks.pymodbus, BLOCKS_RATIO_GOAL),
-            ("against a bare socket", here / report.blocks.raw_socket, RAW_RATIO_GOAL),
+            (
+                "blocks a second against a bare socket",
+                here / report.blocks.raw_socket,
+                RAW_RATIO_GOAL,
+            ),
         ):
             found.append(Figure(name=name, value=ratio, unit="×", goal=goal))
     return found
