@@ -1,0 +1,208 @@
+"""What is known of the certificates of one connection, over all its sessions.
+
+It tells, each time once: that the server shows a certificate that is not trusted, that it shows
+another one than last time, and that a certificate expires soon. Nothing is refused because of a
+date: a gateway without a clock must come up too, and a plant does not stop on a day in a calendar.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+
+from connectors.messages import utc_text
+from connectors.opcua_trust import UntrustedError, fingerprint_of, grouped
+from gateway.core.events import Event, Transition
+from gateway.core.ports import Clock
+
+UNTRUSTED = "certificate_untrusted"
+CHANGED = "certificate_changed"
+EXPIRES = "certificate_expires"
+OWN_EXPIRES = "own_certificate_expires"
+"""Conditions of the events."""
+UNTRUSTED_SEVERITY = 700
+TRUSTED_SEVERITY = 100
+CHANGED_SEVERITY = 400
+EXPIRY_SEVERITIES = (300, 500, 700, 800)
+"""At the configured days before, at 7 days, at 1 day, and when it has expired."""
+SEEN_FOLDER = "seen"
+SEEN_AGAIN_S = 3600
+"""The time of the last sight is kept this exactly, to spare the flash."""
+NS_PER_S = 1_000_000_000
+DAY_NS = 86_400 * NS_PER_S
+
+Note = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """When a connector last saw which certificate."""
+
+    connector: str
+    fingerprint: str
+    time_ns: int
+    """UTC, to the hour."""
+
+
+class CertificateWatch:
+    """Watches the certificates of one connection; lives as long as its connector."""
+
+    def __init__(self, name: str, *, folder: Path, warning_days: int, clock: Clock) -> None:
+        """Begin with what the folder remembers.
+
+        Args:
+            name: Of the connector.
+            folder: See `opcua_trust`.
+            warning_days: When to warn first.
+            clock: Time.
+        """
+        self._name = name
+        self._folder = folder
+        self._limits_ns = tuple(days * DAY_NS for days in (warning_days, 7, 1, 0))
+        self._clock = clock
+        self._note: Note = _unheard
+        self._expires_ns: dict[str, int] = {}
+        self._levels: dict[str, int] = {}
+        self._untrusted = ""
+
+    @property
+    def expires_ns(self) -> int | None:
+        """When the earlier of both sides' certificates expires, UTC; None when none was seen."""
+        return min(self._expires_ns.values(), default=None)
+
+    @property
+    def untrusted(self) -> str:
+        """SHA-256 of the certificate that a person must trust first; empty when there is none."""
+        return self._untrusted
+
+    def listen(self, note: Note) -> None:
+        """Tell a new session's sink from now on."""
+        self._note = note
+
+    def use_own(self, certificate: x509.Certificate) -> None:
+        """Take note of the gateway's certificate."""
+        self._expires_ns[OWN_EXPIRES] = _ns(certificate.not_valid_after_utc)
+
+    def admit(self, certificate: bytes) -> None:
+        """Take note of a server's certificate (DER) that is trusted.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        fingerprint = fingerprint_of(certificate)
+        if self._untrusted:
+            self._untrusted = ""
+            self._tell(
+                UNTRUSTED,
+                TRUSTED_SEVERITY,
+                Transition.RETURNED,
+                f"{self._name}: the server shows a trusted certificate, SHA-256 "
+                f"{grouped(fingerprint)}",
+            )
+        before = last_sight(self._folder, self._name)
+        if before is not None and before.fingerprint != fingerprint:
+            self._tell(
+                CHANGED,
+                CHANGED_SEVERITY,
+                Transition.NOTED,
+                f"{self._name}: the server shows another certificate than last time, a trusted "
+                f"one: SHA-256 {grouped(fingerprint)} instead of {grouped(before.fingerprint)}",
+            )
+        now_ns = self._clock.now_ns()
+        is_fresh = before is not None and abs(now_ns - before.time_ns) < SEEN_AGAIN_S * NS_PER_S
+        if before is None or before.fingerprint != fingerprint or not is_fresh:
+            _remember(
+                self._folder,
+                Sight(connector=self._name, fingerprint=fingerprint, time_ns=now_ns),
+            )
+        parsed = x509.load_der_x509_certificate(certificate)
+        self._expires_ns[EXPIRES] = _ns(parsed.not_valid_after_utc)
+
+    def refuse(self, error: UntrustedError) -> None:
+        """Take note of a server's certificate that is not trusted; tell it once."""
+        if self._untrusted == error.fingerprint:
+            return
+        self._untrusted = error.fingerprint
+        what = (
+            "another certificate than the one trusted at its first use"
+            if error.has_changed
+            else "a certificate that is not trusted"
+        )
+        self._tell(
+            UNTRUSTED,
+            UNTRUSTED_SEVERITY,
+            Transition.RAISED,
+            f"{self._name}: the server shows {what}, SHA-256 {grouped(error.fingerprint)}: "
+            "compare it with the server's own display; if they are equal, trust it",
+        )
+
+    def check_dates(self) -> None:
+        """Tell which certificates expire soon, each limit once."""
+        now_ns = self._clock.now_ns()
+        for condition, expires_ns in self._expires_ns.items():
+            level = sum(expires_ns - now_ns <= limit_ns for limit_ns in self._limits_ns)
+            before = self._levels.get(condition, 0)
+            self._levels[condition] = level
+            whose = "the gateway's" if condition == OWN_EXPIRES else "the server's"
+            days = (expires_ns - now_ns) / DAY_NS
+            when = f"on {utc_text(expires_ns)}"
+            if level > before:
+                verb = f"expires in {days:.0f} days," if days > 0 else "expired"
+                self._tell(
+                    condition,
+                    EXPIRY_SEVERITIES[level - 1],
+                    Transition.RAISED,
+                    f"{self._name}: {whose} certificate {verb} {when}",
+                )
+            elif before and not level:
+                self._tell(
+                    condition,
+                    TRUSTED_SEVERITY,
+                    Transition.RETURNED,
+                    f"{self._name}: {whose} certificate is a new one, which expires {when}",
+                )
+
+    def _tell(self, condition: str, severity: int, transition: Transition, text: str) -> None:
+        self._note(
+            Event(
+                time_ns=self._clock.now_ns(),
+                source=self._name,
+                condition=condition,
+                severity=severity,
+                transition=transition,
+                text=text,
+            )
+        )
+
+
+def last_sight(folder: Path, name: str) -> Sight | None:
+    """Return what a connector saw last; None when it saw nothing, or the note is damaged."""
+    try:
+        content = json.loads((folder / SEEN_FOLDER / f"{name}.json").read_bytes())
+        return Sight(
+            connector=name, fingerprint=str(content["sha256"]), time_ns=int(content["time_ns"])
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # it is a convenience: without it nothing is less safe
+
+
+def _remember(folder: Path, sight: Sight) -> None:
+    seen = folder / SEEN_FOLDER
+    seen.mkdir(parents=True, exist_ok=True)
+    path = seen / f"{sight.connector}.json"
+    part = path.with_suffix(".part")
+    part.write_text(
+        json.dumps({"sha256": sight.fingerprint, "time_ns": sight.time_ns}), encoding="utf-8"
+    )
+    part.replace(path)
+
+
+def _ns(time: datetime) -> int:
+    return int(time.timestamp()) * NS_PER_S
+
+
+def _unheard(_: Event) -> None:
+    """Stand in for the sink before the first session."""
