@@ -5,14 +5,13 @@ another one than last time, and that a certificate expires soon. Nothing is refu
 date: a gateway without a clock must come up too, and a plant does not stop on a day in a calendar.
 """
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
 
+from connectors.certificate_store import read_sights, write_sights
 from connectors.messages import utc_text
 from connectors.opcua_trust import UntrustedError, fingerprint_of, grouped
 from gateway.core.events import Event, Transition
@@ -28,23 +27,12 @@ TRUSTED_SEVERITY = 100
 CHANGED_SEVERITY = 400
 EXPIRY_SEVERITIES = (300, 500, 700, 800)
 """At the configured days before, at 7 days, at 1 day, and when it has expired."""
-SEEN_FOLDER = "seen"
 SEEN_AGAIN_S = 3600
 """The time of the last sight is kept this exactly, to spare the flash."""
 NS_PER_S = 1_000_000_000
 DAY_NS = 86_400 * NS_PER_S
 
 Note = Callable[[Event], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
-    """When a connector last saw which certificate."""
-
-    connector: str
-    fingerprint: str
-    time_ns: int
-    """UTC, to the hour."""
 
 
 class CertificateWatch:
@@ -102,27 +90,25 @@ class CertificateWatch:
                 f"{self._name}: the server shows a trusted certificate, SHA-256 "
                 f"{grouped(fingerprint)}",
             )
-        before = last_sight(self._folder, self._name)
-        if before is not None and before.fingerprint != fingerprint:
+        before = self._see(fingerprint, is_admitted=True)
+        if before not in ("", fingerprint):
             self._tell(
                 CHANGED,
                 CHANGED_SEVERITY,
                 Transition.NOTED,
                 f"{self._name}: the server shows another certificate than last time, a trusted "
-                f"one: SHA-256 {grouped(fingerprint)} instead of {grouped(before.fingerprint)}",
-            )
-        now_ns = self._clock.now_ns()
-        is_fresh = before is not None and abs(now_ns - before.time_ns) < SEEN_AGAIN_S * NS_PER_S
-        if before is None or before.fingerprint != fingerprint or not is_fresh:
-            _remember(
-                self._folder,
-                Sight(connector=self._name, fingerprint=fingerprint, time_ns=now_ns),
+                f"one: SHA-256 {grouped(fingerprint)} instead of {grouped(before)}",
             )
         parsed = x509.load_der_x509_certificate(certificate)
         self._expires_ns[EXPIRES] = _ns(parsed.not_valid_after_utc)
 
     def refuse(self, error: UntrustedError) -> None:
-        """Take note of a server's certificate that is not trusted; tell it once."""
+        """Take note of a server's certificate that is not trusted; tell it once.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        self._see(error.fingerprint, is_admitted=False)
         if self._untrusted == error.fingerprint:
             return
         self._untrusted = error.fingerprint
@@ -165,6 +151,17 @@ class CertificateWatch:
                     f"{self._name}: {whose} certificate is a new one, which expires {when}",
                 )
 
+    def _see(self, fingerprint: str, *, is_admitted: bool) -> str:
+        """Remember a sight; return the certificate that was admitted before."""
+        sights = read_sights(self._folder, self._name)
+        now_ns = self._clock.now_ns()
+        age_ns = abs(now_ns - sights.times_ns.get(fingerprint, 0))
+        is_new = is_admitted and sights.admitted != fingerprint
+        if is_new or age_ns >= SEEN_AGAIN_S * NS_PER_S:
+            more = sights.with_sight(fingerprint, time_ns=now_ns, is_admitted=is_admitted)
+            write_sights(self._folder, self._name, more)
+        return sights.admitted
+
     def _tell(self, condition: str, severity: int, transition: Transition, text: str) -> None:
         self._note(
             Event(
@@ -176,28 +173,6 @@ class CertificateWatch:
                 text=text,
             )
         )
-
-
-def last_sight(folder: Path, name: str) -> Sight | None:
-    """Return what a connector saw last; None when it saw nothing, or the note is damaged."""
-    try:
-        content = json.loads((folder / SEEN_FOLDER / f"{name}.json").read_bytes())
-        return Sight(
-            connector=name, fingerprint=str(content["sha256"]), time_ns=int(content["time_ns"])
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # it is a convenience: without it nothing is less safe
-
-
-def _remember(folder: Path, sight: Sight) -> None:
-    seen = folder / SEEN_FOLDER
-    seen.mkdir(parents=True, exist_ok=True)
-    path = seen / f"{sight.connector}.json"
-    part = path.with_suffix(".part")
-    part.write_text(
-        json.dumps({"sha256": sight.fingerprint, "time_ns": sight.time_ns}), encoding="utf-8"
-    )
-    part.replace(path)
 
 
 def _ns(time: datetime) -> int:

@@ -24,7 +24,13 @@ from connectors.opcua_client import Decode
 from connectors.opcua_login import POLICIES, LoginClient, UnsafeLoginError, policy_name
 from connectors.opcua_security import NO_SECURITY, Credentials
 from connectors.opcua_session import LIBRARY_FAILURES, UaLink, fault
-from connectors.opcua_trust import Trust, UntrustedError, admit_server, own_identity
+from connectors.opcua_trust import (
+    Trust,
+    UntrustedError,
+    admit_server,
+    own_certificate,
+    own_identity,
+)
 from gateway.core.errors import DeviceError
 from gateway.core.ports import Clock
 
@@ -199,7 +205,7 @@ def _is_about_us(error: Exception) -> bool:
 
 def _not_let_in(settings: LinkSettings, error: Exception) -> DeviceError:
     """Return our error for a server that does not trust us, as far as can be seen."""
-    own = settings.folder / "own" / "certificate.der"
+    own = own_certificate(settings.folder)
     what = "does not trust the gateway's certificate"
     check = f"Give the file {own} to whoever runs the server, and let the server trust it."
     if not isinstance(error, UaStatusCodeError):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
 NO_SECURITY = "None"
+CERTIFICATES_FOLDER = "opcua"
+"""In the gateway's state folder; see `opcua_trust`."""
 
 
 class SecuritySettings(Settings):

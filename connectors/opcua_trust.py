@@ -100,6 +100,11 @@ def own_identity(folder: Path, *, now_ns: int) -> OwnIdentity:
     )
 
 
+def own_certificate(folder: Path) -> Path:
+    """Return where our certificate is, or will be."""
+    return folder / "own" / _CERTIFICATE
+
+
 def admit_server(certificate: bytes, *, folder: Path, trust: Trust, pin_name: str) -> None:
     """Let a server pass whose certificate is trusted.
 

@@ -10,6 +10,7 @@ from analytics.limits import AlarmLimit, alarm_limit
 from analytics.multivariate import AnomalyDetector
 from connectors.modbus import ModbusConfig, ModbusConnector
 from connectors.opcua import OpcuaConfig, OpcuaConnector
+from connectors.opcua_security import CERTIFICATES_FOLDER
 from gateway.config import Config, ConnectorConfig
 from gateway.core.errors import ConfigError
 from gateway.core.ports import Clock, Connector
@@ -94,7 +95,7 @@ def _connector(
     if isinstance(settings, ModbusConfig):
         return ModbusConnector(name, settings, folder=folder, clock=clock)
     assert isinstance(settings, OpcuaConfig)
-    state_folder = folder / config.gateway.state_folder / "opcua"
+    state_folder = folder / config.gateway.state_folder / CERTIFICATES_FOLDER
     return OpcuaConnector(name, settings, folder=folder, state_folder=state_folder, clock=clock)
 
 

@@ -13,8 +13,17 @@ from asyncua.server.user_managers import UserManager
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from connectors.certificate_store import Place, stored_certificates, trust_certificate
 from connectors.opcua import OpcuaConnector
-from connectors.opcua_trust import Trust, UntrustedError, admit_server, fingerprint_of, own_identity
+from connectors.opcua_trust import (
+    Trust,
+    UntrustedError,
+    admit_server,
+    fingerprint_of,
+    grouped,
+    own_identity,
+)
+from gateway.core.events import Transition
 from tests.connectors.contract import failure_of, running
 from tests.connectors.opcua_peer import MODES, POLICIES, PeerPlant, opened_peer
 from tests.connectors.opcua_plant import OpcuaPlant
@@ -112,18 +121,31 @@ async def test_first_use_pins_the_server(plant: SecurePlant) -> None:
 
 
 async def test_a_folder_of_trusted_certificates(plant: SecurePlant) -> None:
-    """Refused until a person has moved the certificate; the message says which and where."""
+    """Refused until a person trusts it; told once; trusted without making the connector anew."""
     plant.connector = plant.connector_with(trust="folder")
-    sink = KeepingSink()
-    async with running(plant, sink) as task:
-        error = await failure_of(task)
     folder = plant.folder / "state"
+    sink = KeepingSink()
+    for _ in range(2):
+        async with running(plant, sink) as task:
+            error = await failure_of(task)
     [rejected] = (folder / "rejected").iterdir()
-    assert fingerprint_of(rejected.read_bytes()) in str(error)
+    fingerprint = fingerprint_of(rejected.read_bytes())
+    assert fingerprint in str(error)
     assert str(rejected) in str(error)
-    rejected.rename(folder / "trusted" / rejected.name)
+    assert plant.connector.report().untrusted_certificate == fingerprint
+    [event] = sink.events
+    assert (event.source, event.condition) == ("pumps", "certificate_untrusted")
+    assert event.transition is Transition.RAISED
+    assert grouped(fingerprint) in event.text
+
+    trust_certificate(folder, fingerprint[:8])
     async with running(plant, sink):
         await until(lambda: bool(sink.received), what="values from a trusted server")
+    assert plant.connector.report().untrusted_certificate == ""
+    assert plant.connector.report().certificate_expires_ns is not None
+    assert [each.transition for each in sink.events] == [Transition.RAISED, Transition.RETURNED]
+    [stored] = [each for each in stored_certificates(folder) if each.fingerprint == fingerprint]
+    assert (stored.place, stored.connector) == (Place.TRUSTED, "pumps")
 
 
 async def test_a_user_logs_in_with_the_password_of_a_file(plant: SecurePlant) -> None:
