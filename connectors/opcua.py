@@ -27,7 +27,7 @@ from gateway.core.tags import Tag
 if TYPE_CHECKING:
     from connectors.opcua_certificates import CertificateWatch
     from connectors.opcua_connect import LinkSettings
-    from connectors.opcua_session import UaLink
+    from connectors.opcua_control import ControlLink
     from connectors.opcua_subscribe import Plan, Surroundings
 
 DATES_S = 3600.0
@@ -127,7 +127,7 @@ class OpcuaConnector:
         self._credentials = read_credentials(config, folder=folder, name=name)
         self._state_folder = state_folder
         self._clock = clock
-        self._link: UaLink | None = None
+        self._link: ControlLink | None = None
         self._certificates: CertificateWatch | None = None
 
     async def session(self, sink: Sink, indices: IndexArray) -> None:
@@ -151,7 +151,7 @@ class OpcuaConnector:
                 await link.close()
 
     async def write(self, tag: Tag, value: float) -> float:
-        """Write one value in engineering units and return what is read back."""
+        """Write one value in engineering units, or call its method; return what is read back."""
         if not tag.writable:
             raise CommandError(f"{tag.id} is not declared writable")
         if self._link is None:
@@ -161,8 +161,12 @@ class OpcuaConnector:
                 check="Write again when it is.",
                 expert=f"write {tag.id}",
             )
-        node = self._rows[self.tags.index(tag)].node
-        raw = await self._link.write(node, (value - tag.offset) / tag.scale)
+        row = self._rows[self.tags.index(tag)]
+        wanted = (value - tag.offset) / tag.scale
+        if row.call is None:
+            raw = await self._link.write(row.node, wanted)
+        else:
+            raw = await self._link.call(row.call, row.node, wanted)
         return raw * tag.scale + tag.offset
 
     def report(self) -> ConnectorReport:
@@ -179,7 +183,7 @@ class OpcuaConnector:
         """Name and address, for messages."""
         return f"{self.name} ({self.address})"
 
-    def _surroundings(self, link: "UaLink", sink: Sink, indices: IndexArray) -> "Surroundings":
+    def _surroundings(self, link: "ControlLink", sink: Sink, indices: IndexArray) -> "Surroundings":
         from connectors.opcua_subscribe import Surroundings
 
         return Surroundings(

@@ -21,9 +21,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from connectors.messages import device_error
 from connectors.opcua_certificates import CertificateWatch
 from connectors.opcua_client import Decode
+from connectors.opcua_control import ControlLink
 from connectors.opcua_login import POLICIES, LoginClient, UnsafeLoginError, policy_name
 from connectors.opcua_security import NO_SECURITY, Credentials
-from connectors.opcua_session import LIBRARY_FAILURES, UaLink, fault
+from connectors.opcua_session import LIBRARY_FAILURES, fault
 from connectors.opcua_trust import (
     Trust,
     UntrustedError,
@@ -73,7 +74,7 @@ class LinkSettings:
     decode: Decode
 
 
-async def open_link(settings: LinkSettings, clock: Clock) -> UaLink:
+async def open_link(settings: LinkSettings, clock: Clock) -> ControlLink:
     """Connect, secure the channel as configured and never less, and activate a session.
 
     Raises:
@@ -92,7 +93,7 @@ async def open_link(settings: LinkSettings, clock: Clock) -> UaLink:
                 is_secured = True
             _set_login(client, settings.credentials)
             await client.connect()
-        link = UaLink(client, settings.device)
+        link = ControlLink(client, settings.device)
     except UnsafeLoginError as error:
         raise device_error(
             settings.device,

@@ -14,11 +14,11 @@ from tests.interop.peers import node_script, running_peer
 POLICIES = ("Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss")
 MODES = ("SignAndEncrypt", "Sign")
 NODES = """\
-tag,node,writable
-Flow,ns=1;s=P101.Flow,
-Level,ns=1;s=P101.Level,yes
-Speed,ns=1;s=P101.Speed,yes
-Running,ns=1;s=P101.Running,yes
+tag,node,writable,call
+Flow,ns=1;s=P101.Flow,,
+Level,ns=1;s=P101.Level,yes,ns=1;s=P101.SetLevel
+Speed,ns=1;s=P101.Speed,yes,ns=1;s=P101 > ns=1;s=P101.SetSpeed
+Running,ns=1;s=P101.Running,yes,ns=1;s=P101.Start
 """
 
 
