@@ -15,6 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from connectors.cancellation import CancellationFirst
 from connectors.messages import device_error
+from connectors.opcua_events import EventSettings
 from connectors.opcua_security import SecuritySettings, read_credentials
 from connectors.taglist import check_groups, read_opcua_tags
 from gateway.core.arrays import IndexArray
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from connectors.opcua_certificates import CertificateWatch
     from connectors.opcua_connect import LinkSettings
     from connectors.opcua_control import ControlLink
+    from connectors.opcua_event_feed import EventFeed
     from connectors.opcua_subscribe import Plan, Surroundings
 
 DATES_S = 3600.0
@@ -77,6 +79,8 @@ class OpcuaConfig(SecuritySettings):
     """How often to ask again for nodes that the server did not know."""
     stop_s: Annotated[float, Field(gt=0, le=30)] = 2.0
     """Longest wait at a stop for values that are on their way."""
+    events: EventSettings | None = None
+    """Alarms and events that the server tells; without this table, none."""
 
     @field_validator("endpoint")
     @classmethod
@@ -129,6 +133,7 @@ class OpcuaConnector:
         self._clock = clock
         self._link: ControlLink | None = None
         self._certificates: CertificateWatch | None = None
+        self._events: EventFeed | None = None
 
     async def session(self, sink: Sink, indices: IndexArray) -> None:
         """Subscribe and hand on values until cancelled; see `Connector`."""
@@ -195,7 +200,23 @@ class OpcuaConnector:
             node_retry_s=self._config.node_retry_s,
             stop_s=self._config.stop_s,
             clock=self._clock,
+            events=self._event_feed(),
         )
+
+    def _event_feed(self) -> "EventFeed | None":
+        """Return what hears events; it remembers over all sessions what was told."""
+        from connectors.opcua_event_feed import EventFeed
+
+        config = self._config
+        if self._events is None and config.events is not None:
+            self._events = EventFeed(
+                self.name,
+                config.events,
+                publishing_ms=config.publishing_ms,
+                keep_alive_s=config.keep_alive_s,
+                clock=self._clock,
+            )
+        return self._events
 
     def _watched_certificates(self, sink: Sink) -> "CertificateWatch":
         """Return what is known of the certificates, telling this session's sink."""

@@ -17,8 +17,9 @@ from asyncua.ua.status_codes import StatusCodes
 from asyncua.ua.uaerrors import UaStatusCodeError
 
 from connectors.nodes import MethodAddress, NodeAddress
+from connectors.opcua_event_link import EventLink
 from connectors.opcua_numbers import ENUMERATION, holds_numbers, number_for
-from connectors.opcua_session import LIBRARY_FAILURES, UaLink
+from connectors.opcua_session import LIBRARY_FAILURES
 from gateway.core.errors import CommandError, DeviceError
 
 CONFIRM_S = 1.0
@@ -50,8 +51,8 @@ _CHECK_BY_CODE = {
 }
 
 
-class ControlLink(UaLink):
-    """A session that writes values and calls methods."""
+class ControlLink(EventLink):
+    """The whole session: it also hears events, writes values and calls methods."""
 
     async def write(self, node: NodeAddress, value: float) -> float:
         """Write a number in the type that the node has, and return what is read back.

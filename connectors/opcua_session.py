@@ -1,6 +1,7 @@
 """One session with an OPC UA server, in our types.
 
-It and what is derived from it (`opcua_control`) are all that calls asyncua's services.
+It and what is derived from it (`opcua_event_link`, `opcua_control`) are all that calls asyncua's
+services.
 
 A session is used once: connecting an asyncua client a second time can hang for ever, so every
 session has a client of its own (`opcua_connect` makes it).

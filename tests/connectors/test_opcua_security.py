@@ -201,6 +201,7 @@ async def test_every_policy_and_mode_against_node_opcua(tmp_path: Path) -> None:
 
 
 @needs_node
+@pytest.mark.slow
 async def test_a_server_that_does_not_trust_us_gets_a_file_from_a_person(tmp_path: Path) -> None:
     """The message names the file; the server lets us in once it has it."""
     pki = tmp_path / "pki"

@@ -20,6 +20,7 @@ const [portText, folder, policies, modes, trust] = process.argv.slice(2);
 
 function addPlant(server) {
   const space = server.engine.addressSpace;
+  space.installAlarmsAndConditionsService();
   const own = space.getOwnNamespace();
   const pump = own.addObject({
     browseName: "P101",
