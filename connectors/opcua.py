@@ -154,6 +154,7 @@ class OpcuaConnector:
                 self._link = None
                 dates.cancel()
                 await link.close()
+                await asyncio.gather(dates, return_exceptions=True)
 
     async def write(self, tag: Tag, value: float) -> float:
         """Write one value in engineering units, or call its method; return what is read back."""
@@ -286,5 +287,5 @@ class OpcuaConnector:
 async def _watch_dates(certificates: "CertificateWatch") -> None:
     """Look at the certificates' dates now and then, until cancelled."""
     while True:
-        certificates.check_dates()
         await asyncio.sleep(DATES_S)
+        certificates.check_dates()

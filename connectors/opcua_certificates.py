@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+import structlog
 from cryptography import x509
 
 from connectors.certificate_store import read_sights, write_sights
@@ -21,10 +22,13 @@ UNTRUSTED = "certificate_untrusted"
 CHANGED = "certificate_changed"
 EXPIRES = "certificate_expires"
 OWN_EXPIRES = "own_certificate_expires"
+USER_EXPIRES = "user_certificate_expires"
+PINNED = "certificate_pinned"
 """Conditions of the events."""
 UNTRUSTED_SEVERITY = 700
 TRUSTED_SEVERITY = 100
 CHANGED_SEVERITY = 400
+PINNED_SEVERITY = 300
 EXPIRY_SEVERITIES = (300, 500, 700, 800)
 """At the configured days before, at 7 days, at 1 day, and when it has expired."""
 SEEN_AGAIN_S = 3600
@@ -32,7 +36,11 @@ SEEN_AGAIN_S = 3600
 NS_PER_S = 1_000_000_000
 DAY_NS = 86_400 * NS_PER_S
 
+_WHOSE = {EXPIRES: "the server's", OWN_EXPIRES: "the gateway's", USER_EXPIRES: "the user's"}
+
 Note = Callable[[Event], None]
+
+log = structlog.get_logger()
 
 
 class CertificateWatch:
@@ -58,7 +66,7 @@ class CertificateWatch:
 
     @property
     def expires_ns(self) -> int | None:
-        """When the earlier of both sides' certificates expires, UTC; None when none was seen."""
+        """When the first of the certificates expires, UTC; None when none was seen."""
         return min(self._expires_ns.values(), default=None)
 
     @property
@@ -74,13 +82,27 @@ class CertificateWatch:
         """Take note of the gateway's certificate."""
         self._expires_ns[OWN_EXPIRES] = _ns(certificate.not_valid_after_utc)
 
-    def admit(self, certificate: bytes) -> None:
-        """Take note of a server's certificate (DER) that is trusted.
+    def use_user(self, certificate: x509.Certificate) -> None:
+        """Take note of the certificate that a user logs in with."""
+        self._expires_ns[USER_EXPIRES] = _ns(certificate.not_valid_after_utc)
 
-        Raises:
-            OSError: the folder cannot be written.
+    def admit(self, certificate: bytes, *, is_pinned: bool) -> None:
+        """Take note of a server's certificate that is trusted.
+
+        Args:
+            certificate: DER.
+            is_pinned: Whether it is trusted only now, because it is the first one.
         """
         fingerprint = fingerprint_of(certificate)
+        if is_pinned:
+            self._tell(
+                PINNED,
+                PINNED_SEVERITY,
+                Transition.NOTED,
+                f"{self._name}: the server's certificate is trusted from now on, because it is "
+                f"the first one: SHA-256 {grouped(fingerprint)}; compare it with the server's own "
+                "display",
+            )
         if self._untrusted:
             self._untrusted = ""
             self._tell(
@@ -103,11 +125,7 @@ class CertificateWatch:
         self._expires_ns[EXPIRES] = _ns(parsed.not_valid_after_utc)
 
     def refuse(self, error: UntrustedError) -> None:
-        """Take note of a server's certificate that is not trusted; tell it once.
-
-        Raises:
-            OSError: the folder cannot be written.
-        """
+        """Take note of a server's certificate that is not trusted; tell it once."""
         self._see(error.fingerprint, is_admitted=False)
         if self._untrusted == error.fingerprint:
             return
@@ -122,7 +140,8 @@ class CertificateWatch:
             UNTRUSTED_SEVERITY,
             Transition.RAISED,
             f"{self._name}: the server shows {what}, SHA-256 {grouped(error.fingerprint)}: "
-            "compare it with the server's own display; if they are equal, trust it",
+            "compare it with the server's own display; if they are equal: edgewright certs trust "
+            f"{error.fingerprint[:16]}",
         )
 
     def check_dates(self) -> None:
@@ -132,7 +151,7 @@ class CertificateWatch:
             level = sum(expires_ns - now_ns <= limit_ns for limit_ns in self._limits_ns)
             before = self._levels.get(condition, 0)
             self._levels[condition] = level
-            whose = "the gateway's" if condition == OWN_EXPIRES else "the server's"
+            whose = _WHOSE[condition]
             days = (expires_ns - now_ns) / DAY_NS
             when = f"on {utc_text(expires_ns)}"
             if level > before:
@@ -159,7 +178,11 @@ class CertificateWatch:
         is_new = is_admitted and sights.admitted != fingerprint
         if is_new or age_ns >= SEEN_AGAIN_S * NS_PER_S:
             more = sights.with_sight(fingerprint, time_ns=now_ns, is_admitted=is_admitted)
-            write_sights(self._folder, self._name, more)
+            try:
+                write_sights(self._folder, self._name, more)
+            except OSError as error:
+                # On a full disk the machine is read all the same.
+                log.warning("sight_not_kept", device=self._name, reason=repr(error))
         return sights.admitted
 
     def _tell(self, condition: str, severity: int, transition: Transition, text: str) -> None:

@@ -120,17 +120,21 @@ async def _secure(client: LoginClient, settings: LinkSettings, clock: Clock) -> 
     """
     identity = await asyncio.to_thread(own_identity, settings.folder, now_ns=clock.now_ns())
     settings.certificates.use_own(identity.certificate)
+    if settings.credentials.certificate is not None:
+        settings.certificates.use_user(settings.credentials.certificate)
     asker = Client(settings.endpoint, timeout=settings.timeout_s)
     endpoints = await asker.connect_and_get_server_endpoints()
     certificate = _certificate_of(endpoints, settings)
     try:
-        admit_server(
+        is_pinned = admit_server(
             certificate, folder=settings.folder, trust=settings.trust, pin_name=settings.name
         )
     except UntrustedError as error:
         settings.certificates.refuse(error)
         raise _untrusted(settings.device, error) from error
-    settings.certificates.admit(certificate)
+    settings.certificates.admit(certificate, is_pinned=is_pinned)
+    # Before connecting: an expired one may be why a server refuses.
+    settings.certificates.check_dates()
     client.application_uri = identity.application_uri
     await client.set_security(
         POLICIES[settings.security],

@@ -1,5 +1,6 @@
 """Brings a server's events to the sink: an own subscription, and a book over all sessions."""
 
+from collections import deque
 from collections.abc import Callable
 
 import structlog
@@ -49,7 +50,7 @@ class EventFeed:
         self._clock = clock
         self._book = EventBook(name, settings)
         self._names: dict[str, str] = {}
-        self._pending: list[tuple[ServerEvent, Received]] = []
+        self._pending: deque[tuple[ServerEvent, Received]] = deque()
         self._link: EventLink | None = None
         self._subscription: Subscription | None = None
         self._note: Callable[[Event], None] = _unheard
@@ -63,7 +64,6 @@ class EventFeed:
             DeviceError: the connection is lost.
         """
         self._link, self._note, self._subscription = link, note, None
-        self._pending.clear()
         self._book.begin_session()
         try:
             subscription = await link.subscribe(
@@ -95,11 +95,14 @@ class EventFeed:
         Raises:
             DeviceError: the connection is lost.
         """
-        pending, self._pending = self._pending, []
-        for event, received in pending:
+        while self._pending:
+            event, received = self._pending[0]
+            # When the connection breaks here, it waits for the next session.
+            type_name = await self._type_name(event)
+            self._pending.popleft()
             told = self._book.take(
                 event,
-                type_name=await self._type_name(event),
+                type_name=type_name,
                 received_ns=received.received_ns,
                 monotonic_ns=received.arrival_ns,
             )

@@ -40,6 +40,8 @@ EVENTS_SEEN_MAX = 4_096
 CONDITIONS_MAX = 10_000
 """Conditions whose state is remembered; beyond it each event is taken as it comes."""
 TEXT_MAX = 500
+NAME_MAX = 200
+"""Characters of a server's words that are kept."""
 SEVERITY_MIN, SEVERITY_MAX = 1, 1000
 NS_APART = 1_000
 """Less than servers resolve."""
@@ -213,7 +215,8 @@ class EventBook:
             self._seen[event.id] = None
             if len(self._seen) > EVENTS_SEEN_MAX:
                 self._seen.popitem(last=False)
-        source = f"{self._connector}/{event.source}" if event.source else self._connector
+        name = event.source.strip()[:NAME_MAX]
+        source = f"{self._connector}/{name}" if name else self._connector
         ours = Event(
             time_ns=_distinct_ns(event, transition, received_ns),
             source=source,
@@ -285,7 +288,7 @@ class EventBook:
 def condition_name(name: str) -> str:
     """Return a name in our way of writing: `Level High` and `LevelHighType` are `level_high`."""
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.removesuffix("Type"))
-    return re.sub(r"\W+", "_", name).strip("_").lower() or "event"
+    return re.sub(r"\W+", "_", name).strip("_").lower()[:NAME_MAX] or "event"
 
 
 def _distinct_ns(event: ServerEvent, transition: Transition, received_ns: int) -> int:

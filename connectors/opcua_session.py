@@ -50,9 +50,9 @@ _FILTER_REFUSALS = frozenset(
     }
 )
 _CHECK_BY_CODE = {
-    StatusCodes.BadUserAccessDenied: "Check user and password_file.",
-    StatusCodes.BadIdentityTokenRejected: "Check user and password_file.",
-    StatusCodes.BadIdentityTokenInvalid: "Check user and password_file.",
+    StatusCodes.BadUserAccessDenied: "Check user and password_file, or user_certificate.",
+    StatusCodes.BadIdentityTokenRejected: "Check user and password_file, or user_certificate.",
+    StatusCodes.BadIdentityTokenInvalid: "Check user and password_file, or user_certificate.",
     StatusCodes.BadCertificateUntrusted: "Let the server trust the gateway's certificate.",
     StatusCodes.BadSecurityChecksFailed: "Let the server trust the gateway's certificate.",
     StatusCodes.BadTooManySessions: "End other sessions, or raise the server's limit.",

@@ -105,7 +105,7 @@ def own_certificate(folder: Path) -> Path:
     return folder / "own" / _CERTIFICATE
 
 
-def admit_server(certificate: bytes, *, folder: Path, trust: Trust, pin_name: str) -> None:
+def admit_server(certificate: bytes, *, folder: Path, trust: Trust, pin_name: str) -> bool:
     """Let a server pass whose certificate is trusted.
 
     Args:
@@ -113,6 +113,8 @@ def admit_server(certificate: bytes, *, folder: Path, trust: Trust, pin_name: st
         folder: See the module.
         trust: Rule in force.
         pin_name: Name of the connector.
+    Returns:
+        Whether it is trusted only now, because it is the first one.
     Raises:
         UntrustedError: it is not; the certificate is kept in `rejected`.
         OSError: the folder cannot be written.
@@ -121,12 +123,12 @@ def admit_server(certificate: bytes, *, folder: Path, trust: Trust, pin_name: st
     for each in (trusted, rejected):
         each.mkdir(parents=True, exist_ok=True)
     if certificate in certificates_in(trusted).values():
-        return
+        return False
     pin = trusted / f"first-use-{pin_name}.der"
     refused = [path for path, other in certificates_in(rejected).items() if other == certificate]
     if trust is Trust.FIRST_USE and not pin.exists() and not refused:
         _write_whole(pin, certificate)
-        return
+        return True
     fingerprint = fingerprint_of(certificate)
     if not refused:
         refused = [rejected / f"{pin_name}-{fingerprint[:16]}.der"]

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from connectors.opcua_certificates import CertificateWatch
-from connectors.opcua_trust import UntrustedError, fingerprint_of
+from connectors.opcua_trust import UntrustedError, fingerprint_of, grouped
 from gateway.core.events import Event, Transition
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -71,7 +71,7 @@ def watched(tmp_path: Path) -> Watched:
 
 def test_an_expiring_certificate_is_told_at_each_limit_once(watched: Watched) -> None:
     """30 days before, at 7, at 1, and when it has expired; whose it is, is in the condition."""
-    watched.watch.admit(der(certificate(days=100)))
+    watched.watch.admit(der(certificate(days=100)), is_pinned=False)
     watched.watch.use_own(certificate(days=5000))
     for day in range(110):
         watched.clock.day = day
@@ -102,7 +102,7 @@ def test_a_renewed_certificate_ends_the_warning(watched: Watched) -> None:
 def test_the_earlier_of_both_sides_counts(watched: Watched) -> None:
     assert watched.watch.expires_ns is None
     watched.watch.use_own(certificate(days=50))
-    watched.watch.admit(der(certificate(days=40)))
+    watched.watch.admit(der(certificate(days=40)), is_pinned=False)
     expected = int((START + timedelta(days=40)).timestamp()) * NS_PER_S
     assert watched.watch.expires_ns == expected
 
@@ -111,7 +111,7 @@ def test_another_trusted_certificate_is_told_also_after_a_restart(tmp_path: Path
     first, second = der(certificate(days=100)), der(certificate(days=200))
     for shown, expected in ((first, []), (first, []), (second, ["certificate_changed"])):
         watched = Watched(tmp_path)
-        watched.watch.admit(shown)
+        watched.watch.admit(shown, is_pinned=False)
         assert [each.condition for each in watched.events] == expected
 
 
@@ -122,11 +122,33 @@ def test_an_unknown_certificate_is_told_once_and_another_one_again(watched: Watc
         error = UntrustedError(fingerprint_of(shown), Path("kept"), has_changed=False)
         watched.watch.refuse(error)
         assert watched.watch.untrusted == fingerprint_of(shown)
-    watched.watch.admit(second)
-    watched.watch.admit(second)
+    watched.watch.admit(second, is_pinned=False)
+    watched.watch.admit(second, is_pinned=False)
     assert watched.watch.untrusted == ""
     assert [transition for _, transition, _ in watched.told()] == [
         Transition.RAISED,
         Transition.RAISED,
         Transition.RETURNED,
     ]
+
+
+def test_a_user_s_certificate_expires_too(watched: Watched) -> None:
+    watched.watch.use_user(certificate(days=0.5))
+    watched.watch.check_dates()
+    assert watched.told() == [("user_certificate_expires", Transition.RAISED, 700)]
+
+
+def test_trust_at_first_use_is_told(watched: Watched) -> None:
+    shown = der(certificate(days=100))
+    watched.watch.admit(shown, is_pinned=True)
+    [event] = watched.events
+    assert event.condition == "certificate_pinned"
+    assert grouped(fingerprint_of(shown)) in event.text
+
+
+def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    """Who saw what is a convenience; on a full disk the machine is read all the same."""
+    (tmp_path / "seen").write_text("a file where the folder should be", encoding="utf-8")
+    watched = Watched(tmp_path)
+    watched.watch.admit(der(certificate(days=100)), is_pinned=False)
+    assert watched.watch.expires_ns is not None
