@@ -223,10 +223,9 @@ class EventBook:
             condition=condition,
             severity=severity,
             transition=transition,
-            text=text,
-            operator=event.operator if transition is Transition.ACKNOWLEDGED else "",
+            text=_with_operator(event, transition, text),
         )
-        self._remember(key, event, ours)
+        self._remember(key, event, replace(ours, text=text))
         return (ours,)
 
     def _remember(self, key: str, event: ServerEvent, ours: Event) -> None:
@@ -299,6 +298,12 @@ def _distinct_ns(event: ServerEvent, transition: Transition, received_ns: int) -
     """
     time_ns = event.time_ns or received_ns
     return time_ns + crc32(event.id) % NS_APART if transition is Transition.NOTED else time_ns
+
+
+def _with_operator(event: ServerEvent, transition: Transition, text: str) -> str:
+    """Return the text, with who acknowledged: not our operator, whose acts are done again."""
+    is_named = transition is Transition.ACKNOWLEDGED and event.operator
+    return f"{text} (acknowledged by {event.operator[:NAME_MAX]})" if is_named else text
 
 
 def _is_repetition(event: ServerEvent, told: _Told, *, severity: int, text: str) -> bool:

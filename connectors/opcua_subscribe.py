@@ -110,10 +110,15 @@ class Subscriber:
             watch = _Watch(subscription, list(plan.items))
             self._watches.append(watch)
             await self._watch_missing(watch)
-        if self._around.events is not None:
-            heard = await self._around.events.start(link, self._around.sink.note)
-            if heard is not None:
-                self._pump.listen(heard)
+        await self._hear_events()
+
+    async def _hear_events(self) -> None:
+        """Subscribe to the server's events, if they are wanted."""
+        if self._around.events is None:
+            return
+        heard = await self._around.events.start(self._around.link, self._around.sink.note)
+        if heard is not None:
+            self._pump.listen(heard)
 
     async def _watch_missing(self, watch: _Watch) -> None:
         """Ask for the items that are not watched yet; state what is newly refused."""
