@@ -11,6 +11,7 @@ from analytics.multivariate import AnomalyDetector
 from connectors.line import Lines
 from connectors.modbus import ModbusConfig, ModbusConnector
 from connectors.opcua import OpcuaConfig, OpcuaConnector
+from connectors.opcua_security import CERTIFICATES_FOLDER
 from gateway.config import Config, ConnectorConfig
 from gateway.core.errors import ConfigError
 from gateway.core.ports import Clock, Connector
@@ -104,7 +105,7 @@ def _connector(
     if isinstance(settings, ModbusConfig):
         return ModbusConnector(name, settings, folder=folder, clock=clock, lines=lines)
     assert isinstance(settings, OpcuaConfig)
-    state_folder = folder / config.gateway.state_folder / "opcua"
+    state_folder = folder / config.gateway.state_folder / CERTIFICATES_FOLDER
     return OpcuaConnector(name, settings, folder=folder, state_folder=state_folder, clock=clock)
 
 
