@@ -10,7 +10,7 @@ import structlog
 
 from connectors.messages import device_error
 from connectors.opcua_client import Received
-from connectors.opcua_decode import Changes
+from connectors.opcua_items import Changes
 from connectors.opcua_pump import PublishPump
 from connectors.opcua_session import Item, Subscription, UaLink
 from connectors.outbox import Outbox
