@@ -5,43 +5,37 @@ it is the server's, else ours. A node that the server does not know makes its ow
 in a frame that says that it is ours, and is asked for again now and then.
 """
 
-from collections.abc import Sequence
+import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from connectors.cancellation import CancellationFirst
+from connectors.greeting import Greeting
 from connectors.messages import device_error
+from connectors.opcua_data import DataSettings, RateSettings
 from connectors.taglist import check_groups, read_opcua_tags
 from gateway.core.arrays import IndexArray
 from gateway.core.device_status import ConnectorReport
 from gateway.core.errors import CommandError, ConfigError
 from gateway.core.ports import Clock, Sink
-from gateway.core.settings import Settings
 from gateway.core.tags import Tag
 
 if TYPE_CHECKING:
     from connectors.opcua_connect import LinkSettings
+    from connectors.opcua_reception import Reception, ReceptionMemory
     from connectors.opcua_session import UaLink
-    from connectors.opcua_subscribe import Plan, Surroundings
 
-INTERVAL_MS_MIN = 10
-INTERVAL_MS_MAX = 86_400_000
-Interval = Annotated[int, Field(ge=INTERVAL_MS_MIN, le=INTERVAL_MS_MAX)]
+NS_PER_S = 1_000_000_000
 
 
-class SubscriptionGroup(Settings):
-    """Tags that are reported at a rate of their own."""
-
-    sampling_ms: Interval
-    """How often the server looks at the values of the group."""
-    publishing_ms: Interval
-    """How often it reports what changed."""
+class SubscriptionGroup(RateSettings):
+    """Tags that are reported, or polled, at a rate of their own."""
 
 
-class OpcuaConfig(Settings):
+class OpcuaConfig(DataSettings):
     """One OPC UA server."""
 
     type: Literal["opcua"]
@@ -58,10 +52,6 @@ class OpcuaConfig(Settings):
     """File with the user's password, beside the configuration file; needs security."""
     tags: Path
     """CSV file with the node list, beside the configuration file."""
-    sampling_ms: Interval = 1000
-    """How often the server looks at the values, for tags without a group."""
-    publishing_ms: Interval = 1000
-    """How often it reports what changed, for tags without a group."""
     groups: dict[str, SubscriptionGroup] = Field(default_factory=dict)
     """Rates of the groups that the tag list names."""
     queue_size: Annotated[int, Field(ge=1, le=100_000)] = 100
@@ -135,12 +125,12 @@ class OpcuaConnector:
         self._state_folder = state_folder
         self._clock = clock
         self._link: UaLink | None = None
+        self._memory: ReceptionMemory | None = None
 
     async def session(self, sink: Sink, indices: IndexArray) -> None:
         """Subscribe and hand on values until cancelled; see `Connector`."""
         # Made here: asyncua takes half a second and 25 MB that a Modbus gateway does without.
         from connectors.opcua_connect import open_link
-        from connectors.opcua_subscribe import Subscriber
 
         assert len(indices) == len(self.tags)
         with CancellationFirst() as cancellation:
@@ -148,7 +138,7 @@ class OpcuaConnector:
             try:
                 cancellation.check()
                 self._link = link
-                await Subscriber(self._plans(), self._surroundings(link, sink, indices)).run()
+                await self._run(link, sink, indices)
             finally:
                 self._link = None
                 await link.close()
@@ -177,17 +167,84 @@ class OpcuaConnector:
         """Name and address, for messages."""
         return f"{self.name} ({self.address})"
 
-    def _surroundings(self, link: "UaLink", sink: Sink, indices: IndexArray) -> "Surroundings":
-        from connectors.opcua_subscribe import Surroundings
+    async def _run(self, link: "UaLink", sink: Sink, indices: IndexArray) -> NoReturn:
+        """Divide the tags between subscriptions and polls, and run both."""
+        from connectors.opcua_limits import Profile
+        from connectors.opcua_plan import divide, wishes_of
+        from connectors.opcua_poller import PollSurroundings
+        from connectors.opcua_polls import Polls
+        from connectors.opcua_subscribe import Subscriber, Surroundings
 
-        return Surroundings(
-            device=self._device,
-            link=link,
-            sink=sink,
+        config = self._config
+        await link.refresh_namespaces()
+        traits = await link.learn(Profile(config.profile))
+        greeting, reception = Greeting(sink), self._reception(sink, indices)
+        wishes = wishes_of(
+            self._rows,
+            config,
+            config.groups,
+            keep_alive_s=config.keep_alive_s,
+            queue_size=config.queue_size,
+            reports_updates=config.report == "updates",
+        )
+        polls = Polls(
+            wishes.periods_ms,
+            PollSurroundings(
+                device=self._device,
+                name=self.name,
+                link=link,
+                sink=sink,
+                greeting=greeting,
+                reception=reception,
+                node_retry_s=config.node_retry_s,
+                stop_s=config.stop_s,
+                clock=self._clock,
+            ),
+        )
+        division = divide(wishes.plans, traits)
+        polls.add(wishes.polled)
+        polls.take_over(division.rest)
+        subscriber = None
+        if division.plans:
+            around = Surroundings(
+                device=self._device,
+                link=link,
+                sink=sink,
+                indices=indices,
+                greeting=greeting,
+                reception=reception,
+                polls=polls,
+                silence_s_max=config.silence_s_max,
+                node_retry_s=config.node_retry_s,
+                stop_s=config.stop_s,
+                clock=self._clock,
+            )
+            running = Subscriber(division.plans, around).run()
+            subscriber = asyncio.create_task(running, name="subscriber")
+        await polls.run_beside(subscriber)
+
+    def _reception(self, sink: Sink, indices: IndexArray) -> "Reception":
+        from connectors.opcua_reception import Reception, ReceptionMemory, ReceptionRules
+
+        config = self._config
+        if self._memory is None:
+            self._memory = ReceptionMemory()
+        return Reception(
+            names=[tag.id for tag in self.tags],
             indices=indices,
-            silence_s_max=self._config.silence_s_max,
-            node_retry_s=self._config.node_retry_s,
-            stop_s=self._config.stop_s,
+            elements={
+                handle: row.element
+                for handle, row in enumerate(self._rows)
+                if row.element is not None
+            },
+            rules=ReceptionRules(
+                uses_source_time=config.time == "source",
+                source_ahead_ns_max=round(config.source_ahead_s_max * NS_PER_S),
+                texts_per_min_max=config.text_events_per_min_max,
+            ),
+            memory=self._memory,
+            sink=sink,
+            name=self.name,
             clock=self._clock,
         )
 
@@ -209,36 +266,6 @@ class OpcuaConnector:
             timeout_s=config.timeout_s,
             decode=Decode(config.decode),
         )
-
-    def _plans(self) -> "Sequence[Plan]":
-        """Return one subscription for each group; an item's handle is its tag's position."""
-        from connectors.opcua_session import Item
-        from connectors.opcua_subscribe import Plan
-
-        config = self._config
-        plans = []
-        for name in sorted({row.entry.group for row in self._rows}):
-            rate = config.groups[name] if name else config
-            items = tuple(
-                Item(
-                    handle=position,
-                    node=row.node,
-                    sampling_ms=rate.sampling_ms,
-                    queue_size=config.queue_size,
-                    dead_band=row.dead_band / abs(row.entry.scale),
-                    reports_updates=config.report == "updates",
-                )
-                for position, row in enumerate(self._rows)
-                if row.entry.group == name
-            )
-            plans.append(
-                Plan(
-                    publishing_ms=rate.publishing_ms,
-                    keep_alive_s=config.keep_alive_s,
-                    items=items,
-                )
-            )
-        return plans
 
 
 def _password(config: OpcuaConfig, folder: Path, name: str) -> SecretStr:

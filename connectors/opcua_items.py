@@ -22,7 +22,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.core.arrays import FloatArray, StatusArray, TimeArray
+from gateway.core.arrays import BoolArray, FloatArray, StatusArray, TimeArray
 from gateway.core.quality import Status
 
 FILETIME_1970 = 116_444_736_000_000_000
@@ -66,6 +66,8 @@ class OtherValue:
 
     what: str
     """What it is, for a person: `text`, `an array of 3 Double`, `a structure`."""
+    status: int
+    """As the server gave it; in the columns it is Bad."""
     text: str | None = None
     """The text, where it is one."""
     numbers: tuple[float, ...] = ()
@@ -91,6 +93,18 @@ class Changes:
     def __len__(self) -> int:
         """Return the number of values."""
         return len(self.handles)
+
+    def where(self, mask: BoolArray) -> "Changes":
+        """Return the values for which the mask of shape (n,) holds, in the same order."""
+        places = np.cumsum(mask) - 1
+        return Changes(
+            handles=self.handles[mask],
+            value=self.value[mask],
+            status=self.status[mask],
+            source_ns=self.source_ns[mask],
+            server_ns=self.server_ns[mask],
+            others={int(places[at]): other for at, other in self.others.items() if mask[at]},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

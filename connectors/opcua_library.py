@@ -138,17 +138,19 @@ def _other(data: ua.DataValue) -> OtherValue | None:
     variant = data.Value
     if variant is None or variant.VariantType == ua.VariantType.Null or _is_number(data):
         return None
-    kind, value = variant.VariantType, variant.Value
+    kind, value, status = variant.VariantType, variant.Value, _status(data)
     if variant.is_array:
         members = value if isinstance(value, list) else []
         is_numeric = kind in _NUMBERS and not any(isinstance(one, list) for one in members)
         numbers = tuple(float(one) for one in members) if is_numeric else ()
-        return OtherValue(what=f"an array of {len(members)} {kind.name}", numbers=numbers)
+        return OtherValue(
+            what=f"an array of {len(members)} {kind.name}", status=status, numbers=numbers
+        )
     if kind == ua.VariantType.String:
-        return OtherValue(what="text", text=value or "")
+        return OtherValue(what="text", status=status, text=value or "")
     if kind == ua.VariantType.LocalizedText:
-        return OtherValue(what="text", text=(value.Text if value else None) or "")
-    return OtherValue(what=_WORDS.get(kind, f"a {kind.name}"))
+        return OtherValue(what="text", status=status, text=(value.Text if value else None) or "")
+    return OtherValue(what=_WORDS.get(kind, f"a {kind.name}"), status=status)
 
 
 def _parsed(kind: type[ParsedT], buffer: Buffer) -> ParsedT:
