@@ -72,6 +72,9 @@ class MonitoredItems:
             UaError, OSError: the connection is lost.
             ValueError: the server answers for other items.
         """
+        wishes = [item for item, _ in items if len(filters_of(item, takes_filters=True)) > 1]
+        if wishes and not self.takes_filters:
+            log.warning("dead_band_unsupported", device=self._device, count=len(wishes))
         codes = [0] * len(items)
         rungs = [0] * len(items)
         open_ = list(range(len(items)))

@@ -17,7 +17,7 @@ from gateway.core.quality import Status
 from tests.connectors.contract import ConnectorContract, failure_of, running
 from tests.connectors.opcua_plant import PERIOD_S, OpcuaPlant, PolledPlant
 from tests.connectors.sinks import KeepingSink
-from tests.connectors.ua_values import data_value
+from tests.connectors.ua_values import data_value, status_code
 from tests.connectors.wire import Wire, until
 
 
@@ -122,7 +122,7 @@ async def test_a_missing_namespace_of_a_polled_node(plant: PolledPlant) -> None:
 @pytest.mark.parametrize("is_stated", [True, False])
 async def test_many_polled_tags_need_several_reads(plant: PolledPlant, is_stated: bool) -> None:
     """A limit that the server states is kept; one that it does not state is found by halving."""
-    limit, count = 40, 150
+    limit, count = 40, 90
     assert plant.server is not None
     lines = ["tag,node"]
     for number in range(count):
@@ -143,7 +143,7 @@ async def test_many_polled_tags_need_several_reads(plant: PolledPlant, is_stated
     first = [sink.values_of(index)[0] for index in plant.indices]
     assert first == [float(number) for number in range(count)]
     refused = [size for size in sizes if size > limit]
-    assert len(refused) == (0 if is_stated else 2)  # 150 and 75, and never again
+    assert len(refused) == (0 if is_stated else 2)  # 90 and 45, and never again
     assert sink.sample_count == plant.offered_count()
 
 
@@ -199,6 +199,56 @@ async def test_a_server_without_subscriptions_left_is_polled(plant: PolledPlant)
     assert "for 1 of 6 tags" in event.text
 
 
+@pytest.mark.parametrize("as_a_whole", [True, False])
+async def test_items_that_run_out_are_polled(plant: PolledPlant, as_a_whole: bool) -> None:
+    """Whether the server says so of the call or of each item; found with few calls."""
+    room, count = 10, 40
+    assert plant.server is not None
+    lines = ["tag,node"]
+    for number in range(count):
+        node_id = ua.NodeId.from_string(f"ns=2;s=T{number}")
+        await plant.server.nodes.objects.add_variable(node_id, f"T{number}", float(number))
+        lines.append(f"T{number},ns=2;s=T{number}")
+    (plant.folder / "pumps.csv").write_text("\n".join(lines), encoding="utf-8")
+    calls = leave_room_for(plant.server, room, as_a_whole=as_a_whole)
+    plant.connector = OpcuaPlant.connector_with(plant, groups={})
+    sink = KeepingSink()
+    async with running(plant, sink):
+        await until(lambda: len(sink.values_of(plant.indices[-1])) > 2, what="polls")
+        await until(lambda: all(map(sink.values_of, plant.indices)), what="all values")
+    counts = [len(sink.values_of(index)) for index in plant.indices]
+    assert sum(one == 1 for one in counts) == room
+    assert len(calls) <= 12
+    [event] = sink.events
+    assert event.condition == "monitored_items_ran_out"
+    assert f"for {count - room} of {count} tags" in event.text
+
+
+def leave_room_for(server: Server, room: int, *, as_a_whole: bool) -> list[int]:
+    """Let the server have so many monitored items; return the list of the calls that it sees."""
+    service = server.iserver.subscription_service
+    create = service.create_monitored_items
+    calls: list[int] = []
+    left = room
+
+    async def create_some(
+        params: ua.CreateMonitoredItemsParameters,
+    ) -> list[ua.MonitoredItemCreateResult]:
+        nonlocal left
+        calls.append(len(params.ItemsToCreate))
+        if as_a_whole and calls[-1] > left:
+            raise ServiceError(StatusCodes.BadTooManyMonitoredItems)
+        refused = len(params.ItemsToCreate[left:])
+        params.ItemsToCreate = params.ItemsToCreate[:left]
+        left -= len(params.ItemsToCreate)
+        results = await create(params) if params.ItemsToCreate else []
+        code = status_code(StatusCodes.BadTooManyMonitoredItems)
+        return results + [ua.MonitoredItemCreateResult(code) for _ in range(refused)]
+
+    service.create_monitored_items = create_some  # type: ignore[method-assign]  # a foreign server
+    return calls
+
+
 async def test_a_read_that_is_refused_as_a_whole_ends_the_session(plant: PolledPlant) -> None:
     assert plant.server is not None
     sink = KeepingSink()
@@ -209,7 +259,8 @@ async def test_a_read_that_is_refused_as_a_whole_ends_the_session(plant: PolledP
             del params
             raise ServiceError(StatusCodes.BadUserAccessDenied)
 
-        plant.server.iserver.attribute_service.read = refuse  # type: ignore[method-assign]  # theirs
+        service = plant.server.iserver.attribute_service
+        service.read = refuse  # type: ignore[method-assign]  # a foreign server
         error = await failure_of(task)
     assert "refuses a read" in str(error)
 
