@@ -160,7 +160,19 @@ class OpcuaConnector:
 
     def report(self) -> ConnectorReport:
         """Return what it knows of its own doings."""
-        return ConnectorReport()
+        if self._memory is None:
+            return ConnectorReport()
+        from connectors.opcua_report import report_of
+
+        return report_of(
+            self._memory.figures,
+            self._memory.refusals,
+            rows=self._rows,
+            names=[tag.id for tag in self.tags],
+            node_retry_s=self._config.node_retry_s,
+            now_ns=self._clock.now_ns(),
+            monotonic_ns=self._clock.monotonic_ns(),
+        )
 
     @property
     def _device(self) -> str:
@@ -173,12 +185,15 @@ class OpcuaConnector:
         from connectors.opcua_plan import divide, wishes_of
         from connectors.opcua_poller import PollSurroundings
         from connectors.opcua_polls import Polls
+        from connectors.opcua_reception import ReceptionMemory
         from connectors.opcua_subscribe import Subscriber, Surroundings
 
         config = self._config
         await link.refresh_namespaces()
         traits = await link.learn(Profile(config.profile))
-        greeting, reception = Greeting(sink), self._reception(sink, indices)
+        if self._memory is None:
+            self._memory = ReceptionMemory()
+        greeting, reception = Greeting(sink), self._reception(sink, indices, self._memory)
         wishes = wishes_of(
             self._rows,
             config,
@@ -196,6 +211,7 @@ class OpcuaConnector:
                 sink=sink,
                 greeting=greeting,
                 reception=reception,
+                figures=self._memory.figures,
                 node_retry_s=config.node_retry_s,
                 stop_s=config.stop_s,
                 clock=self._clock,
@@ -223,12 +239,10 @@ class OpcuaConnector:
             subscriber = asyncio.create_task(running, name="subscriber")
         await polls.run_beside(subscriber)
 
-    def _reception(self, sink: Sink, indices: IndexArray) -> "Reception":
-        from connectors.opcua_reception import Reception, ReceptionMemory, ReceptionRules
+    def _reception(self, sink: Sink, indices: IndexArray, memory: "ReceptionMemory") -> "Reception":
+        from connectors.opcua_reception import Reception, ReceptionRules
 
         config = self._config
-        if self._memory is None:
-            self._memory = ReceptionMemory()
         return Reception(
             names=[tag.id for tag in self.tags],
             indices=indices,
@@ -242,7 +256,7 @@ class OpcuaConnector:
                 source_ahead_ns_max=round(config.source_ahead_s_max * NS_PER_S),
                 texts_per_min_max=config.text_events_per_min_max,
             ),
-            memory=self._memory,
+            memory=memory,
             sink=sink,
             name=self.name,
             clock=self._clock,

@@ -21,6 +21,7 @@ from connectors.greeting import Greeting
 from connectors.opcua_client import PreparedRead, ReadValues
 from connectors.opcua_monitor import Item
 from connectors.opcua_reception import Reception
+from connectors.opcua_report import ReadFigures
 from connectors.opcua_session import UaLink, fault
 from connectors.outbox import Outbox
 from connectors.scan_clock import ScanClock
@@ -67,6 +68,7 @@ class PollSurroundings:
     sink: Sink
     greeting: Greeting
     reception: Reception
+    figures: ReadFigures
     node_retry_s: float
     stop_s: float
     clock: Clock
@@ -145,8 +147,7 @@ class Poller:
             while waiting or running:
                 while waiting and len(running) < self._around.link.traits.reads_in_flight:
                     batch = waiting.popleft()
-                    reading = self._around.link.read_columns(batch.read)
-                    running[asyncio.create_task(reading, name="read")] = batch
+                    running[asyncio.create_task(self._read(batch), name="read")] = batch
                 done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 for batch in self._collect(done, running):
                     again = self._halved(batch, waiting)
@@ -160,6 +161,12 @@ class Poller:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+
+    async def _read(self, batch: _Batch) -> ReadValues:
+        sent_ns = self._around.clock.monotonic_ns()
+        values = await self._around.link.read_columns(batch.read)
+        self._around.figures.note(sent_ns=sent_ns, answered_ns=values.arrival_ns)
+        return values
 
     def _collect(
         self,

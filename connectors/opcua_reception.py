@@ -21,6 +21,7 @@ import structlog
 
 from connectors.messages import utc_text
 from connectors.opcua_items import Changes, OtherValue
+from connectors.opcua_report import ReadFigures, Refusal
 from connectors.opcua_times import marked, sample_times
 from gateway.core.arrays import BoolArray, IndexArray, index_column
 from gateway.core.events import Event
@@ -57,6 +58,9 @@ class ReceptionRules:
 class ReceptionMemory:
     """What outlives a session; handles are positions among the connector's tags."""
 
+    figures: ReadFigures = field(default_factory=ReadFigures)
+    refusals: dict[int, Refusal] = field(default_factory=dict)
+    """Nodes that the server does not give at present."""
     texts: dict[int, str] = field(default_factory=dict)
     """Last text of each tag that has texts."""
     told: set[tuple[int, str]] = field(default_factory=set)
@@ -107,6 +111,7 @@ class Reception:
         self._sink = sink
         self._name = name
         self._clock = clock
+        memory.refusals.clear()
         self._unfit: list[int] = []
         self._is_missing_told = False
 
@@ -124,6 +129,9 @@ class Reception:
                 self._settle(changes, place, other, received_ns, is_sample)
         if self._elements:
             self._note_elements(changes, received_ns)
+        if self._memory.refusals:
+            for handle in self._memory.refusals.keys() & set(changes.handles.tolist()):
+                del self._memory.refusals[handle]
         handles = np.where(is_sample, changes.handles, 0)
         time_ns = np.full(len(changes), received_ns, dtype=np.int64)
         status = changes.status
@@ -151,6 +159,7 @@ class Reception:
         """Return what we say of tags that the server refuses: their status, by handle."""
         now_ns = self._clock.now_ns()
         for handle, code in codes.items():
+            self._memory.refusals[handle] = Refusal(status=code, since_ns=now_ns)
             if code in _INDEX_RANGE_CODES and handle in self._elements:
                 self._note_element(handle, now_ns)
         return Frame(

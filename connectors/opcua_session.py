@@ -6,7 +6,7 @@ session has a client of its own (`opcua_connect` makes it).
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
@@ -110,12 +110,12 @@ class UaLink:
             DeviceError: no answer.
         """
         nodes = [ua.NodeId(ua.Int32(number)) for number in _FACTS.values()]
-        with self._faults("does not tell its limits"):
+        answers = []
+        with self._faults("does not tell its limits"), suppress(UaStatusCodeError):
             answers = await self._session.read_attributes(nodes, AttributeIds.Value)
-        # Optional nodes: their absence, or a value of another type, says nothing.
-        said = {
-            name: data.Value.Value for name, data in zip(_FACTS, answers, strict=True) if data.Value
-        }
+        # Optional nodes: their absence, a value of another type, or a refusal says nothing.
+        pairs = zip(_FACTS, answers, strict=True) if answers else ()
+        said = {name: data.Value.Value for name, data in pairs if data.Value}
         facts = ServerFacts(
             manufacturer=_text(said.get("manufacturer")),
             product=_text(said.get("product")),

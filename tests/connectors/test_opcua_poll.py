@@ -1,5 +1,8 @@
 """Polling an OPC UA server: alone, and beside subscriptions."""
 
+import asyncio
+import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,13 +15,19 @@ from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 from pydantic import ValidationError
 
-from connectors.opcua import OpcuaConfig, SubscriptionGroup
+from connectors.opcua import OpcuaConfig, OpcuaConnector, SubscriptionGroup
+from gateway.core.arrays import index_column
+from gateway.core.device_status import ConnectorReport
 from gateway.core.quality import Status
+from gateway.simulate.books import Service, read_offered
+from gateway.simulate.plant_config import plant_nodes
+from gateway.wire.clock import SystemClock
 from tests.connectors.contract import ConnectorContract, failure_of, running
 from tests.connectors.opcua_plant import PERIOD_S, OpcuaPlant, PolledPlant
 from tests.connectors.sinks import KeepingSink
 from tests.connectors.ua_values import data_value, status_code
-from tests.connectors.wire import Wire, until
+from tests.connectors.wire import Wire, until, within
+from tests.gateway.simulate_peers import offered, opcua_server
 
 
 class TestPolledOpcua(ConnectorContract):
@@ -279,3 +288,69 @@ def test_rates_that_make_no_sense(group: dict[str, object], message: str) -> Non
         SubscriptionGroup.model_validate(group)
     with pytest.raises(ValidationError, match=message):
         OpcuaConfig.model_validate(given | group)
+
+
+async def test_the_books_of_polls_and_reports_are_equal(tmp_path: Path) -> None:
+    """What the plant's server counts, in Reads and in notifications, is what was received."""
+    nodes = ("Flow", "Speed", "SpeedSetpoint")
+    lines = ["tag,node,group"]
+    lines += [f"P101.{name},ns=2;s=P101.{name},{'' if name == 'Speed' else 'p'}" for name in nodes]
+    (tmp_path / "pumps.csv").write_text("\n".join(lines), encoding="utf-8")
+    async with opcua_server(tmp_path) as server:
+        given = {
+            "type": "opcua",
+            "endpoint": server.endpoint,
+            "security": "None",
+            "tags": "pumps.csv",
+            "sampling_ms": 10,
+            "publishing_ms": 30,
+            "groups": {"p": {"read": "poll", "period_ms": 20}},
+            "timeout_s": 15,
+        }
+        connector = OpcuaConnector(
+            "pumps",
+            OpcuaConfig.model_validate(given),
+            folder=tmp_path,
+            state_folder=tmp_path / "state",
+            clock=SystemClock(),
+        )
+        sink = KeepingSink()
+        task = asyncio.create_task(connector.session(sink, index_column(range(3))))
+        for step in range(30):
+            await server.show([float(step)] * len(plant_nodes()), time.time_ns() // 1000 * 1000)
+            await until(lambda: len(sink.received) > step, what="frames")  # noqa: B023
+        task.cancel()
+        await within(asyncio.wait([task]), what="a cancelled session")
+        received = Counter(
+            (connector.tags[index].id, int(time_ns))
+            for frame in sink.received
+            for index, time_ns in zip(frame.tag_index, frame.time_ns, strict=True)
+        )
+        assert received == offered(tmp_path / "pumps.book")
+        services = set(read_offered(tmp_path / "pumps.book").service.tolist())
+        assert services == {int(Service.READ), int(Service.PUBLISH)}
+
+
+async def test_the_report_tells_of_reads_and_refusals(plant: PolledPlant) -> None:
+    sink = KeepingSink()
+    assert plant.connector.report() == ConnectorReport()
+    async with running(plant, sink):
+        await until(lambda: len(sink.received) > 5, what="polls")
+        report = plant.connector.report()
+    assert report.latency_ms is not None
+    assert 0 < report.latency_ms < 10_000
+    assert report.requests_per_s is not None
+    assert report.requests_per_s >= 0.5
+    [refused] = report.set_aside
+    assert (refused.tag, refused.address) == ("pumps.unknown", "ns=2;s=P101.Nothing")
+    assert refused.reason == "BadNodeIdUnknown"
+    assert refused.since_ns < refused.retry_ns
+
+
+async def test_a_server_that_tells_no_limits_is_read_all_the_same(plant: PolledPlant) -> None:
+    assert plant.server is not None
+    refuse_long_reads(plant.server, 6)  # the question for its limits names more nodes
+    sink = KeepingSink()
+    async with running(plant, sink):
+        await until(lambda: len(sink.received) > 3, what="polls")
+    sink.assert_sound()
