@@ -18,7 +18,7 @@ from gateway.core.tags import Tag, TagId
 
 _COMMON_COLUMNS = ("unit", "group", "scale", "offset", "low", "high", "writable")
 MODBUS_COLUMNS = ("tag", "address", "type", "order", *_COMMON_COLUMNS)
-OPCUA_COLUMNS = ("tag", "node", "dead_band", "call", *_COMMON_COLUMNS)
+OPCUA_COLUMNS = ("tag", "node", "element", "dead_band", "call", *_COMMON_COLUMNS)
 
 _TAG_NAME = re.compile(r"[\w.\-\[\]:]+")
 _BIT_TYPE = re.compile(r"bit(1[0-5]|[0-9])")
@@ -37,6 +37,8 @@ _AREA_BY_DIGIT = {
     "4": Area.HOLDING_REGISTER,
 }
 _ADDRESS_MAX = 0xFFFF
+_ELEMENT_MAX = 0xFFFF_FFFF
+_PERCENT_MAX = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +82,24 @@ class ModbusRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeadBand:
+    """The smallest change that a server reports."""
+
+    size: float
+    """In engineering units, or in percent; 0 is none."""
+    is_percent: bool = False
+    """Of the range of the value (OPC 10000-8, 6.2: of its EURange)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpcuaRow:
     """A line of a node list."""
 
     entry: TagEntry
     node: NodeAddress
-    dead_band: float
-    """Absolute, in engineering units; 0 is none."""
+    element: int | None
+    """Which element of an array, from 0; None for a value that is no array."""
+    dead_band: DeadBand
     call: MethodAddress | None
     """What a command to the tag calls; None writes to the node."""
 
@@ -120,12 +133,14 @@ def read_opcua_tags(path: Path) -> tuple[OpcuaRow, ...]:
     rows = []
     for line in sheet.lines:
         entry, node = _entry(line), _node(line)
-        dead_band = line.number_of("dead_band", 0.0)
-        if dead_band < 0:
-            line.mistake(f"dead_band {dead_band:g} is below 0")
-        call = _call(line, entry)
+        element, dead_band, call = _element(line), _dead_band(line), _call(line, entry)
+        if element is not None and entry.writable:
+            line.mistake(
+                f'"{entry.name}" is writable, but an element of an array cannot be written'
+            )
         if node is not None:
-            rows.append(OpcuaRow(entry=entry, node=node, dead_band=dead_band, call=call))
+            row = OpcuaRow(entry=entry, node=node, element=element, dead_band=dead_band, call=call)
+            rows.append(row)
     _check_names(sheet, [row.entry for row in rows])
     _check_nodes(sheet, rows)
     sheet.check()
@@ -199,6 +214,28 @@ def _call(line: Line, entry: TagEntry) -> MethodAddress | None:
     except ValueError as error:
         line.mistake(f"call: {error}")
         return None
+
+
+def _element(line: Line) -> int | None:
+    """Return which element of an array a line means; None when it means the whole value."""
+    text = line.text("element")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and int(text) <= _ELEMENT_MAX):
+        line.mistake(f"element {text!r} is not a whole number from 0 on")
+        return None
+    return int(text)
+
+
+def _dead_band(line: Line) -> DeadBand:
+    """Return the dead band of a line: `0.5` in engineering units, or `5%` of the range."""
+    size = line.number_of("dead_band", 0.0, unit="%")
+    is_percent = line.text("dead_band").endswith("%")
+    if size < 0:
+        line.mistake(f"dead_band {line.text('dead_band')} is below 0")
+    if is_percent and size > _PERCENT_MAX:
+        line.mistake(f"dead_band {line.text('dead_band')} is above {_PERCENT_MAX}%")
+    return DeadBand(size=size, is_percent=is_percent)
 
 
 def _point(line: Line) -> Point | None:
@@ -287,11 +324,12 @@ def _check_names(sheet: Sheet, entries: Iterable[TagEntry]) -> None:
 
 
 def _check_nodes(sheet: Sheet, rows: Iterable[OpcuaRow]) -> None:
-    owners: dict[NodeAddress, TagEntry] = {}
+    owners: dict[tuple[NodeAddress, int | None], TagEntry] = {}
     for row in rows:
-        owner = owners.setdefault(row.node, row.entry)
+        owner = owners.setdefault((row.node, row.element), row.entry)
         if owner is not row.entry:
-            sheet.mistake(row.entry.line, f'node {row.node} is "{owner.name}" already')
+            which = "" if row.element is None else f" element {row.element}"
+            sheet.mistake(row.entry.line, f'node {row.node}{which} is "{owner.name}" already')
 
 
 def _check_overlaps(sheet: Sheet, rows: Iterable[ModbusRow]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from connectors.registers import Area, ByteOrder, NumberType
-from connectors.taglist import check_groups, read_modbus_tags, read_opcua_tags
+from connectors.taglist import DeadBand, check_groups, read_modbus_tags, read_opcua_tags
 from gateway.core.errors import ConfigError
 
 
@@ -142,9 +142,43 @@ def test_a_node_list(tmp_path: Path) -> None:
         'db,"ns=3;s=""DB"".""x;y""",,,,,,x\n',
     )
     flow, db = read_opcua_tags(path)
-    assert (flow.entry.name, flow.dead_band, flow.entry.high) == ("P101.Flow", 0.5, 20.0)
+    assert (flow.entry.name, flow.entry.high) == ("P101.Flow", 20.0)
+    assert flow.dead_band == DeadBand(size=0.5)
+    assert (flow.element, db.dead_band) == (None, DeadBand(size=0.0))
     assert str(db.node) == 'ns=3;s="DB"."x;y"'
     assert db.entry.writable
+
+
+def test_elements_and_dead_bands_in_percent(tmp_path: Path) -> None:
+    """Elements of one array are tags of their own; a dead band in percent stays one."""
+    path = written(
+        tmp_path,
+        "tag;node;element;dead_band\na;i=4;0;2,5 %\nb;i=4;7;5%\nc;i=4;;0,5\n",
+    )
+    rows = read_opcua_tags(path)
+    assert [row.element for row in rows] == [0, 7, None]
+    assert [row.dead_band for row in rows] == [
+        DeadBand(size=2.5, is_percent=True),
+        DeadBand(size=5.0, is_percent=True),
+        DeadBand(size=0.5),
+    ]
+
+
+def test_mistakes_in_elements_and_dead_bands(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "tag,node,element,dead_band,writable\na,i=4,-1,,\nb,i=5,2,120%,\nc,i=5,2,,\n"
+        "d,i=6,1,x%,yes\n",
+    )
+    with pytest.raises(ConfigError) as caught:
+        read_opcua_tags(path)
+    assert list(caught.value.mistakes) == [
+        "blower.csv:2: element '-1' is not a whole number from 0 on",
+        "blower.csv:3: dead_band 120% is above 100%",
+        'blower.csv:4: node i=5 element 2 is "b" already',
+        "blower.csv:5: dead_band 'x%' is not a number",
+        'blower.csv:5: "d" is writable, but an element of an array cannot be written',
+    ]
 
 
 def test_mistakes_in_a_node_list(tmp_path: Path) -> None:
