@@ -25,6 +25,7 @@ from connectors.opcua_report import ReadFigures
 from connectors.opcua_session import UaLink, fault
 from connectors.outbox import Outbox
 from connectors.scan_clock import ScanClock
+from gateway.core.arrays import StatusArray
 from gateway.core.errors import DeviceError
 from gateway.core.ports import Clock, Sink
 from gateway.core.quality import Status
@@ -79,6 +80,7 @@ class _Batch:
     """Items that one request reads."""
 
     items: tuple[Item, ...]
+    handles: StatusArray
     read: PreparedRead
 
 
@@ -100,8 +102,9 @@ class Poller:
         self._has_items = asyncio.Event()
 
     def join(self, items: Sequence[Item]) -> None:
-        """Read these too, from the next scan on."""
-        self._items += items
+        """Read these too, from the next scan on; one that is read already stays as it is."""
+        known = {item.handle for item in (*self._items, *self._refused)}
+        self._items += [item for item in items if item.handle not in known]
         self._batches = ()
         if self._items:
             self._has_items.set()
@@ -128,8 +131,8 @@ class Poller:
             if self._refused and around.clock.monotonic_ns() >= self._next_retry_ns:
                 await around.link.refresh_namespaces()
                 self._put_off_retry()
-                self.join(self._refused)
-                self._refused = []
+                refused, self._refused = self._refused, []
+                self.join(refused)
             await self._scan()
 
     def _put_off_retry(self) -> None:
@@ -220,8 +223,14 @@ class Poller:
 
     def _split(self, items: Sequence[Item]) -> tuple[_Batch, ...]:
         parts = [items[at : at + self._size] for at in range(0, len(items), self._size)]
-        prepare = self._around.link.prepare_read
-        return tuple(_Batch(items=tuple(part), read=prepare(part)) for part in parts)
+        return tuple(
+            _Batch(
+                items=tuple(part),
+                handles=np.array([item.handle for item in part], dtype=np.uint32),
+                read=self._around.link.prepare_read(part),
+            )
+            for part in parts
+        )
 
     def _halved(self, batch: _Batch, waiting: Sequence[_Batch]) -> tuple[_Batch, ...]:
         """Return what is still to be read, in smaller batches, which stay so from now on."""
@@ -234,12 +243,12 @@ class Poller:
 
     def _sort_in(self, batch: _Batch, values: ReadValues) -> None:
         """Put the values into a frame, and what is newly refused into one of ours."""
-        handles = np.array([item.handle for item in batch.items], dtype=np.uint32)
+        handles, status = batch.handles, values.changes.status
         changes = replace(values.changes, handles=handles)
-        is_refused = np.isin(changes.status, _REFUSALS)
+        is_refused = np.isin(status, _REFUSALS)
         if is_refused.any():
             codes = dict(
-                zip(handles[is_refused].tolist(), changes.status[is_refused].tolist(), strict=True)
+                zip(handles[is_refused].tolist(), status[is_refused].tolist(), strict=True)
             )
             self._leave_out(codes)
             changes = changes.where(~is_refused)
@@ -280,7 +289,7 @@ class Poller:
                 status=f"0x{next(iter(news.values())):08X}",
                 stage="receiving",
             )
-            self._outbox.put(self._around.reception.stated(news))
+            self._outbox.put(self._around.reception.refused(news))
 
     def _note_found(self, handles: Sequence[int]) -> None:
         for handle in self._codes.keys() & set(handles):

@@ -155,13 +155,22 @@ class Reception:
         )
         return frame if is_sample.all() else frame.where(is_sample)
 
-    def stated(self, codes: Mapping[int, int]) -> Frame:
-        """Return what we say of tags that the server refuses: their status, by handle."""
+    def refused(self, codes: Mapping[int, int]) -> Frame:
+        """Note that the server does not give some nodes; return what we say of their tags.
+
+        Args:
+            codes: Status of each, by handle.
+        """
         now_ns = self._clock.now_ns()
         for handle, code in codes.items():
             self._memory.refusals[handle] = Refusal(status=code, since_ns=now_ns)
             if code in _INDEX_RANGE_CODES and handle in self._elements:
                 self._note_element(handle, now_ns)
+        return self.stated(codes)
+
+    def stated(self, codes: Mapping[int, int]) -> Frame:
+        """Return a frame in which the gateway says the status of tags, by handle."""
+        now_ns = self._clock.now_ns()
         return Frame(
             tag_index=index_column(self._indices[list(codes)]),
             time_ns=np.full(len(codes), now_ns, dtype=np.int64),
@@ -173,7 +182,10 @@ class Reception:
         )
 
     def take_unfit(self) -> list[int]:
-        """Return the handles found unfit since the last call: no more use in asking for them."""
+        """Return the handles found unfit since the last call: no more use in asking for them.
+
+        To be called right after `frame`, by whoever called that: several share a session.
+        """
         unfit, self._unfit = self._unfit, []
         return unfit
 
@@ -221,7 +233,7 @@ class Reception:
 
     def _note_unfit(self, handle: int, what: str, remedy: str, received_ns: int) -> None:
         self._unfit.append(handle)
-        if self._is_news(handle, what):
+        if self._is_news(handle, "unfit"):
             tag = self._names[handle]
             log.warning("value_unfit", device=self._name, tag=tag, what=what, stage="receiving")
             self._tell(

@@ -134,10 +134,6 @@ class UaLink:
         self._items.takes_filters = self.traits.takes_filters
         return self.traits
 
-    async def items_per_call(self) -> int:
-        """Return how many items to create at once."""
-        return self.traits.items_per_call
-
     async def subscribe(self, *, publishing_ms: float, keep_alive_s: float) -> Subscription | None:
         """Create a subscription without items; None when the server has no more of them.
 

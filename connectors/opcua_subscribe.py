@@ -109,7 +109,7 @@ class Subscriber:
         """Make all subscriptions with their items."""
         link = self._around.link
         await link.refresh_namespaces()
-        self._items_per_call = await link.items_per_call()
+        self._items_per_call = link.traits.items_per_call
         for plan in self._plans:
             subscription = await link.subscribe(
                 publishing_ms=plan.publishing_ms, keep_alive_s=plan.keep_alive_s
@@ -160,7 +160,7 @@ class Subscriber:
                 status=f"0x{next(iter(news.values())):08X}",
                 stage="receiving",
             )
-            self._outbox.put(self._around.reception.stated(news))
+            self._outbox.put(self._around.reception.refused(news))
 
     async def _deliver(self) -> NoReturn:
         """Hand on what comes; ask for refused nodes again now and then."""
@@ -176,9 +176,10 @@ class Subscriber:
             await self._pump.more(wait_s=wait_ns / NS_PER_S)
             messages = self._pump.take()
             self._sort_in(messages)
+            unfit = self._around.reception.take_unfit()  # now: pollers find theirs as well
             await self._outbox.flush()
             await self._tell_events()
-            if unfit := self._around.reception.take_unfit():
+            if unfit:
                 await self._around.link.unwatch(unfit)
             self._check(messages)
 
