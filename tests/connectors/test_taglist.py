@@ -96,7 +96,8 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
         "blower.csv:4: order 'XYZ' is not one of ABCD, DCBA, BADC, CDAB",
         'blower.csv:4: address 40070 overlaps "speed" (40069, float32)',
         "blower.csv:5: type 'int8' is not one of bool, int16, uint16, int32, uint32, int64, "
-        "uint64, float32, float64, bit0 to bit15, coil, discrete",
+        "uint64, float32, float64, int8_high, int8_low, uint8_high, uint8_low, bcd16, bcd32, "
+        "bit0 to bit15, string1 to string250, coil, discrete",
         "blower.csv:6: tag 'bad tag' is not made of letters, digits and . _ - : [ ]",
         "blower.csv:6: address '70000' is not 0 to 65535, 4xxxx, 3xxxx, or such as input:70",
         'blower.csv:7: "in" is writable, but input registers cannot be written',

@@ -1,0 +1,392 @@
+"""What one group reads: its plan, and what becomes of refusals. No I/O.
+
+A scan asks for the blocks of the plan, for points that were set aside and are due, and for parts
+of blocks that were refused. While answers come, a refused block is searched (`isolation`) by asking
+for parts of it within the same scan, at most `requests_max` of them; what is found is set aside,
+the rest of the block has its values. A search that is not at its end goes on in the next scan;
+its points are not asked for otherwise. A point that gets no value because of a refusal is stated
+Bad once.
+
+The group outlives a session: what is set aside stays so when the connection is made anew.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import structlog
+
+from connectors.bus_time import GroupLoad
+from connectors.isolation import Isolation, parts_of
+from connectors.learned import Learned
+from connectors.mbap import Answer, ExceptionCode, Request
+from connectors.plan import Block, ReadRules, Span, block_of, plan_blocks, plan_cost_ms
+from connectors.registers import BlockDecoder, Point
+from connectors.set_aside import AsideEntry, SetAsidePoints
+from gateway.core.arrays import IndexArray, index_column
+from gateway.core.device_status import SetAside
+from gateway.core.quality import Status
+from gateway.core.tags import TagId
+
+STATUS_BY_EXCEPTION: dict[int, Status] = {
+    ExceptionCode.ILLEGAL_FUNCTION: Status.BAD_NODE_ID_UNKNOWN,
+    ExceptionCode.ILLEGAL_DATA_ADDRESS: Status.BAD_NODE_ID_UNKNOWN,
+    ExceptionCode.ILLEGAL_DATA_VALUE: Status.BAD_NODE_ID_UNKNOWN,
+    ExceptionCode.ACKNOWLEDGE: Status.BAD_WAITING_FOR_RESPONSE,
+    ExceptionCode.SERVER_DEVICE_BUSY: Status.BAD_SERVER_TOO_BUSY,
+    ExceptionCode.GATEWAY_PATH_UNAVAILABLE: Status.BAD_NO_COMMUNICATION,
+    ExceptionCode.GATEWAY_TARGET_FAILED_TO_RESPOND: Status.BAD_NO_COMMUNICATION,
+}
+"""Any other exception is BAD_DEVICE_FAILURE."""
+REPLAN_GAIN_MIN = 0.1
+"""Part of a scan's time that a new plan must save: below, the old one stays."""
+REPLAN_GAIN_MS_MIN = 1.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupPoint:
+    """A point of a group, and whose it is."""
+
+    point: Point
+    tag: TagId
+    position: int
+    """Among the connector's tags; -1 for text, which has no samples."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Read:
+    """One request, how to read its answer, and what it is for."""
+
+    block: Block
+    request: Request
+    decoder: BlockDecoder | None
+    """None where there is only text."""
+    members: IndexArray
+    """Position in the group of each value that the decoder gives, shape (n,)."""
+    texts: tuple[int, ...]
+    """Positions in the group of the texts in it."""
+    positions: IndexArray
+    """The same of all that is in it."""
+    search: "Search | None" = None
+    """What asks for it, when it is part of a refused block."""
+    entry: AsideEntry | None = None
+    """The set-aside points that are tried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Points that are refused from now on, or are no longer; for events."""
+
+    members: tuple[int, ...]
+    exception_code: int
+    """0 when they answer again."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Search:
+    """An isolation at work."""
+
+    isolation: Isolation
+    block: Block
+    exception_code: int
+    is_paused: bool = False
+    """Whether it waits for the next scan, because the device is busy."""
+
+
+class PointGroup:
+    """The points that are read together at one rate."""
+
+    def __init__(
+        self,
+        members: Sequence[GroupPoint],
+        learned: Learned,
+        *,
+        name: str,
+        period_ms: int,
+        requests_max: int,
+        set_aside: SetAsidePoints,
+    ) -> None:
+        """Plan the first scan.
+
+        Args:
+            members: What to read.
+            learned: Of the device, shared with its other groups.
+            name: As the configuration has it; empty for the connector's own rate.
+            period_ms: From the start of one scan to the next.
+            requests_max: Extra requests in a scan, for searches and for points set aside.
+            set_aside: Keeps the refused ones, by their position among the members.
+        """
+        self.members = tuple(members)
+        self.name = name
+        self.period_ms = period_ms
+        self.tag_positions = index_column([member.position for member in members])
+        self.sample_count = sum(member.position >= 0 for member in members)
+        self._points = [member.point for member in members]
+        self._learned = learned
+        self._requests_max = requests_max
+        self._set_aside = set_aside
+        self._searches: list[Search] = []
+        self._stated = np.zeros(len(members), dtype=np.uint32)
+        """Status that was stated of each point since its last value; 0 for none."""
+        self._aside = np.zeros(len(members), dtype=np.uint32)
+        """Status of the points that are set aside; 0 for the others."""
+        self._is_new = True
+        """Whether nothing was asked for yet in the session."""
+        self._extra_count = 0
+        self._changes: list[Change] = []
+        self._version = -1
+        self._reads: tuple[Read, ...] = ()
+        self._replan()
+
+    @property
+    def load(self) -> GroupLoad:
+        """What it asks for, without the extra requests."""
+        return GroupLoad(
+            name=self.name,
+            period_ms=self.period_ms,
+            blocks=tuple(read.block for read in self._reads),
+        )
+
+    @property
+    def set_aside(self) -> tuple[SetAside, ...]:
+        """The refused points, for the console."""
+        return tuple(
+            SetAside(
+                tag=self.members[member].tag,
+                address=str(self._points[member]),
+                reason=exception_text(entry.exception_code),
+                since_ns=entry.since_ns,
+                retry_ns=entry.retry_ns,
+            )
+            for entry in self._set_aside.entries
+            for member in entry.members
+        )
+
+    def begin_session(self) -> None:
+        """Forget what was stated: after a loss every tag is Bad for that reason."""
+        self._stated[:] = 0
+        self._is_new = True
+
+    def begin(self, *, monotonic_ns: int) -> tuple[Read, ...]:
+        """Return what to ask for first in a scan."""
+        if self._version != self._learned.version:
+            self._replan()
+        self._extra_count = 0
+        for search in self._searches:
+            search.is_paused = False
+        retries = self._set_aside.due(monotonic_ns=monotonic_ns, count_max=self._requests_max // 2)
+        if self._is_new and not self._reads and not retries:
+            # All is set aside: without a request nobody would know that the device is there.
+            retries = self._set_aside.entries[:1]
+        self._is_new = False
+        if not retries and not self._searches:
+            return self._reads
+        self._extra_count = len(retries)
+        tried = [
+            replace(self._read(block_of(self._points, entry.members, self._rules)), entry=entry)
+            for entry in retries
+        ]
+        return (*self._reads, *tried, *self.follow_up())
+
+    def follow_up(self) -> tuple[Read, ...]:
+        """Return what to ask for next in the same scan; nothing when the scan is over."""
+        reads = []
+        for search in self._searches:
+            ask = search.isolation.ask
+            if ask is None or search.is_paused or self._extra_count >= self._requests_max:
+                continue
+            self._extra_count += 1
+            start = search.isolation.parts[ask[0]].first
+            members = search.isolation.members(ask)
+            block = block_of(self._points, members, self._rules, start=start)
+            reads.append(replace(self._read(block), search=search))
+        return tuple(reads)
+
+    def answered(self, read: Read, answer: Answer) -> None:
+        """Note that a request was answered with values."""
+        self._learned.answered(read.block.area)
+        self._stated[read.positions] = 0
+        if read.search is not None:
+            read.search.isolation.take(is_refused=False)
+        if read.entry is not None:
+            back = self._set_aside.restored(
+                read.entry, now_ns=answer.received_ns, monotonic_ns=answer.arrival_ns
+            )
+            self._learned.take_back(entry.span for entry in back)
+            members = tuple(member for entry in back for member in entry.members)
+            self._aside[list(members)] = 0
+            self._changes.append(Change(members=members, exception_code=0))
+
+    def refused(self, read: Read, answer: Answer) -> IndexArray:
+        """Note that a request was answered with an exception.
+
+        Returns:
+            Positions of the points that are to be stated Bad at once, because nothing is to be
+            found out; those that nothing was stated of before.
+        """
+        code, block = answer.exception_code, read.block
+        is_about_addresses = self._learned.is_about_addresses(code, block.area)
+        is_unknown_function = code == ExceptionCode.ILLEGAL_FUNCTION and not is_about_addresses
+        if read.entry is not None:
+            self._set_aside.refused(
+                read.entry, now_ns=answer.received_ns, monotonic_ns=answer.arrival_ns
+            )
+        elif read.search is not None:
+            if is_about_addresses:
+                read.search.isolation.take(is_refused=True)
+            else:
+                read.search.is_paused = True
+        elif is_about_addresses and len(parts := parts_of(block, self._points, self._rules)) > 1:
+            self._searches.append(
+                Search(isolation=Isolation(parts), block=block, exception_code=code)
+            )
+            self._version = -1
+        elif is_about_addresses or is_unknown_function:
+            self._put_aside(block.members, code, answer)
+        else:
+            return self._to_state(read.positions, status_of(code))
+        return index_column([])
+
+    def end(self, answer: Answer) -> list[tuple[IndexArray, Status]]:
+        """Take the results of the searches, at the end of a scan.
+
+        Args:
+            answer: The last one of the scan.
+        Returns:
+            Positions of the points that are to be stated Bad, and how.
+        """
+        for search in self._searches:
+            if search.isolation.ask is None:
+                self._harvest(search, answer)
+        self._searches = [each for each in self._searches if each.isolation.ask is not None]
+        found = []
+        for search in self._searches:
+            status = status_of(search.exception_code)
+            unanswered = index_column(search.isolation.unanswered)
+            found.append((self._to_state(unanswered, status), status))
+        for number in np.unique(self._aside[self._aside != 0]):
+            status = Status(int(number))
+            members = index_column(np.flatnonzero(self._aside == number))
+            found.append((self._to_state(members, status), status))
+        return [(members, status) for members, status in found if len(members)]
+
+    def changes(self) -> tuple[Change, ...]:
+        """Return what changed since the last call."""
+        changes, self._changes = tuple(self._changes), []
+        return changes
+
+    def retune(self) -> tuple[float, float] | None:
+        """Plan anew with the timing as learned, if that pays.
+
+        Returns:
+            What a scan takes with the old plan and with the new one, in milliseconds; None when
+            the old one stays.
+        """
+        timing = self._learned.timing.timing()
+        old_ms = plan_cost_ms((read.block for read in self._reads), timing)
+        new_ms = plan_cost_ms(self._plan(), timing)
+        if old_ms - new_ms < max(REPLAN_GAIN_MIN * old_ms, REPLAN_GAIN_MS_MIN):
+            return None
+        self._replan()
+        return old_ms, new_ms
+
+    @property
+    def _rules(self) -> ReadRules:
+        return self._learned.rules
+
+    def _replan(self) -> None:
+        """Plan what is neither set aside nor searched."""
+        self._reads = tuple(self._read(block) for block in self._plan())
+        self._version = self._learned.version
+
+    def _plan(self) -> list[Block]:
+        left_out = set(self._set_aside.members)
+        for search in self._searches:
+            left_out.update(search.isolation.unanswered)
+        wanted = [index for index in range(len(self._points)) if index not in left_out]
+        blocks = plan_blocks(
+            [self._points[index] for index in wanted],
+            self._rules,
+            self._learned.timing.timing(),
+        )
+        return [
+            replace(block, members=tuple(wanted[member] for member in block.members))
+            for block in blocks
+        ]
+
+    def _read(self, block: Block) -> Read:
+        """Return how to ask for a block and how to read the answer."""
+        numbers = [member for member in block.members if not self._points[member].is_text]
+        decoder = None
+        if numbers:
+            decoder = BlockDecoder([self._points[member] for member in numbers], start=block.start)
+        return Read(
+            block=block,
+            request=Request(block.pdu, block.payload_size),
+            decoder=decoder,
+            members=index_column([numbers[index] for index in decoder.order] if decoder else []),
+            texts=tuple(member for member in block.members if self._points[member].is_text),
+            positions=index_column(block.members),
+        )
+
+    def _put_aside(self, members: Sequence[int], code: int, answer: Answer) -> None:
+        before = self._set_aside.members
+        self._set_aside.add(
+            members, code, now_ns=answer.received_ns, monotonic_ns=answer.arrival_ns
+        )
+        self._aside[list(members)] = status_of(code)
+        self._learned.set_aside(
+            entry.span for entry in self._set_aside.entries if not before & set(entry.members)
+        )
+        self._changes.append(Change(members=tuple(members), exception_code=code))
+
+    def _harvest(self, search: Search, answer: Answer) -> None:
+        """Take over what a search found."""
+        area, isolation = search.block.area, search.isolation
+        blamed = [member for part in isolation.refused for member in part.members]
+        for part in isolation.refused:
+            if part.is_gap:
+                gap = Span(area=area, first=part.first, end=part.end)
+                self._learned.wall_off(gap)
+                log.info("gap_refused", group=self.name, addresses=str(gap))
+        if blamed:
+            self._put_aside(blamed, search.exception_code, answer)
+        elif not isolation.refused:
+            rules = self._rules
+            size_max = max(
+                point.end - rules.start_for(point.address)
+                for point in self._points
+                if point.area is area
+            )
+            if self._learned.refused_as_whole(
+                area, longest_good=isolation.longest_good, point_size_max=size_max
+            ):
+                log.info(
+                    "request_limit_learned",
+                    group=self.name,
+                    area=area.word,
+                    addresses_max=self._rules.count_max(area),
+                )
+
+    def _to_state(self, members: IndexArray, status: Status) -> IndexArray:
+        """Return those of some points that this was not stated of yet; text has no status."""
+        is_new = (self._stated[members] != status) & (self.tag_positions[members] >= 0)
+        found = index_column(members[is_new])
+        self._stated[found] = status
+        return found
+
+
+def status_of(exception_code: int) -> Status:
+    """Return the status of a point that is answered with an exception."""
+    return STATUS_BY_EXCEPTION.get(exception_code, Status.BAD_DEVICE_FAILURE)
+
+
+def exception_text(exception_code: int) -> str:
+    """Return an exception for a person, such as `exception 2, illegal data address`."""
+    try:
+        name = ExceptionCode(exception_code).name.lower().replace("_", " ")
+    except ValueError:
+        return f"exception {exception_code}"
+    return f"exception {exception_code}, {name}"
