@@ -3,7 +3,8 @@
 import structlog
 
 from connectors.mbap import Answer
-from connectors.point_group import Change, PointGroup, exception_text
+from connectors.modbus_exceptions import exception_text
+from connectors.point_group import Change, PointGroup
 from gateway.core.events import Event
 
 ADDRESS_REFUSED = "address_refused"

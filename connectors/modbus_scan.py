@@ -8,11 +8,13 @@ from typing import NoReturn
 import numpy as np
 import structlog
 
+from connectors.block_read import Read
 from connectors.device_events import RefusalEvents
 from connectors.learned import Learned
 from connectors.mbap import Answer, Exchange, MbapClient
+from connectors.modbus_exceptions import exception_text, status_of
 from connectors.outbox import Outbox
-from connectors.point_group import PointGroup, Read, exception_text, status_of
+from connectors.point_group import PointGroup
 from connectors.registers import decode_text
 from connectors.scan_clock import ScanClock
 from connectors.schedule_watch import ScheduleWatch

@@ -43,6 +43,11 @@ class Span:
         return f"{self.area.word} {self.first}" + ("" if last == self.first else f" to {last}")
 
 
+def span_of(point: Point) -> Span:
+    """Return the addresses of a point."""
+    return Span(area=point.area, first=point.address, end=point.end)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadTiming:
     """What reading costs on a line, in milliseconds."""

@@ -4,8 +4,8 @@ A scan asks for the blocks of the plan, for points that were set aside and are d
 of blocks that were refused. While answers come, a refused block is searched (`isolation`) by asking
 for parts of it within the same scan, at most `requests_max` of them; what is found is set aside,
 the rest of the block has its values. A search that is not at its end goes on in the next scan;
-its points are not asked for otherwise. A point that gets no value because of a refusal is stated
-Bad once.
+its points are not asked for otherwise, and those of which nothing is known yet are stated Bad when
+that takes `PATIENCE_SCANS`. A point that is set aside is stated Bad once.
 
 The group outlives a session: what is set aside stays so when the connection is made anew.
 """
@@ -16,31 +16,25 @@ from dataclasses import dataclass, replace
 import numpy as np
 import structlog
 
+from connectors.block_read import Read, Search, read_of
 from connectors.bus_time import GroupLoad
 from connectors.isolation import Isolation, parts_of
 from connectors.learned import Learned
-from connectors.mbap import Answer, ExceptionCode, Request
-from connectors.plan import Block, ReadRules, Span, block_of, plan_blocks, plan_cost_ms
-from connectors.registers import BlockDecoder, Point
-from connectors.set_aside import AsideEntry, SetAsidePoints
+from connectors.mbap import Answer, ExceptionCode
+from connectors.modbus_exceptions import exception_text, status_of
+from connectors.plan import Block, ReadRules, Span, block_of, plan_blocks, plan_cost_ms, span_of
+from connectors.registers import Point
+from connectors.set_aside import SetAsidePoints
 from gateway.core.arrays import IndexArray, index_column
 from gateway.core.device_status import SetAside
 from gateway.core.quality import Status
 from gateway.core.tags import TagId
 
-STATUS_BY_EXCEPTION: dict[int, Status] = {
-    ExceptionCode.ILLEGAL_FUNCTION: Status.BAD_NODE_ID_UNKNOWN,
-    ExceptionCode.ILLEGAL_DATA_ADDRESS: Status.BAD_NODE_ID_UNKNOWN,
-    ExceptionCode.ILLEGAL_DATA_VALUE: Status.BAD_NODE_ID_UNKNOWN,
-    ExceptionCode.ACKNOWLEDGE: Status.BAD_WAITING_FOR_RESPONSE,
-    ExceptionCode.SERVER_DEVICE_BUSY: Status.BAD_SERVER_TOO_BUSY,
-    ExceptionCode.GATEWAY_PATH_UNAVAILABLE: Status.BAD_NO_COMMUNICATION,
-    ExceptionCode.GATEWAY_TARGET_FAILED_TO_RESPOND: Status.BAD_NO_COMMUNICATION,
-}
-"""Any other exception is BAD_DEVICE_FAILURE."""
 REPLAN_GAIN_MIN = 0.1
 """Part of a scan's time that a new plan must save: below, the old one stays."""
 REPLAN_GAIN_MS_MIN = 1.0
+PATIENCE_SCANS = 3
+"""Scans in which a point may be without a value because it is being searched."""
 
 log = structlog.get_logger()
 
@@ -55,26 +49,6 @@ class GroupPoint:
     """Among the connector's tags; -1 for text, which has no samples."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Read:
-    """One request, how to read its answer, and what it is for."""
-
-    block: Block
-    request: Request
-    decoder: BlockDecoder | None
-    """None where there is only text."""
-    members: IndexArray
-    """Position in the group of each value that the decoder gives, shape (n,)."""
-    texts: tuple[int, ...]
-    """Positions in the group of the texts in it."""
-    positions: IndexArray
-    """The same of all that is in it."""
-    search: "Search | None" = None
-    """What asks for it, when it is part of a refused block."""
-    entry: AsideEntry | None = None
-    """The set-aside points that are tried."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """Points that are refused from now on, or are no longer; for events."""
@@ -82,17 +56,6 @@ class Change:
     members: tuple[int, ...]
     exception_code: int
     """0 when they answer again."""
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Search:
-    """An isolation at work."""
-
-    isolation: Isolation
-    block: Block
-    exception_code: int
-    is_paused: bool = False
-    """Whether it waits for the next scan, because the device is busy."""
 
 
 class PointGroup:
@@ -185,7 +148,10 @@ class PointGroup:
             return self._reads
         self._extra_count = len(retries)
         tried = [
-            replace(self._read(block_of(self._points, entry.members, self._rules)), entry=entry)
+            replace(
+                read_of(self._points, block_of(self._points, entry.members, self._rules)),
+                entry=entry,
+            )
             for entry in retries
         ]
         return (*self._reads, *tried, *self.follow_up())
@@ -201,7 +167,7 @@ class PointGroup:
             start = search.isolation.parts[ask[0]].first
             members = search.isolation.members(ask)
             block = block_of(self._points, members, self._rules, start=start)
-            reads.append(replace(self._read(block), search=search))
+            reads.append(replace(read_of(self._points, block), search=search))
         return tuple(reads)
 
     def answered(self, read: Read, answer: Answer) -> None:
@@ -263,6 +229,9 @@ class PointGroup:
         self._searches = [each for each in self._searches if each.isolation.ask is not None]
         found = []
         for search in self._searches:
+            search.scan_count += 1
+            if search.scan_count < PATIENCE_SCANS:
+                continue
             status = status_of(search.exception_code)
             unanswered = index_column(search.isolation.unanswered)
             found.append((self._to_state(unanswered, status), status))
@@ -298,38 +267,25 @@ class PointGroup:
 
     def _replan(self) -> None:
         """Plan what is neither set aside nor searched."""
-        self._reads = tuple(self._read(block) for block in self._plan())
+        self._reads = tuple(read_of(self._points, block) for block in self._plan())
         self._version = self._learned.version
 
     def _plan(self) -> list[Block]:
-        left_out = set(self._set_aside.members)
-        for search in self._searches:
-            left_out.update(search.isolation.unanswered)
+        searched = {member for search in self._searches for member in search.isolation.unanswered}
+        left_out = searched | self._set_aside.members
         wanted = [index for index in range(len(self._points)) if index not in left_out]
+        # What is searched is no gap to be read along: the refused address is in there.
+        walls = (span_of(self._points[member]) for member in searched)
+        rules = self._rules
         blocks = plan_blocks(
             [self._points[index] for index in wanted],
-            self._rules,
+            replace(rules, walls=(*rules.walls, *walls)),
             self._learned.timing.timing(),
         )
         return [
             replace(block, members=tuple(wanted[member] for member in block.members))
             for block in blocks
         ]
-
-    def _read(self, block: Block) -> Read:
-        """Return how to ask for a block and how to read the answer."""
-        numbers = [member for member in block.members if not self._points[member].is_text]
-        decoder = None
-        if numbers:
-            decoder = BlockDecoder([self._points[member] for member in numbers], start=block.start)
-        return Read(
-            block=block,
-            request=Request(block.pdu, block.payload_size),
-            decoder=decoder,
-            members=index_column([numbers[index] for index in decoder.order] if decoder else []),
-            texts=tuple(member for member in block.members if self._points[member].is_text),
-            positions=index_column(block.members),
-        )
 
     def _put_aside(self, members: Sequence[int], code: int, answer: Answer) -> None:
         before = self._set_aside.members
@@ -376,17 +332,3 @@ class PointGroup:
         found = index_column(members[is_new])
         self._stated[found] = status
         return found
-
-
-def status_of(exception_code: int) -> Status:
-    """Return the status of a point that is answered with an exception."""
-    return STATUS_BY_EXCEPTION.get(exception_code, Status.BAD_DEVICE_FAILURE)
-
-
-def exception_text(exception_code: int) -> str:
-    """Return an exception for a person, such as `exception 2, illegal data address`."""
-    try:
-        name = ExceptionCode(exception_code).name.lower().replace("_", " ")
-    except ValueError:
-        return f"exception {exception_code}"
-    return f"exception {exception_code}, {name}"

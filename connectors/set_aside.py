@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from connectors.plan import Span
+from connectors.plan import Span, span_of
 from connectors.registers import Area, Point
 
 NS_PER_S = 1_000_000_000
@@ -71,7 +71,7 @@ class SetAsidePoints:
             delay_ns = int(self._first_s * NS_PER_S)
             self._entries[place] = AsideEntry(
                 members=tuple(together),
-                span=Span(area=point.area, first=point.address, end=point.end),
+                span=span_of(point),
                 exception_code=exception_code,
                 since_ns=now_ns,
                 delay_s=self._first_s,

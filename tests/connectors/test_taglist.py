@@ -120,6 +120,32 @@ def test_bits_may_share_a_register_but_not_each_other(tmp_path: Path) -> None:
     ]
 
 
+def test_text_decimal_digits_and_halves(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "tag,address,type,writable\nname,100,string15,\nhigh,5,uint8_high,\nlow,5,INT8_low,\n"
+        "total,40011,bcd32,yes\nrun,7,bit3,yes\n",
+    )
+    name, high, low, total, run = read_modbus_tags(path)
+    assert (name.point.type, name.point.length, name.point.end) == (NumberType.STRING, 15, 108)
+    assert (high.point.type_text, low.point.type_text) == ("uint8_high", "int8_low")
+    assert (total.point.size, str(total.point)) == (2, "holding 10")
+    assert run.entry.writable
+    bad = written(
+        tmp_path,
+        "tag,address,type,writable\nname,100,string9,x\nother,104,int16,\nbig,1,string251,\n"
+        "half,5,uint8_low,x\nagain,5,uint8_low,\nbit,input:3,bit3,x\n",
+    )
+    assert mistakes(bad) == [
+        'blower.csv:2: "name" is writable, but text cannot be written',
+        'blower.csv:3: address 104 overlaps "name" (100, string9)',
+        "blower.csv:4: type 'string251' is not string1 to string250",
+        'blower.csv:5: "half" is writable, but half a register cannot be written',
+        'blower.csv:6: address 5 overlaps "half" (5, uint8_low)',
+        'blower.csv:7: "bit" is writable, but input registers cannot be written',
+    ]
+
+
 def test_a_missing_column_is_the_only_mistake(tmp_path: Path) -> None:
     """Else every line would be wrong for the same reason."""
     assert mistakes(written(tmp_path, "tag,type\na,int16\nb,float\n")) == [
