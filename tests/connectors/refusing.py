@@ -35,8 +35,8 @@ class Device:
     register_s: float = 0.0
     requests: list[tuple[int, int, int]] = field(default_factory=list)
     """Function, address and count of all that was asked for."""
-    busy_s: float = 0.0
-    """Time that was spent on answers, measured here."""
+    took_s: dict[tuple[int, int], list[float]] = field(default_factory=dict)
+    """Time that each answer took, measured here, by address and count."""
     port: int = 0
     server: ModbusTcpServer | None = None
 
@@ -62,7 +62,7 @@ class Device:
             loop = asyncio.get_running_loop()
             begin_s = loop.time()
             await asyncio.sleep(self.request_s + self.register_s * count)
-            self.busy_s += loop.time() - begin_s
+            self.took_s.setdefault((address, count), []).append(loop.time() - begin_s)
         return None
 
     async def set_registers(self, address: int, words: Sequence[int]) -> None:
