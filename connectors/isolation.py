@@ -85,6 +85,8 @@ class Isolation:
         """Parts that are to blame by elimination, and were not asked for alone."""
         self._shortest_refused: int | None = None
         self._longest_good = 0
+        self.is_given_up = False
+        """Whether it was taken for refused as a whole."""
         self._ask = self._next()
 
     @property
@@ -149,6 +151,7 @@ class Isolation:
             self._blame(self._low)
             if len(self._refused) >= GIVE_UP_COUNT and not self._good:
                 self._refused |= set(range(self._high, len(self.parts)))
+                self.is_given_up = True
                 return None
         behind = next(
             (

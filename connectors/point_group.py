@@ -22,9 +22,18 @@ from connectors.isolation import Isolation, parts_of
 from connectors.learned import Learned
 from connectors.mbap import Answer, ExceptionCode
 from connectors.modbus_exceptions import exception_text, status_of
-from connectors.plan import Block, ReadRules, Span, block_of, plan_blocks, plan_cost_ms, span_of
+from connectors.plan import (
+    Block,
+    ReadRules,
+    ReadTiming,
+    Span,
+    block_of,
+    plan_blocks,
+    plan_cost_ms,
+    span_of,
+)
 from connectors.registers import Point
-from connectors.set_aside import SetAsidePoints
+from connectors.set_aside import Place, SetAsidePoints
 from gateway.core.arrays import IndexArray, index_column
 from gateway.core.device_status import SetAside
 from gateway.core.quality import Status
@@ -33,6 +42,8 @@ from gateway.core.tags import TagId
 REPLAN_GAIN_MIN = 0.1
 """Part of a scan's time that a new plan must save: below, the old one stays."""
 REPLAN_GAIN_MS_MIN = 1.0
+ALIKE_FACTOR = 1.25
+"""Within this factor two turnarounds, in registers, give much the same plan."""
 PATIENCE_SCANS = 3
 """Scans in which a point may be without a value because it is being searched."""
 
@@ -101,6 +112,8 @@ class PointGroup:
         self._changes: list[Change] = []
         self._version = -1
         self._reads: tuple[Read, ...] = ()
+        self._timing = learned.timing.timing()
+        """What the plan was made with."""
         self._replan()
 
     @property
@@ -210,7 +223,8 @@ class PointGroup:
             )
             self._version = -1
         elif is_about_addresses or is_unknown_function:
-            self._put_aside(block.members, code, answer)
+            matter = (block.area, block.start) if is_unknown_function else None
+            self._put_aside(block.members, code, answer, matter=matter)
         else:
             return self._to_state(read.positions, status_of(code))
         return index_column([])
@@ -242,9 +256,15 @@ class PointGroup:
         return [(members, status) for members, status in found if len(members)]
 
     def changes(self) -> tuple[Change, ...]:
-        """Return what changed since the last call."""
-        changes, self._changes = tuple(self._changes), []
-        return changes
+        """Return what changed since the last call, what the device says the same of together."""
+        members: dict[int, list[int]] = {}
+        for change in self._changes:
+            members.setdefault(change.exception_code, []).extend(change.members)
+        self._changes = []
+        return tuple(
+            Change(members=tuple(together), exception_code=code)
+            for code, together in members.items()
+        )
 
     def retune(self) -> tuple[float, float] | None:
         """Plan anew with the timing as learned, if that pays.
@@ -254,6 +274,10 @@ class PointGroup:
             the old one stays.
         """
         timing = self._learned.timing.timing()
+        if _is_alike(timing, self._timing):
+            # Planning takes a while with thousands of points; the same costs give the same plan.
+            return None
+        self._timing = timing
         old_ms = plan_cost_ms((read.block for read in self._reads), timing)
         new_ms = plan_cost_ms(self._plan(), timing)
         if old_ms - new_ms < max(REPLAN_GAIN_MIN * old_ms, REPLAN_GAIN_MS_MIN):
@@ -267,7 +291,11 @@ class PointGroup:
 
     def _replan(self) -> None:
         """Plan what is neither set aside nor searched."""
-        self._reads = tuple(read_of(self._points, block) for block in self._plan())
+        known = {read.block: read for read in self._reads}
+        self._timing = self._learned.timing.timing()
+        self._reads = tuple(
+            known.get(block) or read_of(self._points, block) for block in self._plan()
+        )
         self._version = self._learned.version
 
     def _plan(self) -> list[Block]:
@@ -287,15 +315,18 @@ class PointGroup:
             for block in blocks
         ]
 
-    def _put_aside(self, members: Sequence[int], code: int, answer: Answer) -> None:
-        before = self._set_aside.members
-        self._set_aside.add(
-            members, code, now_ns=answer.received_ns, monotonic_ns=answer.arrival_ns
+    def _put_aside(
+        self, members: Sequence[int], code: int, answer: Answer, *, matter: Place | None
+    ) -> None:
+        added = self._set_aside.add(
+            members,
+            code,
+            matter=matter,
+            now_ns=answer.received_ns,
+            monotonic_ns=answer.arrival_ns,
         )
         self._aside[list(members)] = status_of(code)
-        self._learned.set_aside(
-            entry.span for entry in self._set_aside.entries if not before & set(entry.members)
-        )
+        self._learned.set_aside(entry.span for entry in added)
         self._changes.append(Change(members=tuple(members), exception_code=code))
 
     def _harvest(self, search: Search, answer: Answer) -> None:
@@ -308,7 +339,8 @@ class PointGroup:
                 self._learned.wall_off(gap)
                 log.info("gap_refused", group=self.name, addresses=str(gap))
         if blamed:
-            self._put_aside(blamed, search.exception_code, answer)
+            matter = (area, search.block.start) if isolation.is_given_up else None
+            self._put_aside(blamed, search.exception_code, answer, matter=matter)
         elif not isolation.refused:
             rules = self._rules
             size_max = max(
@@ -332,3 +364,10 @@ class PointGroup:
         found = index_column(members[is_new])
         self._stated[found] = status
         return found
+
+
+def _is_alike(one: ReadTiming, other: ReadTiming) -> bool:
+    """Return whether a request costs about as many registers in both."""
+    # In cross products, for a register may cost nothing.
+    left, right = one.request_ms * other.register_ms, other.request_ms * one.register_ms
+    return left <= ALIKE_FACTOR * right and right <= ALIKE_FACTOR * left

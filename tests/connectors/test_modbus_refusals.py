@@ -1,5 +1,7 @@
 """What becomes of addresses that a device refuses, against pymodbus' server."""
 
+import asyncio
+import struct
 from collections import Counter
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from tests.connectors.refusing import (
     words,
 )
 from tests.connectors.sinks import KeepingSink
-from tests.connectors.wire import until
+from tests.connectors.wire import Wire, until
 
 
 def conditions(sink: KeepingSink) -> list[str]:
@@ -130,6 +132,26 @@ async def test_a_device_that_refuses_everything_is_asked_within_bounds(tmp_path:
         assert len(stated(sink, connector)) == 200
 
 
+async def test_a_device_that_was_not_ready_comes_back_at_once(tmp_path: Path) -> None:
+    """200 tags in 20 blocks, refused while it starts: when the first answers, soon all do."""
+    device = Device(refused_functions={3: 2})
+    rows = words(range(0, 400, 2))
+    async with serving(device):
+        connector = connector_to(
+            device.port, tmp_path, rows, retry_first_s=0.2, block_registers_max=20
+        )
+        async with polled(connector) as sink:
+            await until(lambda: len(connector.report().set_aside) == 200, what="all set aside")
+            device.refused_functions.clear()
+            device.reads()
+            await until(lambda: connector.report().set_aside == (), what="all back")
+            assert len(device.reads()) <= 250
+            await scans(sink, connector, "t398", 1)
+        texts = [event.text for event in sink.events]
+        assert len(texts) <= 40
+        assert texts[0].startswith("blower refuses holding 0 (blower.t0), holding 2 (blower.t2)")
+
+
 async def test_an_unknown_function_is_not_searched(tmp_path: Path) -> None:
     """The whole area is set aside after one request, and one of its points is tried for all."""
     rows = [*words(range(100)), "run,coil:3,bool,,"]
@@ -233,3 +255,33 @@ async def test_a_point_refused_in_one_group_is_no_gap_of_another(tmp_path: Path)
                 {(3, 0, 3), (3, 4, 3)} <= set(device.reads()) <= {(3, 0, 3), (3, 4, 3), (3, 30, 1)}
             )
         assert set(stated(sink, connector)) == {"t3"}
+
+
+async def test_a_stop_during_a_search_loses_nothing(tmp_path: Path) -> None:
+    """What the device sent is received, wherever the cancellation strikes; counted on the wire."""
+    rows = words(range(60))
+    async with serving(Device(refused={2: {3, 11, 40}}, request_s=0.003)) as device, Wire() as wire:
+        wire.target_port = device.port
+        total = 0
+        for step in range(20):
+            connector = connector_to(wire.port, tmp_path, rows)
+            wire.downstream.clear()
+            async with polled(connector) as sink:
+                await asyncio.sleep(0.005 * step)
+            offered = sum(registers_in(bytes(stretch)) for stretch in wire.downstream)
+            assert sink.sample_count == offered, f"cancelled at step {step}"
+            total += offered
+        assert total > 0
+
+
+def registers_in(stream: bytes) -> int:
+    """Count the registers in the whole responses of a connection; here each is a tag's value."""
+    count = position = 0
+    while position + 9 <= len(stream):
+        (length,) = struct.unpack_from(">H", stream, position + 4)
+        if position + 6 + length > len(stream):
+            break
+        if stream[position + 7] == 3:
+            count += stream[position + 8] // 2
+        position += 6 + length
+    return count
