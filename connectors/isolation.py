@@ -10,7 +10,8 @@ in any case; and every other point is read once.
 A part is blamed by elimination, when all around it was answered. Two things look like that and
 are none: a refusal that was over a moment later, and a request that was too long for the device.
 Therefore a point is asked for alone before it is blamed, unless another part of the request was
-refused that is not longer than one that was answered.
+refused that is not longer than one that was answered; and a gap is asked for together with the
+points around it, for a wall stands for good.
 
 With many refused addresses (d of n) parts become as long as the distance between those found so
 far (as in group testing: Hwang 1972); when the first `GIVE_UP_COUNT` are all refused and nothing
@@ -83,6 +84,8 @@ class Isolation:
         self._refused: set[int] = set()
         self._doubted: list[int] = []
         """Parts that are to blame by elimination, and were not asked for alone."""
+        self._confirming: int | None = None
+        """The one of them that `ask` is about."""
         self._shortest_refused: int | None = None
         self._longest_good = 0
         self.is_given_up = False
@@ -129,10 +132,10 @@ class Isolation:
         else:
             self._longest_good = max(size, self._longest_good)
             self._good |= set(range(first, end))
-        if self._doubted and not self._is_blame_due and first in self._doubted:
-            self._doubted.remove(first)
+        if self._confirming is not None:
             if is_refused:
-                self._refused.add(first)
+                self._refused.add(self._confirming)
+            self._confirming = None
         elif is_refused:
             self._low, self._high, self._is_direct, self._is_blame_due = first, end, True, True
         elif not self._is_blame_due:
@@ -150,7 +153,11 @@ class Isolation:
                 return self._half()
             self._blame(self._low)
             if len(self._refused) >= GIVE_UP_COUNT and not self._good:
-                self._refused |= set(range(self._high, len(self.parts)))
+                self._refused |= {
+                    position
+                    for position in range(self._high, len(self.parts))
+                    if not self.parts[position].is_gap
+                }
                 self.is_given_up = True
                 return None
         behind = next(
@@ -163,10 +170,24 @@ class Isolation:
         )
         if behind is not None:
             return behind, self._trial_end(behind)
-        if self._doubted and self._is_certain():
-            self._refused |= set(self._doubted)
-            self._doubted.clear()
-        return (self._doubted[0], self._doubted[0] + 1) if self._doubted else None
+        return self._confirmation()
+
+    def _confirmation(self) -> tuple[int, int] | None:
+        """Return what to ask for to make sure of a part in doubt; None when none is left."""
+        if self._is_certain():
+            points = [each for each in self._doubted if not self.parts[each].is_gap]
+            self._refused |= set(points)
+            self._doubted = [each for each in self._doubted if each not in points]
+        while self._doubted:
+            position = self._doubted.pop(0)
+            if not self.parts[position].is_gap:
+                self._confirming = position
+                return position, position + 1
+            if {position - 1, position + 1} <= self._good:
+                self._confirming = position
+                return position - 1, position + 2
+            # Next to a refused point nobody reads across it anyway.
+        return None
 
     def _half(self) -> tuple[int, int]:
         """Return the half of the suspects to ask for; it holds a point, and ends with one."""
@@ -182,7 +203,7 @@ class Isolation:
     def _blame(self, position: int) -> None:
         self._is_blame_due = False
         self._high = position + 1
-        if self._is_direct or self.parts[position].is_gap:
+        if self._is_direct and not self.parts[position].is_gap:
             self._refused.add(position)
         else:
             self._doubted.append(position)

@@ -96,7 +96,6 @@ class PointGroup:
         self.name = name
         self.period_ms = period_ms
         self.tag_positions = index_column([member.position for member in members])
-        self.sample_count = sum(member.position >= 0 for member in members)
         self._points = [member.point for member in members]
         self._learned = learned
         self._requests_max = requests_max
@@ -124,6 +123,11 @@ class PointGroup:
             period_ms=self.period_ms,
             blocks=tuple(read.block for read in self._reads),
         )
+
+    @property
+    def sample_count(self) -> int:
+        """Samples that a scan asks for."""
+        return int(np.count_nonzero((self.tag_positions >= 0) & (self._aside == 0)))
 
     @property
     def set_aside(self) -> tuple[SetAside, ...]:

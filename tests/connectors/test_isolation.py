@@ -104,6 +104,24 @@ def test_a_request_that_is_too_long_blames_nobody(count_max: int) -> None:
     assert isolation.longest_good <= count_max
 
 
+@given(st.lists(st.integers(0, 60), min_size=2, max_size=30, unique=True), st.integers(0, 20))
+def test_no_gap_is_walled_off_for_a_refusal_of_the_moment(
+    addresses: list[int], refusal_count: int
+) -> None:
+    """As by a device that is not ready: it refuses the first few requests, whatever they are.
+
+    Points may be blamed then, for they are tried again; a wall would stand for good.
+    """
+    points = words(addresses)
+    isolation = Isolation(parts_of(whole(points), points, ReadRules()))
+    count = 0
+    while (ask := isolation.ask) is not None:
+        assert isolation.members(ask)
+        isolation.take(is_refused=count < refusal_count)
+        count += 1
+    assert not any(part.is_gap for part in isolation.refused)
+
+
 def test_a_refusal_that_is_over_blames_nobody() -> None:
     points = words(list(range(100)))
     isolation, asked = searched(parts_of(whole(points), points, ReadRules()), set())

@@ -147,6 +147,11 @@ async def test_a_device_that_was_not_ready_comes_back_at_once(tmp_path: Path) ->
             await until(lambda: connector.report().set_aside == (), what="all back")
             assert len(device.reads()) <= 250
             await scans(sink, connector, "t398", 1)
+            device.reads()
+            await scans(sink, connector, "t398", 2)
+            # The plan is what it was: 20 registers at a time, across the gaps.
+            assert max(Counter(device.reads()).values()) <= 3
+            assert len(connector.blocks) == 20
         texts = [event.text for event in sink.events]
         assert len(texts) <= 40
         assert texts[0].startswith("blower refuses holding 0 (blower.t0), holding 2 (blower.t2)")
