@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from connectors.exchange import Request
 from connectors.isolation import Isolation
-from connectors.mbap import Request
 from connectors.plan import Block
 from connectors.registers import BlockDecoder, Point
 from connectors.set_aside import AsideEntry

@@ -2,7 +2,7 @@
 
 import structlog
 
-from connectors.mbap import Answer
+from connectors.exchange import Answer
 from connectors.modbus_exceptions import exception_text
 from connectors.point_group import Change, PointGroup
 from gateway.core.events import Event

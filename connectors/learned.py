@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from connectors.bus_time import TimingLearner
-from connectors.mbap import ExceptionCode
+from connectors.exchange import ExceptionCode
 from connectors.plan import ReadRules, ReadTiming, Span
 from connectors.registers import Area
 

@@ -1,6 +1,6 @@
 """What an exception of a Modbus device means for a tag, and for a person."""
 
-from connectors.mbap import ExceptionCode
+from connectors.exchange import ExceptionCode
 from gateway.core.quality import Status
 
 STATUS_BY_EXCEPTION: dict[int, Status] = {

@@ -6,11 +6,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from connectors.address_search import AddressSearch
-from connectors.mbap import Answer, ExceptionCode, MbapClient, Request
+from connectors.exchange import Answer, ExceptionCode, Request
+from connectors.line import Lines
+from connectors.line_settings import LineSettings
 from connectors.messages import KEEPS_TRYING
-from connectors.modbus import host_and_port
 from connectors.plan import Span
 from connectors.registers import Area, payload_size, read_pdu
+from connectors.unit_client import UnitClient
 from gateway.core.errors import DeviceError
 from gateway.core.ports import Clock
 
@@ -38,7 +40,7 @@ class AreaFound:
 class Probe:
     """A connection to one unit."""
 
-    def __init__(self, client: MbapClient, *, pause_s: float) -> None:
+    def __init__(self, client: UnitClient, *, pause_s: float) -> None:
         """Ask over a client that is connected, and wait after each answer."""
         self._client = client
         self._pause_s = pause_s
@@ -61,24 +63,20 @@ class Probe:
 
 @asynccontextmanager
 async def probing(
-    address: str, *, unit: int, timeout_s: float, pause_s: float, clock: Clock
+    line: LineSettings, *, unit: int, timeout_s: float, pause_s: float, clock: Clock
 ) -> AsyncIterator[Probe]:
     """Connect to one unit until the block ends.
 
     Raises:
         DeviceError: it cannot be reached, or the connection ended meanwhile.
-        ValueError: the address is not such as host:port.
     """
-    host, port = host_and_port(address)
-    client = MbapClient(
-        device=f"{address} unit {unit}",
-        unit=unit,
-        in_flight_max=1,
-        timeout_s=timeout_s,
-        clock=clock,
+    client = (
+        Lines(clock)
+        .line("modbus", line)
+        .client(device=f"{line.address} unit {unit}", unit=unit, timeout_s=timeout_s)
     )
     try:
-        await client.connect(host, port)
+        await client.connect()
         yield Probe(client, pause_s=pause_s)
     except DeviceError as error:
         # Nobody keeps trying here.

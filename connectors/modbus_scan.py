@@ -10,8 +10,8 @@ import structlog
 
 from connectors.block_read import Read
 from connectors.device_events import RefusalEvents
+from connectors.exchange import Answer, Exchange
 from connectors.learned import Learned
-from connectors.mbap import Answer, Exchange, MbapClient
 from connectors.modbus_exceptions import exception_text, status_of
 from connectors.outbox import Outbox
 from connectors.point_group import PointGroup
@@ -19,6 +19,7 @@ from connectors.registers import decode_text
 from connectors.scan_clock import ScanClock
 from connectors.schedule_watch import ScheduleWatch
 from connectors.text_watch import TextWatch
+from connectors.unit_client import UnitClient
 from gateway.core.arrays import FloatArray, IndexArray, index_column
 from gateway.core.errors import DeviceError
 from gateway.core.frame import Frame
@@ -36,7 +37,7 @@ class Surroundings:
 
     device: str
     """Name and address, for messages."""
-    client: MbapClient
+    client: UnitClient
     sink: Sink
     indices: IndexArray
     """Position in the tag table of each of the connector's tags."""

@@ -4,7 +4,7 @@ import math
 import struct
 from typing import Literal
 
-from connectors.mbap import Request
+from connectors.exchange import Request
 from connectors.registers import Area, NumberType, Point, encode_registers, read_pdu
 
 WriteFunctions = Literal["single", "multiple"]

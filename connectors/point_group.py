@@ -18,9 +18,9 @@ import structlog
 
 from connectors.block_read import Read, Search, read_of
 from connectors.bus_time import GroupLoad
+from connectors.exchange import Answer, ExceptionCode
 from connectors.isolation import Isolation, parts_of
 from connectors.learned import Learned
-from connectors.mbap import Answer, ExceptionCode
 from connectors.modbus_exceptions import exception_text, status_of
 from connectors.plan import (
     Block,

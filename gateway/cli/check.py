@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from connectors.bus_time import tight_text
+from connectors.line_transport import stable_path
 from connectors.modbus import ModbusConfig, ModbusConnector
 from gateway.config import Config, ConnectorConfig, read_config
 from gateway.core.ports import Connector
@@ -57,6 +58,9 @@ def command(path: Path, *, as_json: bool) -> None:
     width = max((len(each.name) for each in parts.connectors), default=0)
     for connector in parts.connectors:
         click.echo(f"{connector.name:{width}}   {connector.address}   {load_text(connector)}")
+    for name, settings in config.connectors.items():
+        if isinstance(settings, ModbusConfig) and (advice := path_advice(settings)):
+            click.echo(f"{name:{width}}   {advice}")
     for name, texts in tight.items():
         for text in texts:
             click.echo(f"{name:{width}}   too tight, as estimated: {text}")
@@ -92,6 +96,17 @@ def tight_texts(connector: Connector) -> list[str]:
     if not isinstance(connector, ModbusConnector):
         return []
     return [tight_text(group) for group in connector.forecast().groups if not group.is_kept]
+
+
+def path_advice(settings: ModbusConfig) -> str:
+    """Return which path to write for a serial port whose own may change; empty when it is good."""
+    stable = stable_path(settings.address)
+    if stable is None:
+        return ""
+    return (
+        f"{settings.address} may be another port after a restart: write {stable}, which stays the "
+        "same whatever is plugged in first"
+    )
 
 
 def period_ms(settings: ConnectorConfig) -> int:

@@ -4,13 +4,14 @@ import asyncio
 import json
 import math
 import re
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import click
+from pydantic import ValidationError
 
-from connectors.modbus import host_and_port
+from connectors.line_settings import LineSettings
 from connectors.modbus_exceptions import exception_text
 from connectors.modbus_probe import AreaFound, Probe, find_addresses, is_there, probing
 from connectors.order_guess import OrderGuess, guess_order
@@ -44,6 +45,22 @@ timeout_option = click.option(
     show_default=True,
     help="Seconds to wait for the connection, and for each answer.",
 )
+
+
+def line_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say what kind of line the device is on."""
+    for option in (
+        click.option(
+            "--framing",
+            type=click.Choice(["tcp", "rtu"]),
+            help="rtu: a converter that passes the bytes of a serial line through.",
+        ),
+        click.option("--baud", "baud_bd", type=int, help="Speed of a serial port; else 19200."),
+        click.option("--parity", type=click.Choice(["none", "even", "odd"]), help="Else even."),
+        click.option("--stop-bits", type=click.IntRange(1, 2), help="Else 1."),
+    ):
+        command = option(command)
+    return command
 
 
 @click.group("modbus")
@@ -83,6 +100,7 @@ def command() -> None:
     help="Seconds between two readings of --watch.",
 )
 @timeout_option
+@line_options
 @json_option
 def read(
     device: str,
@@ -98,13 +116,14 @@ def read(
     *,
     watch: bool,
     as_json: bool,
+    **line: str | int | None,
 ) -> None:
-    """Read values at ADDRESS of DEVICE (host, or host:port).
+    """Read values at ADDRESS of DEVICE: host, host:port, or the path of a serial port.
 
     ADDRESS is zero-based (68), or as register maps write it (40069), or with the area in words
     (input:10), as in a tag list.
     """
-    _check_device(device)
+    settings = _line_settings(device, line)
     try:
         first = parse_point(address, type_text, ByteOrder(order or ByteOrder.ABCD))
     except ValueError as error:
@@ -118,7 +137,7 @@ def read(
 
     async def run() -> None:
         async with probing(
-            device, unit=unit, timeout_s=timeout_s, pause_s=0.0, clock=SystemClock()
+            settings, unit=unit, timeout_s=timeout_s, pause_s=0.0, clock=SystemClock()
         ) as probe:
             before = await _payload(probe, device, span) if is_guess else b""
             pause_s = GUESS_PAUSE_S if is_guess else 0.0
@@ -173,6 +192,7 @@ def read(
     show_default=True,
     help="Seconds to wait for a unit; nobody answers for one that is not there.",
 )
+@line_options
 @json_option
 def scan(
     device: str,
@@ -183,13 +203,14 @@ def scan(
     timeout_s: float,
     *,
     as_json: bool,
+    **line: str | int | None,
 ) -> None:
     """Find which units of DEVICE answer, and which addresses they have.
 
     It reads only, one request at a time. Addresses are found by samples: small islands may be
     missed. Ends with 1 when no unit answers.
     """
-    _check_device(device)
+    settings = _line_settings(device, line)
     numbers = _unit_numbers(units)
     found: dict[int, tuple[AreaFound, ...]] = {}
 
@@ -198,7 +219,7 @@ def scan(
         for unit in numbers:
             try:
                 async with probing(
-                    device, unit=unit, timeout_s=timeout_s, pause_s=pause_s, clock=SystemClock()
+                    settings, unit=unit, timeout_s=timeout_s, pause_s=pause_s, clock=SystemClock()
                 ) as probe:
                     if not await is_there(probe):
                         continue
@@ -227,11 +248,13 @@ def _run(work: Coroutine[object, object, None]) -> None:
         raise click.exceptions.Exit(0) from None
 
 
-def _check_device(device: str) -> None:
+def _line_settings(device: str, given: dict[str, str | int | None]) -> LineSettings:
+    """Return the line of a device, and check what was given of it."""
+    chosen = {name: value for name, value in given.items() if value is not None}
     try:
-        host_and_port(device)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="DEVICE") from error
+        return LineSettings.model_validate({"address": device} | chosen)
+    except ValidationError as error:
+        raise click.UsageError("; ".join(each["msg"] for each in error.errors())) from error
 
 
 def _unit_numbers(text: str) -> list[int]:

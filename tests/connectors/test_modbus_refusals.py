@@ -179,7 +179,7 @@ async def test_an_unknown_function_is_not_searched(tmp_path: Path) -> None:
     [
         (5, Status.BAD_WAITING_FOR_RESPONSE),
         (6, Status.BAD_SERVER_TOO_BUSY),
-        (10, Status.BAD_NO_COMMUNICATION),
+        (8, Status.BAD_DEVICE_FAILURE),
     ],
 )
 async def test_a_busy_device_is_no_address_fault(tmp_path: Path, code: int, status: Status) -> None:
