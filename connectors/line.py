@@ -7,9 +7,10 @@ with the last; what it learned of its units, and which of its addresses is in us
 import asyncio
 
 from connectors.address_choice import AddressChoice, Ending
-from connectors.line_connection import LineConnection, LineMemory
+from connectors.line_connection import LineConnection
 from connectors.line_figures import BusyTime, Turnarounds
 from connectors.line_format import SERIAL_CHECK, line_format
+from connectors.line_memory import LineMemory
 from connectors.line_settings import LineSettings, line_differences, line_key
 from connectors.line_transport import load_transport, open_transport
 from connectors.messages import device_error

@@ -8,8 +8,8 @@ timeout of its own.
 - An exception of the device (function code + 0x80) is a value, not an error.
 - A unit that lets its time pass fails alone: its session ends, the others go on. So does one that
   its gateway says it cannot reach (exceptions 10 and 11).
-- When every unit with a session has let its time pass and none has answered since, the connection
-  is dead, whatever the network says: it ends, and all sessions with it.
+- When the connection itself counts as dead (see `silences`), whatever the network says, it ends,
+  and all sessions with it.
 - On a shared line, a unit that has not answered in its session has at most one request on the
   wire, and only as much time as `Turnarounds` gives it: a dead one costs the others little.
 - An answer that comes too late is known by its number, counted, and dropped; it teaches how slow
@@ -23,7 +23,6 @@ timeout of its own.
 import asyncio
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import structlog
 
@@ -31,10 +30,11 @@ from connectors.address_choice import Ending
 from connectors.exchange import READ_FUNCTIONS, Answer, ExceptionCode, Exchange, Request
 from connectors.flights import Flight, Flights
 from connectors.framing import Asked, Found
-from connectors.line_figures import BusyTime, Turnarounds
 from connectors.line_format import LineFormat
+from connectors.line_memory import LineMemory
 from connectors.line_queue import URGENT, LineQueue, Waiting
 from connectors.messages import device_error
+from connectors.silences import Silences
 from connectors.unit_client import UnitClient, monotonic_s
 from gateway.core.ports import Clock
 
@@ -52,20 +52,6 @@ _DEAD_BEHIND_GATEWAY = frozenset(
 )
 
 log = structlog.get_logger()
-
-
-@dataclass(slots=True, kw_only=True)
-class LineMemory:
-    """What a line keeps from one connection to the next."""
-
-    turnarounds: Turnarounds
-    busy: BusyTime
-    quiet_until_s: dict[int, float] = field(default_factory=dict)
-    """When a unit may be asked again after it let its time pass; RTU only."""
-    late_answer_count: int = 0
-    """Answers that nobody waited for any more."""
-    damaged_answer_count: int = 0
-    """Answers on a serial line that did not match their check sums."""
 
 
 class LineConnection(asyncio.Protocol):
@@ -100,8 +86,7 @@ class LineConnection(asyncio.Protocol):
         self._clients: set[UnitClient] = set()
         self._queue = LineQueue[UnitClient]()
         self._flights = Flights()
-        self._silent_units: set[int] = set()
-        """Let their time pass since the last answer of any."""
+        self._silences = Silences()
         self._rest = b""
         self._unasked_size = 0
         self._send_from_s = 0.0
@@ -200,8 +185,8 @@ class LineConnection(asyncio.Protocol):
     def _take(self, found: Found, received_ns: int, arrival_ns: int) -> None:
         """Deliver one answer, or drop it when nobody waits for it any more."""
         now_s = arrival_ns / 1e9
-        self._silent_units.clear()
         flight, is_late = self._flights.land(found.number)
+        self._silences.answered(flight.asked.unit)
         is_dead = found.exception_code in _DEAD_BEHIND_GATEWAY
         client = flight.client
         if is_late or client.failure is not None:
@@ -270,21 +255,22 @@ class LineConnection(asyncio.Protocol):
     def _give_up_overdue(self, now_s: float) -> None:
         overdue = self._flights.give_up_overdue(now_s)
         for flight in overdue:
-            client, unit = flight.client, flight.asked.unit
+            client = flight.client
             self._send_from_s = max(self._send_from_s, now_s + self._format.pause_s)
             self._leave_alone(flight)
-            self._silent_units.add(unit)
+            if client.failure is not None:
+                continue
+            self._silences.passed(client.unit)
             what = f"does not answer within {flight.limit_s:.3g} s"
             expert = (
                 f"timeout{' of a probe' if flight.limit_s < client.timeout_s else ''}, "
                 f"{len(overdue)} requests given up, "
                 f"{self._unasked_size} bytes that belong to no answer"
             )
-            if {each.unit for each in self._clients} <= self._silent_units:
+            if self._silences.is_connection_dead({each.unit for each in self._clients}):
                 self._end(Ending.SILENT, what, check=ANSWER_CHECK, expert=expert)
                 return
-            if client.failure is None:
-                self._fail(client, what, check=ANSWER_CHECK, expert=expert)
+            self._fail(client, what, check=ANSWER_CHECK, expert=expert)
 
     def _leave_alone(self, flight: Flight) -> None:
         """Let a unit be until its answer, which has no number, is out of the way."""

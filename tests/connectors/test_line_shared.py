@@ -12,6 +12,7 @@ from connectors.exchange import Request
 from connectors.line import Line, Lines
 from connectors.line_connection import WAITING_MAX
 from connectors.line_settings import LineSettings
+from connectors.silences import SILENCES_MAX
 from connectors.unit_client import UnitClient
 from gateway.core.errors import ConfigError, DeviceError
 from gateway.wire.clock import SystemClock
@@ -160,23 +161,54 @@ async def test_when_all_are_silent_the_connection_is_made_anew(framing: str) -> 
 
 
 async def test_sessions_that_come_and_go_do_not_keep_a_dead_connection() -> None:
-    """As with a supervisor that tries again: at some moment both have let their time pass."""
+    """As with a supervisor that tries again: there is always one, and none is answered."""
     async with ScriptedUnits() as units:
         line = line_to(units)
         units.silent |= {1, 2}
+        async with session(line, 1, timeout_s=0.1) as one, session(line, 2, timeout_s=0.2) as two:
+            one.submit([read(0)], priority=1)
+            two.submit([read(0)], priority=2)
+            with pytest.raises(DeviceError):
+                await one.ended()
+            async with session(line, 1) as again:
+                again.submit([read(0)], priority=3)
+                with pytest.raises(DeviceError, match=r"unit 1 does not answer within 0\.2 s"):
+                    await within(again.ended(), what="the session on the dead connection")
+            assert two.failure is not None
+        await until(lambda: units.open_count == 0, what="the end of the connection")
+        assert units.asked_of(1) == 1
 
-        async def keep_trying(unit: int) -> None:
-            while units.open_count or not units.connected_s:
-                try:
-                    async with session(line, unit, timeout_s=0.1) as client:
-                        await values(client, read(0))
-                except DeviceError:
-                    await asyncio.sleep(0.03 * unit)
 
-        trying = asyncio.gather(keep_trying(1), keep_trying(2))
-        await until(lambda: len(units.connected_s) > 1 or trying.done(), what="the end")
-        trying.cancel()
-        await asyncio.gather(trying, return_exceptions=True)
+async def test_a_unit_that_is_seldom_asked_does_not_keep_a_dead_connection() -> None:
+    """Nobody can know whether it would answer; one that did, and does no more, speaks for both."""
+    async with ScriptedUnits() as units:
+        line = line_to(units, probe_ms_min=50)
+        async with session(line, 3) as seldom:
+            await values(seldom, read(0))
+            async with session(line, 1, timeout_s=0.1) as one:
+                await values(one, read(0))
+            units.silent |= {1, 3}
+            attempts = 0
+            while seldom.failure is None:
+                attempts += 1
+                async with session(line, 1, timeout_s=0.1) as one:
+                    with pytest.raises(DeviceError, match="does not answer"):
+                        await values(one, read(0))
+            assert attempts == SILENCES_MAX
+
+
+async def test_a_unit_that_never_answered_does_not_end_the_connection_of_one_seldom_asked() -> None:
+    async with ScriptedUnits() as units:
+        line = line_to(units, probe_ms_min=50)
+        units.silent.add(1)
+        async with session(line, 3) as seldom:
+            await values(seldom, read(0))
+            for _ in range(2 * SILENCES_MAX):
+                async with session(line, 1, timeout_s=0.1) as one:
+                    with pytest.raises(DeviceError, match="does not answer"):
+                        await values(one, read(0))
+            assert await values(seldom, read(0)) == [3000]
+        assert len(units.connected_s) == 1
 
 
 @pytest.mark.parametrize("code", [10, 11])
