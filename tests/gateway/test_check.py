@@ -46,3 +46,14 @@ def test_a_schedule_that_cannot_be_kept_is_told(path: Path) -> None:
     tight = "tags without a group: one scan needs 201 ms; the period is 100 ms"
     assert f"blower   too tight, as estimated: {tight}" in checked(path, 100)
     assert json.loads(checked(path, 100, "--json"))["too_tight"] == {"blower": [tight]}
+
+
+def test_a_serial_line_is_foretold_from_its_speed(path: Path) -> None:
+    """At 9600 baud a request for one register is 22 characters, two silences, and 5 ms."""
+    path.write_text(
+        CONFIG.format(period_ms=1000).replace("10.0.4.17:502", "/dev/ttyS9") + "baud_bd = 9600\n",
+        encoding="utf-8",
+    )
+    result = CliRunner().invoke(command, [str(path)])
+    assert "40 tags in 40 requests, about 1208 ms of a 1000 ms period" in result.output
+    assert "too tight, as estimated: tags without a group: one scan needs 1208 ms" in result.output

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.connectors.pty_wire import PtyWire
 from tests.connectors.refusing import Device, serving
 from tests.connectors.wire import within
 from tests.interop.peers import compiled, running_peer
@@ -193,3 +194,30 @@ async def test_a_scan_says_which_units_answer() -> None:
         assert code == 1
         assert "No unit of 9 answers" in complaints
         assert "does not answer within 0.5 s" in complaints
+
+
+@needs_compiler
+async def test_a_serial_port_is_read_and_scanned(tmp_path: Path) -> None:
+    """Against libmodbus as unit 11; register i reads i + 11,000."""
+    program = compiled("modbus_server.c", tmp_path, "modbus")
+    async with PtyWire(tmp_path) as wire:
+        command = [str(program), "rtu", wire.far_path, "19200", "50", "11"]
+        line = ("--parity", "none", "--baud", "19200")
+        async with running_peer(command):
+            port = str(wire.near_path)
+            code, output, complaints = await ended(
+                "read", port, "7", "--count", "2", "--unit", "11", "--json", *line
+            )
+            assert (code, complaints) == (0, "")
+            assert json.loads(output)["values"] == [11_007.0, 11_008.0]
+            code, output, complaints = await ended(
+                "scan", port, "--units", "9,11", "--last", "99", "--pause", "0", "--json", *line
+            )
+            assert (code, complaints) == (0, "")
+            [unit] = json.loads(output)["units"]
+            assert unit["unit"] == 11
+            assert unit["areas"]["coil"]["addresses"] == [[0, 15]]
+            assert unit["areas"]["holding"]["addresses"] == [[0, 99]]
+    code, _, complaints = await ended("read", "127.0.0.1", "7", "--baud", "9600")
+    assert code == 2
+    assert "baud_bd is for a serial port" in complaints
