@@ -34,7 +34,7 @@ OVERHEAD_CHARACTERS = 8 + 5
 
 SAMPLES_PER_SIZE = 15
 SIZES_MAX = 32
-"""Numbers of registers that are remembered; the one that was not seen for longest is forgotten."""
+"""Numbers of registers that are remembered; the one that was first seen longest ago goes."""
 SAMPLES_MIN = 5
 """Measurements of a size before it counts."""
 HOPELESS_FACTOR = 10
@@ -61,11 +61,12 @@ class TimingLearner:
 
     def note(self, registers: float, took_ms: float) -> None:
         """Take in how long one answer took."""
-        samples = self._samples.pop(registers, None) or deque(maxlen=SAMPLES_PER_SIZE)
+        samples = self._samples.get(registers)
+        if samples is None:
+            samples = self._samples[registers] = deque(maxlen=SAMPLES_PER_SIZE)
+            if len(self._samples) > SIZES_MAX:
+                del self._samples[next(iter(self._samples))]
         samples.append(took_ms)
-        self._samples[registers] = samples
-        if len(self._samples) > SIZES_MAX:
-            del self._samples[next(iter(self._samples))]
 
     @property
     def is_learned(self) -> bool:

@@ -103,6 +103,8 @@ class PointGroup:
         self._searches: list[Search] = []
         self._stated = np.zeros(len(members), dtype=np.uint32)
         """Status that was stated of each point since its last value; 0 for none."""
+        self._has_stated = False
+        """Whether there is any; nearly always false, and cheaper to ask."""
         self._aside = np.zeros(len(members), dtype=np.uint32)
         """Status of the points that are set aside; 0 for the others."""
         self._is_new = True
@@ -147,6 +149,7 @@ class PointGroup:
     def begin_session(self) -> None:
         """Forget what was stated: after a loss every tag is Bad for that reason."""
         self._stated[:] = 0
+        self._has_stated = False
         self._is_new = True
 
     def begin(self, *, monotonic_ns: int) -> tuple[Read, ...]:
@@ -190,7 +193,8 @@ class PointGroup:
     def answered(self, read: Read, answer: Answer) -> None:
         """Note that a request was answered with values."""
         self._learned.answered(read.block.area)
-        self._stated[read.positions] = 0
+        if self._has_stated:
+            self._stated[read.positions] = 0
         if read.search is not None:
             read.search.isolation.take(is_refused=False)
         if read.entry is not None:
@@ -367,6 +371,7 @@ class PointGroup:
         is_new = (self._stated[members] != status) & (self.tag_positions[members] >= 0)
         found = index_column(members[is_new])
         self._stated[found] = status
+        self._has_stated = bool(self._stated.any())
         return found
 
 
