@@ -12,7 +12,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from gateway.cli.modbus import command
 from tests.connectors.refusing import Device, serving
 from tests.connectors.wire import within
 from tests.interop.peers import compiled, running_peer
@@ -40,6 +42,14 @@ async def ended(*arguments: str) -> tuple[int, str, str]:
     return process.returncode, output.decode(), complaints.decode()
 
 
+async def printed(*arguments: str) -> str:
+    """Run the command in a thread of this process, which is faster; return its output."""
+    async with asyncio.timeout(40):
+        result = await asyncio.to_thread(CliRunner().invoke, command, arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
 @pytest.fixture
 async def device() -> AsyncIterator[Device]:
     async with serving(Device()) as device:
@@ -62,32 +72,15 @@ async def test_the_plausible_order_is_marked(device: Device) -> None:
 
 
 async def test_values_side_by_side_with_a_known_order(device: Device) -> None:
-    code, output, _ = await ended(
-        "read", f"127.0.0.1:{device.port}", "input:10", "--count", "3", "--json"
-    )
-    answer = json.loads(output)
-    assert code == 0
+    address = f"127.0.0.1:{device.port}"
+    answer = json.loads(await printed("read", address, "input:10", "--count", "3", "--json"))
     assert answer["address"] == "input 10 to 12"
     assert (answer["raw"], answer["values"]) == ("000a000b000c", [10.0, 11.0, 12.0])
-    code, output, _ = await ended("read", f"127.0.0.1:{device.port}", "80", "--type", "string8")
-    assert "'PUMP 7'" in output
-    code, output, _ = await ended(
-        "read", f"127.0.0.1:{device.port}", "68", "--type", "float32", "--order", "dcba"
-    )
+    assert "'PUMP 7'" in await printed("read", address, "80", "--type", "string8")
+    float32 = ("read", address, "68", "--type", "float32")
+    output = await printed(*float32, "--order", "dcba")
     assert output.splitlines()[1].split() == ["holding", "68", "float32", "2960.5"]
-    code, output, _ = await ended(
-        "read",
-        f"127.0.0.1:{device.port}",
-        "68",
-        "--type",
-        "float32",
-        "--json",
-        "--low",
-        "0",
-        "--high",
-        "3600",
-    )
-    answer = json.loads(output)
+    answer = json.loads(await printed(*float32, "--json", "--low", "0", "--high", "3600"))
     assert answer["best"] == "DCBA"
     assert answer["orders"]["DCBA"] == {"values": [2960.5], "is_plausible": True}
 
@@ -134,10 +127,10 @@ async def test_nobody_there_is_a_message(device: Device) -> None:
         ("scan", "127.0.0.1", "--units", "5-300"),
     ],
 )
-async def test_wrong_usage_is_code_2(arguments: tuple[str, ...]) -> None:
-    code, _, complaints = await ended(*arguments)
-    assert code == 2
-    assert "Error: " in complaints
+def test_wrong_usage_is_code_2(arguments: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(command, arguments)
+    assert result.exit_code == 2
+    assert "Error: " in result.output
 
 
 @needs_compiler
@@ -145,10 +138,9 @@ async def test_units_and_addresses_are_found(tmp_path: Path) -> None:
     """Libmodbus has 33 coils, no discrete input, and 50 registers of each kind."""
     program = compiled("modbus_short_map.c", tmp_path, "modbus")
     async with running_peer([str(program)]) as [port]:
-        code, output, complaints = await ended(
+        output = await printed(
             "scan", f"127.0.0.1:{port}", "--units", "1", "--last", "199", "--pause", "0"
         )
-        assert (code, complaints) == (0, "")
         found = {line.split()[0]: line.split(maxsplit=1)[1] for line in output.splitlines()}
         assert found == {
             "unit": "1 answers",
@@ -179,9 +171,7 @@ async def test_a_scan_says_which_units_answer() -> None:
     address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     common = ("scan", address, "--last", "99", "--pause", "0", "--units")
     async with server:
-        code, output, _ = await ended(*common, "1,3", "--json")
-        assert code == 0
-        [unit] = json.loads(output)["units"]
+        [unit] = json.loads(await printed(*common, "1,3", "--json"))["units"]
         assert unit["unit"] == 1
         assert unit["areas"]["holding"] == {
             "addresses": [[0, 50]],
