@@ -12,7 +12,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from gateway.cli.modbus import command
 from tests.connectors.pty_wire import PtyWire
 from tests.connectors.refusing import Device, serving
 from tests.connectors.wire import within
@@ -41,6 +43,14 @@ async def ended(*arguments: str) -> tuple[int, str, str]:
     return process.returncode, output.decode(), complaints.decode()
 
 
+async def printed(*arguments: str) -> str:
+    """Run the command in a thread of this process, which is faster; return its output."""
+    async with asyncio.timeout(40):
+        result = await asyncio.to_thread(CliRunner().invoke, command, arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
 @pytest.fixture
 async def device() -> AsyncIterator[Device]:
     async with serving(Device()) as device:
@@ -63,32 +73,15 @@ async def test_the_plausible_order_is_marked(device: Device) -> None:
 
 
 async def test_values_side_by_side_with_a_known_order(device: Device) -> None:
-    code, output, _ = await ended(
-        "read", f"127.0.0.1:{device.port}", "input:10", "--count", "3", "--json"
-    )
-    answer = json.loads(output)
-    assert code == 0
+    address = f"127.0.0.1:{device.port}"
+    answer = json.loads(await printed("read", address, "input:10", "--count", "3", "--json"))
     assert answer["address"] == "input 10 to 12"
     assert (answer["raw"], answer["values"]) == ("000a000b000c", [10.0, 11.0, 12.0])
-    code, output, _ = await ended("read", f"127.0.0.1:{device.port}", "80", "--type", "string8")
-    assert "'PUMP 7'" in output
-    code, output, _ = await ended(
-        "read", f"127.0.0.1:{device.port}", "68", "--type", "float32", "--order", "dcba"
-    )
+    assert "'PUMP 7'" in await printed("read", address, "80", "--type", "string8")
+    float32 = ("read", address, "68", "--type", "float32")
+    output = await printed(*float32, "--order", "dcba")
     assert output.splitlines()[1].split() == ["holding", "68", "float32", "2960.5"]
-    code, output, _ = await ended(
-        "read",
-        f"127.0.0.1:{device.port}",
-        "68",
-        "--type",
-        "float32",
-        "--json",
-        "--low",
-        "0",
-        "--high",
-        "3600",
-    )
-    answer = json.loads(output)
+    answer = json.loads(await printed(*float32, "--json", "--low", "0", "--high", "3600"))
     assert answer["best"] == "DCBA"
     assert answer["orders"]["DCBA"] == {"values": [2960.5], "is_plausible": True}
 
@@ -135,10 +128,10 @@ async def test_nobody_there_is_a_message(device: Device) -> None:
         ("scan", "127.0.0.1", "--units", "5-300"),
     ],
 )
-async def test_wrong_usage_is_code_2(arguments: tuple[str, ...]) -> None:
-    code, _, complaints = await ended(*arguments)
-    assert code == 2
-    assert "Error: " in complaints
+def test_wrong_usage_is_code_2(arguments: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(command, arguments)
+    assert result.exit_code == 2
+    assert "Error: " in result.output
 
 
 @needs_compiler
@@ -146,10 +139,9 @@ async def test_units_and_addresses_are_found(tmp_path: Path) -> None:
     """Libmodbus has 33 coils, no discrete input, and 50 registers of each kind."""
     program = compiled("modbus_short_map.c", tmp_path, "modbus")
     async with running_peer([str(program)]) as [port]:
-        code, output, complaints = await ended(
+        output = await printed(
             "scan", f"127.0.0.1:{port}", "--units", "1", "--last", "199", "--pause", "0"
         )
-        assert (code, complaints) == (0, "")
         found = {line.split()[0]: line.split(maxsplit=1)[1] for line in output.splitlines()}
         assert found == {
             "unit": "1 answers",
@@ -180,9 +172,7 @@ async def test_a_scan_says_which_units_answer() -> None:
     address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     common = ("scan", address, "--last", "99", "--pause", "0", "--units")
     async with server:
-        code, output, _ = await ended(*common, "1,3", "--json")
-        assert code == 0
-        [unit] = json.loads(output)["units"]
+        [unit] = json.loads(await printed(*common, "1,3", "--json"))["units"]
         assert unit["unit"] == 1
         assert unit["areas"]["holding"] == {
             "addresses": [[0, 50]],
@@ -201,19 +191,16 @@ async def test_a_serial_port_is_read_and_scanned(tmp_path: Path) -> None:
     """Against libmodbus as unit 11; register i reads i + 11,000."""
     program = compiled("modbus_server.c", tmp_path, "modbus")
     async with PtyWire(tmp_path) as wire:
-        command = [str(program), "rtu", wire.far_path, "19200", "50", "11"]
         line = ("--parity", "none", "--baud", "19200")
-        async with running_peer(command):
+        async with running_peer([str(program), "rtu", wire.far_path, "19200", "50", "11"]):
             port = str(wire.near_path)
-            code, output, complaints = await ended(
+            output = await printed(
                 "read", port, "7", "--count", "2", "--unit", "11", "--json", *line
             )
-            assert (code, complaints) == (0, "")
             assert json.loads(output)["values"] == [11_007.0, 11_008.0]
-            code, output, complaints = await ended(
+            output = await printed(
                 "scan", port, "--units", "9,11", "--last", "99", "--pause", "0", "--json", *line
             )
-            assert (code, complaints) == (0, "")
             [unit] = json.loads(output)["units"]
             assert unit["unit"] == 11
             assert unit["areas"]["coil"]["addresses"] == [[0, 15]]
