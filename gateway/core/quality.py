@@ -41,6 +41,8 @@ class Status(IntEnum):
     BAD_DEVICE_FAILURE = 0x808B_0000
     BAD_SENSOR_FAILURE = 0x808C_0000
     BAD_OUT_OF_SERVICE = 0x808D_0000
+    BAD_WAITING_FOR_RESPONSE = 0x80B2_0000
+    BAD_SERVER_TOO_BUSY = 0x80EE_0000
 
 
 def quality_of(status: StatusArray) -> NDArray[np.uint8]:

@@ -96,7 +96,8 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
         "blower.csv:4: order 'XYZ' is not one of ABCD, DCBA, BADC, CDAB",
         'blower.csv:4: address 40070 overlaps "speed" (40069, float32)',
         "blower.csv:5: type 'int8' is not one of bool, int16, uint16, int32, uint32, int64, "
-        "uint64, float32, float64, bit0 to bit15, coil, discrete",
+        "uint64, float32, float64, int8_high, int8_low, uint8_high, uint8_low, bcd16, bcd32, "
+        "bit0 to bit15, string1 to string250, coil, discrete",
         "blower.csv:6: tag 'bad tag' is not made of letters, digits and . _ - : [ ]",
         "blower.csv:6: address '70000' is not 0 to 65535, 4xxxx, 3xxxx, or such as input:70",
         'blower.csv:7: "in" is writable, but input registers cannot be written',
@@ -116,6 +117,32 @@ def test_bits_may_share_a_register_but_not_each_other(tmp_path: Path) -> None:
     ]
     assert mistakes(written(tmp_path, head + "wide,4,float32\na,5,bit0\n")) == [
         'blower.csv:3: address 5 overlaps "wide" (4, float32)'
+    ]
+
+
+def test_text_decimal_digits_and_halves(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "tag,address,type,writable\nname,100,string15,\nhigh,5,uint8_high,\nlow,5,INT8_low,\n"
+        "total,40011,bcd32,yes\nrun,7,bit3,yes\n",
+    )
+    name, high, low, total, run = read_modbus_tags(path)
+    assert (name.point.type, name.point.length, name.point.end) == (NumberType.STRING, 15, 108)
+    assert (high.point.type_text, low.point.type_text) == ("uint8_high", "int8_low")
+    assert (total.point.size, str(total.point)) == (2, "holding 10")
+    assert run.entry.writable
+    bad = written(
+        tmp_path,
+        "tag,address,type,writable\nname,100,string9,x\nother,104,int16,\nbig,1,string251,\n"
+        "half,5,uint8_low,x\nagain,5,uint8_low,\nbit,input:3,bit3,x\n",
+    )
+    assert mistakes(bad) == [
+        'blower.csv:2: "name" is writable, but text cannot be written',
+        'blower.csv:3: address 104 overlaps "name" (100, string9)',
+        "blower.csv:4: type 'string251' is not string1 to string250",
+        'blower.csv:5: "half" is writable, but half a register cannot be written',
+        'blower.csv:6: address 5 overlaps "half" (5, uint8_low)',
+        'blower.csv:7: "bit" is writable, but input registers cannot be written',
     ]
 
 
