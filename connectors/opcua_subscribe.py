@@ -201,6 +201,7 @@ class Subscriber:
             status=changes.status,
             received_ns=received.received_ns,
             arrival_ns=received.arrival_ns,
+            server_ns=changes.server_ns if changes.server_ns.any() else None,
         )
         return frame if is_known.all() else frame.where(is_known)
 
