@@ -16,9 +16,9 @@ from connectors.sheet import Line, Sheet, read_sheet
 from gateway.core.errors import ConfigError
 from gateway.core.tags import Tag, TagId
 
-_COMMON_COLUMNS = ("unit", "group", "scale", "offset", "low", "high", "writable")
-MODBUS_COLUMNS = ("tag", "address", "type", "order", *_COMMON_COLUMNS)
-OPCUA_COLUMNS = ("tag", "node", "dead_band", *_COMMON_COLUMNS)
+COMMON_COLUMNS = ("unit", "group", "scale", "offset", "low", "high", "writable")
+MODBUS_COLUMNS = ("tag", "address", "type", "order", *COMMON_COLUMNS)
+OPCUA_COLUMNS = ("tag", "node", "dead_band", *COMMON_COLUMNS)
 
 _TAG_NAME = re.compile(r"[\w.\-\[\]:]+")
 _BIT_TYPE = re.compile(r"bit(1[0-5]|[0-9])")
@@ -98,11 +98,11 @@ def read_modbus_tags(path: Path) -> tuple[ModbusRow, ...]:
     sheet = read_sheet(path, MODBUS_COLUMNS, required=("tag", "address", "type"))
     rows = []
     for line in sheet.lines:
-        entry, point = _entry(line), _point(line)
+        entry, point = tag_entry(line), _point(line)
         if point is not None:
             _check_writable(line, entry, point)
             rows.append(ModbusRow(entry=entry, point=point, address_text=line.text("address")))
-    _check_names(sheet, [row.entry for row in rows])
+    check_names(sheet, [row.entry for row in rows])
     _check_overlaps(sheet, rows)
     sheet.check()
     return tuple(rows)
@@ -117,13 +117,13 @@ def read_opcua_tags(path: Path) -> tuple[OpcuaRow, ...]:
     sheet = read_sheet(path, OPCUA_COLUMNS, required=("tag", "node"))
     rows = []
     for line in sheet.lines:
-        entry, node = _entry(line), _node(line)
+        entry, node = tag_entry(line), _node(line)
         dead_band = line.number_of("dead_band", 0.0)
         if dead_band < 0:
             line.mistake(f"dead_band {dead_band:g} is below 0")
         if node is not None:
             rows.append(OpcuaRow(entry=entry, node=node, dead_band=dead_band))
-    _check_names(sheet, [row.entry for row in rows])
+    check_names(sheet, [row.entry for row in rows])
     _check_nodes(sheet, rows)
     sheet.check()
     return tuple(rows)
@@ -151,8 +151,8 @@ def check_groups(
         )
 
 
-def _entry(line: Line) -> TagEntry:
-    """Return what every tag list has."""
+def tag_entry(line: Line) -> TagEntry:
+    """Return what every tag list says of a tag; mistakes are noted in the sheet."""
     name = line.text("tag")
     if not _TAG_NAME.fullmatch(name):
         line.mistake(f"tag {name!r} is not made of letters, digits and . _ - : [ ]")
@@ -259,7 +259,8 @@ def _check_writable(line: Line, entry: TagEntry, point: Point) -> None:
         line.mistake(f'"{entry.name}" is writable, but {what} cannot be written')
 
 
-def _check_names(sheet: Sheet, entries: Iterable[TagEntry]) -> None:
+def check_names(sheet: Sheet, entries: Iterable[TagEntry]) -> None:
+    """Note every name that stands there twice, and a list without any."""
     owners: dict[str, TagEntry] = {}
     for entry in entries:
         owner = owners.setdefault(entry.name, entry)

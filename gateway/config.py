@@ -15,6 +15,7 @@ from cloud_sync.edge.http import HttpUplinkConfig
 from cloud_sync.edge.models import ModelSourceConfig
 from connectors.camera import FolderCameraSettings
 from connectors.modbus import ModbusConfig
+from connectors.mqtt import MqttConfig
 from connectors.opcua import OpcuaConfig
 from gateway.api import ApiConfig
 from gateway.commands import WriteSettings
@@ -27,7 +28,9 @@ from twins import CentrifugalPumpSettings, CompressorSettings, GenericSettings
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
 Name: TypeAlias = Annotated[str, Field(pattern=NAME_PATTERN)]
 
-ConnectorConfig: TypeAlias = Annotated[OpcuaConfig | ModbusConfig, Field(discriminator="type")]
+ConnectorConfig: TypeAlias = Annotated[
+    OpcuaConfig | ModbusConfig | MqttConfig, Field(discriminator="type")
+]
 
 
 class GatewaySettings(Settings):
