@@ -74,20 +74,26 @@ class Columns:
 
 
 def stated_frame(
-    tag_index: IndexArray, *, value: FloatArray, status: StatusArray, clock: Clock
+    tag_index: IndexArray,
+    *,
+    value: FloatArray,
+    status: StatusArray,
+    clock: Clock,
+    time_ns: int | None = None,
 ) -> Frame:
-    """Return what we ourselves say of some tags, now.
+    """Return what we ourselves say of some tags.
 
     Args:
         tag_index: Shape (n,).
         value: Shape (n,); NaN where the status is Bad.
         status: Shape (n,).
         clock: Time.
+        time_ns: Of the samples, UTC; None is now.
     """
     now_ns = clock.now_ns()
     return Frame(
         tag_index=tag_index,
-        time_ns=np.full(len(tag_index), now_ns, dtype=np.int64),
+        time_ns=np.full(len(tag_index), time_ns or now_ns, dtype=np.int64),
         value=value,
         status=status,
         received_ns=now_ns,
@@ -131,11 +137,15 @@ class LastKnown:
             clock=self._clock,
         )
 
-    def stale(self, positions: Sequence[int]) -> Frame:
+    def stale(self, positions: Sequence[int], *, time_ns: int | None = None) -> Frame:
         """State that what was last known of some tags is not news any longer.
 
         A tag keeps its last value as Uncertain (`UncertainLastUsableValue`); one without a value
         is Bad (`BadNoCommunication`).
+
+        Args:
+            positions: Those of the tags.
+            time_ns: Since when, UTC; None is now.
         """
         value = self._value[list(positions)]
         status = np.where(
@@ -146,4 +156,5 @@ class LastKnown:
             value=float_column(value),
             status=status_column(status),
             clock=self._clock,
+            time_ns=time_ns,
         )

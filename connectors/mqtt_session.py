@@ -11,10 +11,8 @@ again with its next reading.
 
 import asyncio
 import json
-import math
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NoReturn
 
@@ -30,8 +28,8 @@ from connectors.mqtt_json import Flaw, Reading, parse_payload, pointer_text, rea
 from connectors.mqtt_tags import VALUE_MARK, MqttRow
 from connectors.news import News
 from connectors.outbox import Outbox
+from connectors.read_back import ReadBacks
 from gateway.core.arrays import FloatArray, IndexArray
-from gateway.core.errors import DeviceError
 from gateway.core.ports import Clock, Sink
 from gateway.core.quality import Status
 from gateway.wire.mqtt import Broker, BrokerError, Message, MqttSession
@@ -41,8 +39,6 @@ TICK_S = 1.0
 TOPICS_REMEMBERED_MAX = 10_000
 FILTERS_PER_REQUEST = 200
 """A SUBSCRIBE is kept below what small brokers take."""
-READ_BACK_TOLERANCE = 1e-6
-"""Relative; what a device in single precision makes of a number is still the number."""
 FLAW_SEVERITY = 400
 DROPPED_SEVERITY = 500
 SILENT_SEVERITY = 300
@@ -92,20 +88,6 @@ class HandedOver:
         self._content_by_id.clear()
 
 
-@dataclass(slots=True)
-class _ReadBack:
-    """A write that waits for the device to confirm it."""
-
-    position: int
-    raw: float
-    settled: asyncio.Event = field(default_factory=asyncio.Event)
-    confirmed: float | None = None
-    last: float | None = None
-    """The newest reading since the write, when it is another value."""
-    lost: DeviceError | None = None
-    """Why no reading will come."""
-
-
 class MqttReceiver:
     """Runs one session."""
 
@@ -125,7 +107,7 @@ class MqttReceiver:
         self._is_silent = np.zeros(len(rows), dtype=np.bool_)
         self._unacknowledged: list[Message] = []
         """Those whose readings are in the outbox, or just left it."""
-        self._read_backs: list[_ReadBack] = []
+        self._read_backs = ReadBacks()
         self._positions_of = lru_cache(TOPICS_REMEMBERED_MAX)(self._find_positions)
         self._dropped_told = 0
         self._last_received_ns: int | None = None
@@ -159,9 +141,7 @@ class MqttReceiver:
                     self._news.close()
         except BrokerError as error:
             lost = lost_broker(self._around.device, error, since_ns=self._last_received_ns)
-            for waiting in self._read_backs:
-                waiting.lost = lost
-                waiting.settled.set()
+            self._read_backs.lose(lost)
             raise lost from error
 
     async def write(self, position: int, raw: float) -> float:
@@ -172,22 +152,14 @@ class MqttReceiver:
         """
         row = self._rows[position]
         payload = row.write_payload.replace(VALUE_MARK, _number_text(raw)).encode()
-        waiting = _ReadBack(position, raw)
-        self._read_backs.append(waiting)
-        try:
-            await self._link.publish(row.write_topic, payload, qos=1)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._around.read_back_s):
-                    await waiting.settled.wait()
-        except BrokerError as error:
-            raise lost_broker(
-                self._around.device, error, since_ns=self._last_received_ns
-            ) from error
-        finally:
-            self._read_backs.remove(waiting)
-        if waiting.lost is not None:
-            raise waiting.lost
-        found = waiting.last if waiting.confirmed is None else waiting.confirmed
+        with self._read_backs.expected(position, raw) as waiting:
+            try:
+                await self._link.publish(row.write_topic, payload, qos=1)
+            except BrokerError as error:
+                raise lost_broker(
+                    self._around.device, error, since_ns=self._last_received_ns
+                ) from error
+            found = await waiting.result(wait_s=self._around.read_back_s)
         if found is None:
             raise device_error(
                 self._around.device,
@@ -292,7 +264,7 @@ class MqttReceiver:
         self._known.note(position, reading.value, arrival_ns=message.arrival_ns)
         self._is_flawed[position] = self._is_silent[position] = False
         if status < Status.BAD:
-            self._read_back(position, reading.value)
+            self._read_backs.note(position, reading.value)
 
     def _note_flaw(self, position: int, flaw: Flaw) -> None:
         """Make a tag Bad, once; what came before it goes before it."""
@@ -336,16 +308,6 @@ class MqttReceiver:
                 f"were too long; {self._link.dropped_count} since it is connected",
                 severity=DROPPED_SEVERITY,
             )
-
-    def _read_back(self, position: int, value: float) -> None:
-        """Let a write know what the device reports."""
-        for waiting in self._read_backs:
-            if waiting.position != position:
-                continue
-            waiting.last = value
-            if math.isclose(value, waiting.raw, rel_tol=READ_BACK_TOLERANCE, abs_tol=1e-12):
-                waiting.confirmed = value
-                waiting.settled.set()
 
     def _find_positions(self, topic: str) -> tuple[int, ...]:
         return tuple(

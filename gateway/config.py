@@ -17,6 +17,7 @@ from connectors.camera import FolderCameraSettings
 from connectors.modbus import ModbusConfig
 from connectors.mqtt import MqttConfig
 from connectors.opcua import OpcuaConfig
+from connectors.sparkplug import SparkplugConfig
 from gateway.api import ApiConfig
 from gateway.commands import WriteSettings
 from gateway.core.manifest import MODEL_NAME_PATTERN
@@ -29,7 +30,7 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
 Name: TypeAlias = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 ConnectorConfig: TypeAlias = Annotated[
-    OpcuaConfig | ModbusConfig | MqttConfig, Field(discriminator="type")
+    OpcuaConfig | ModbusConfig | MqttConfig | SparkplugConfig, Field(discriminator="type")
 ]
 
 

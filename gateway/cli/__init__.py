@@ -17,6 +17,7 @@ COMMANDS = {
     "alarms": "List, acknowledge and shelve alarms.",
     "write": "Write a value to a machine, in two steps.",
     "twin": "Show the digital twins.",
+    "sparkplug": "Find what the edge nodes behind an MQTT broker report.",
     "models": "List, promote and roll back models.",
     "import": "Take in a recording as history, before the first start.",
     "train": "Train a model from recordings.",

@@ -12,6 +12,7 @@ from analytics.multivariate import AnomalyDetector
 from connectors.modbus import ModbusConfig, ModbusConnector
 from connectors.mqtt import MqttConfig, MqttConnector
 from connectors.opcua import OpcuaConfig, OpcuaConnector
+from connectors.sparkplug import SparkplugConfig, SparkplugConnector
 from gateway.config import Config, ConnectorConfig
 from gateway.core.errors import ConfigError
 from gateway.core.ports import Clock, Connector
@@ -23,6 +24,7 @@ from twins import AssetTwin, build_twins
 SESSION_MODULES = {
     "opcua": ("connectors.opcua_connect", "connectors.opcua_subscribe"),
     "mqtt": ("connectors.mqtt_session",),
+    "sparkplug": ("connectors.sparkplug_session",),
 }
 """Modules that a connector of a type imports at its first session."""
 
@@ -108,8 +110,10 @@ def _connector(
 ) -> Connector:
     if isinstance(settings, ModbusConfig):
         return ModbusConnector(name, settings, folder=folder, clock=clock)
+    gateway = config.gateway.id
+    if isinstance(settings, SparkplugConfig):
+        return SparkplugConnector(name, settings, folder=folder, gateway=gateway, clock=clock)
     if isinstance(settings, MqttConfig):
-        gateway = config.gateway.id
         return MqttConnector(name, settings, folder=folder, gateway=gateway, clock=clock)
     assert isinstance(settings, OpcuaConfig)
     state_folder = folder / config.gateway.state_folder / "opcua"

@@ -18,8 +18,8 @@ import asyncio
 import math
 import ssl
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from types import TracebackType
@@ -201,16 +201,20 @@ class MqttSession:
         Raises:
             BrokerError: no answer in time, or the session is lost.
         """
-        try:
-            async with asyncio.timeout(self._broker.timeout_s):
-                codes = await self._client.subscribe([(each, qos) for each in filters])
-        except aiomqtt.MqttError as error:
-            raise self._lost_error(error) from error
-        except TimeoutError as error:
-            raise self._silent_error() from error
+        async with self._answered():
+            codes = await self._client.subscribe([(each, qos) for each in filters])
         return tuple(
             str(code) if isinstance(code, ReasonCode) and code.is_failure else "" for code in codes
         )
+
+    async def unsubscribe(self, filters: Sequence[str]) -> None:
+        """Want no more of these topics: when it returns, all that was sent before has come.
+
+        Raises:
+            BrokerError: no answer in time, or the session is lost.
+        """
+        async with self._answered():
+            await self._client.unsubscribe(list(filters))
 
     async def publish(
         self, topic: str, payload: bytes, *, qos: int, is_retained: bool = False
@@ -220,13 +224,8 @@ class MqttSession:
         Raises:
             BrokerError: no answer in time, or the session is lost.
         """
-        try:
-            async with asyncio.timeout(self._broker.timeout_s):
-                await self._client.publish(topic, payload, qos=qos, retain=is_retained)
-        except aiomqtt.MqttError as error:
-            raise self._lost_error(error) from error
-        except TimeoutError as error:
-            raise self._silent_error() from error
+        async with self._answered():
+            await self._client.publish(topic, payload, qos=qos, retain=is_retained)
 
     async def more(self, *, wait_s: float) -> None:
         """Wait until a message is there, at most some seconds.
@@ -254,6 +253,29 @@ class MqttSession:
         for message in messages:
             if message.qos:
                 self._paho.ack(message.packet_id, message.qos)
+
+    @asynccontextmanager
+    async def _answered(self) -> AsyncIterator[None]:
+        """Give the broker its time to answer, and word it when it does not."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._broker.timeout_s) as deadline:
+
+                def give_up(_: asyncio.Future[None]) -> None:
+                    # The library lets a call wait whose connection is gone.
+                    if not deadline.expired():
+                        deadline.reschedule(loop.time())
+
+                self._lost.add_done_callback(give_up)
+                try:
+                    yield
+                finally:
+                    self._lost.remove_done_callback(give_up)
+        except aiomqtt.MqttError as error:
+            raise self._lost_error(error) from error
+        except TimeoutError as error:
+            self._check()
+            raise self._silent_error() from error
 
     def _on_connect(
         self,

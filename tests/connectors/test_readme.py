@@ -9,18 +9,28 @@ from connectors.modbus import ModbusConfig, ModbusConnector, ScanGroup
 from connectors.mqtt import MqttConfig, MqttConnector, SilenceGroup
 from connectors.mqtt_tags import MQTT_COLUMNS
 from connectors.opcua import OpcuaConfig, OpcuaConnector, SubscriptionGroup
+from connectors.sparkplug import SparkplugConfig, SparkplugConnector
+from connectors.sparkplug_tags import SPARKPLUG_COLUMNS
 from connectors.taglist import MODBUS_COLUMNS, OPCUA_COLUMNS
 from gateway.wire.clock import SystemClock
 
 README = (Path(__file__).parents[2] / "connectors" / "README.md").read_text(encoding="utf-8")
-MODELS = (ModbusConfig, ScanGroup, OpcuaConfig, SubscriptionGroup, MqttConfig, SilenceGroup)
+MODELS = (
+    ModbusConfig,
+    ScanGroup,
+    OpcuaConfig,
+    SubscriptionGroup,
+    MqttConfig,
+    SilenceGroup,
+    SparkplugConfig,
+)
 
 
 @pytest.mark.parametrize(
     "name",
     sorted(
         {*(name for model in MODELS for name in model.model_fields)}
-        | {*MODBUS_COLUMNS, *OPCUA_COLUMNS, *MQTT_COLUMNS}
+        | {*MODBUS_COLUMNS, *OPCUA_COLUMNS, *MQTT_COLUMNS, *SPARKPLUG_COLUMNS}
     ),
 )
 def test_every_option_and_column_is_named(name: str) -> None:
@@ -67,7 +77,16 @@ def test_the_examples_work(tmp_path: Path) -> None:
         gateway="pumphouse-1",
         clock=SystemClock(),
     )
-    assert [tag.id for tag in (*blower.tags, *pumps.tags, *mixer.tags)] == [
+    (tmp_path / "site.csv").write_text(lists["edge_node"], encoding="utf-8")
+    site = SparkplugConnector(
+        "site",
+        SparkplugConfig.model_validate(tables["connectors"]["site"]),
+        folder=tmp_path,
+        gateway="pumphouse-1",
+        clock=SystemClock(),
+    )
+    connectors = (blower, pumps, mixer, site)
+    assert [tag.id for connector in connectors for tag in connector.tags] == [
         "blower.speed",
         "blower.flow",
         "blower.fan_running",
@@ -77,4 +96,6 @@ def test_the_examples_work(tmp_path: Path) -> None:
         "mixer.flow",
         "mixer.level",
         "mixer.setpoint",
+        "site.uptime",
+        "site.flow",
     ]
