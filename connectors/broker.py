@@ -12,7 +12,8 @@ from gateway.core.errors import ConfigError, DeviceError
 from gateway.core.settings import Settings
 
 if TYPE_CHECKING:
-    from gateway.wire.mqtt import Broker, BrokerError, Will
+    from gateway.wire.broker import Broker, Will
+    from gateway.wire.mqtt import BrokerError
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 
@@ -118,7 +119,7 @@ class BrokerAccess:
     def broker(self, *, session_expiry_s: int, will: "Will | None" = None) -> "Broker":
         """Return what a session is made from."""
         # Made here: aiomqtt is needed only where a broker is configured.
-        from gateway.wire.mqtt import Broker, MqttVersion
+        from gateway.wire.broker import Broker, MqttVersion
 
         settings = self._settings
         host, port = host_and_port(settings.broker)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from connectors.sparkplug_tags import MetricPlace
 from gateway.core.ports import Clock
-from gateway.wire.mqtt import Broker, MqttSession
+from gateway.wire.broker import Broker
+from gateway.wire.mqtt import MqttSession
 from gateway.wire.sparkplug import (
     BD_SEQ,
     NAMESPACE,

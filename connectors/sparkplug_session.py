@@ -18,7 +18,8 @@ from connectors.sparkplug_tags import SparkplugRow
 from gateway.core.arrays import IndexArray
 from gateway.core.errors import CommandError
 from gateway.core.ports import Clock, Sink
-from gateway.wire.mqtt import BrokerError, Message, MqttSession, Will
+from gateway.wire.broker import Will
+from gateway.wire.mqtt import BrokerError, Message, MqttSession
 from gateway.wire.sparkplug import (
     NAMESPACE,
     REBIRTH,
@@ -306,7 +307,7 @@ class SparkplugReceiver:
                 payload = decode_payload(message.payload)
             except ValueError as error:
                 text = f"{self._around.name}: {message.topic} cannot be read: {error}"
-                self._news.tell("message_unusable", message.topic, text, severity=FLAW_SEVERITY)
+                self._news.tell("message_unusable", "/".join(key), text, severity=FLAW_SEVERITY)
                 continue
             arrived = Arrived(
                 address=address,

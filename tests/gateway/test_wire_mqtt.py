@@ -14,16 +14,9 @@ import aiomqtt
 import pytest
 from pydantic import SecretStr
 
+from gateway.wire.broker import Broker, MqttVersion, Will
 from gateway.wire.clock import SystemClock
-from gateway.wire.mqtt import (
-    PRIVATE_NAMES,
-    Broker,
-    BrokerError,
-    Message,
-    MqttSession,
-    MqttVersion,
-    Will,
-)
+from gateway.wire.mqtt import PRIVATE_NAMES, BrokerError, Message, MqttSession
 from tests.connectors.wire import until
 from tests.interop.mosquitto import Mosquitto, running_mosquitto
 
