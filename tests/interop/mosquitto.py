@@ -30,6 +30,8 @@ class Mosquitto:
             "persistence true",
             f"persistence_location {self.folder / 'mosquitto'}/",
             "max_queued_messages 100000",
+            # Without a limit of its own, the client's receive maximum is what counts.
+            "max_inflight_messages 0",
             *(self._options or ["allow_anonymous true"]),
         ]
         path = self.folder / "mosquitto.conf"
