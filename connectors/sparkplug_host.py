@@ -30,6 +30,8 @@ from gateway.wire.sparkplug import (
 )
 
 NS_PER_S = 1_000_000_000
+METRICS_MAX = 100_000
+"""So many metrics, and devices, of one edge node are kept in mind; it must not fill our memory."""
 LATE_MAX = 128
 """A sequence number up to so far behind the next one is late, not early."""
 
@@ -227,10 +229,13 @@ class EdgeNode:
             yield Died(device=None, time_ns=None, reason="the edge node is gone")
 
     def _define(self, device: str, arrived: Arrived) -> Iterator[Outcome]:
-        self._living.add(device)
+        if len(self._living) < METRICS_MAX:
+            self._living.add(device)
         names = set()
         for metric in arrived.payload.metrics:
             names.add(metric.name)
+            if len(self._definitions) >= METRICS_MAX:
+                continue
             definition = Definition(datatype=metric.datatype, alias=metric.alias)
             self._definitions[device, metric.name] = definition
             if metric.alias is not None:

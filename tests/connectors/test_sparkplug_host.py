@@ -190,6 +190,16 @@ def test_a_sequence_that_goes_back_asks_for_a_birth_and_keeps_the_values() -> No
     assert values_of(node.take(data(200, 8.0))) == [8.0]
 
 
+def test_an_edge_node_cannot_fill_our_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is beyond the bound is not known; the rest goes on."""
+    monkeypatch.setattr("connectors.sparkplug_host.METRICS_MAX", 3)
+    node = born_node()
+    many = [Metric(name=str(k), datatype=DataType.DOUBLE, value=1.0) for k in range(10)]
+    node.take(message(Verb.DBIRTH, 2, *many, device="E"))
+    assert len(node.definitions) == 3
+    assert values_of(node.take(data(3, 4.5))) == [4.5]
+
+
 def test_commands_of_others_are_passed_over() -> None:
     node = born_node()
     assert node.take(message(Verb.NCMD, None, Metric(name="x", value=True))) == []
