@@ -9,6 +9,7 @@ import click
 from connectors.bus_time import tight_text
 from connectors.line_transport import stable_path
 from connectors.modbus import ModbusConfig, ModbusConnector
+from connectors.opcua import OpcuaConfig
 from gateway.config import Config, ConnectorConfig, read_config
 from gateway.core.ports import Connector
 from gateway.service.build import Parts, build_parts
@@ -20,6 +21,8 @@ PAGE_BYTES = 4096
 PAGES_PER_COMMIT = 4
 """A commit writes the pages it touches into the write-ahead log, and later into the file."""
 DAY_S = 86_400
+PUBLISHED_PERIOD_MS = 1000
+"""What is reckoned with where machines publish when they like."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +114,9 @@ def path_advice(settings: ModbusConfig) -> str:
 
 def period_ms(settings: ConnectorConfig) -> int:
     """Return how often a connector's ungrouped tags can have new values at the most."""
-    return settings.period_ms if isinstance(settings, ModbusConfig) else settings.sampling_ms
+    if isinstance(settings, ModbusConfig):
+        return settings.period_ms
+    return settings.sampling_ms if isinstance(settings, OpcuaConfig) else PUBLISHED_PERIOD_MS
 
 
 def forecast_of(config: Config, parts: Parts) -> Forecast:

@@ -9,7 +9,6 @@ then the checkpoint; then the log closes. Anything unexpected ends the service; 
 import asyncio
 import contextlib
 import gc
-import importlib
 import os
 import signal
 import sys
@@ -26,7 +25,6 @@ from cloud_sync.edge.delivery import Delivery
 from cloud_sync.edge.http import HttpUplink
 from cloud_sync.edge.keeper import ModelKeeper
 from cloud_sync.edge.models import TufModelStore
-from connectors.opcua import OpcuaConfig
 from gateway.api import ApiServer
 from gateway.commands import CommandDesk
 from gateway.config import Config
@@ -36,7 +34,7 @@ from gateway.core.records import GatewayId, LedgerEntry
 from gateway.core.tags import TagTable
 from gateway.health import Notifier, Watchdog, feed_watchdog, watchdog_period_s
 from gateway.pipeline import Ingress, LiveValues, Pipeline
-from gateway.service.build import Parts, build_parts
+from gateway.service.build import Parts, build_parts, import_protocols
 from gateway.service.clock_watch import ClockWatch
 from gateway.service.feed import Feed
 from gateway.service.gauge import LogGauge
@@ -109,20 +107,13 @@ async def run_gateway(config: Config, *, folder: Path, say: Say) -> None:
     begun_ns = time.monotonic_ns()
     async with opened(config, folder=folder, clock=SystemClock()) as gateway:
         await restore_state(gateway)
-        await asyncio.to_thread(_import_protocols, config)
+        await asyncio.to_thread(import_protocols, config)
         # What is there now stays: a full collection over it would stop every decision for longer
         # than one may take (measured: 65 ms with the OPC UA types loaded).
         gc.collect()
         gc.freeze()
         await serve(gateway, stop, say=say, begun_ns=begun_ns)
     say(_summary(gateway))
-
-
-def _import_protocols(config: Config) -> None:
-    """Import what the sessions need, before the first decision is waited for."""
-    if any(isinstance(each, OpcuaConfig) for each in config.connectors.values()):
-        importlib.import_module("connectors.opcua_connect")
-        importlib.import_module("connectors.opcua_subscribe")
 
 
 @asynccontextmanager

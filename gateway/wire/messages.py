@@ -29,5 +29,5 @@ def set_up_messages() -> None:
     )
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
     # They report each lost connection with a traceback; we report it once, with a remedy.
-    for library in ("asyncua", "pymodbus"):
+    for library in ("asyncua", "pymodbus", "mqtt"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
