@@ -8,6 +8,8 @@ Invariants:
     - A frame that breaks a stage is stored all the same, its outputs are set aside, and the next
       frame goes on.
     - Replayed frames change state only: what they led to is on disk already.
+    - What was read later from a machine's history is stored and delivered; where something newer
+      is known it changes no state, so it leads to nothing.
 """
 
 import asyncio
@@ -169,9 +171,11 @@ class Pipeline:
             if isinstance(entry, Event):
                 self._replay_operator(entry)
             elif isinstance(entry, Frame):
-                frame = replace(entry, origin=Origin.REPLAYED, arrival_ns=0)
-                count += len(frame)
-                self._take_note(frame, self._decided(frame))
+                count += len(entry)
+                current = self._current(entry)
+                if current is not None:
+                    current = replace(current, origin=Origin.REPLAYED, arrival_ns=0)
+                    self._take_note(current, self._decided(current))
         return count
 
     def acknowledge(self, alarm: AlarmId, *, operator: str) -> Event:
@@ -205,13 +209,23 @@ class Pipeline:
 
     def _process_frame(self, raw: Frame) -> None:
         frame = condition(raw, self._table) if raw.is_received else raw
-        processed = self._decided(frame)
-        self._take_note(frame, processed)
-        self._tell(processed.events, frame)
+        current = self._current(frame)
+        processed = Processed(derived=None, events=())
+        if current is not None:
+            processed = self._decided(current)
+            self._take_note(current, processed)
+            self._tell(processed.events, current)
         if frame.arrival_ns and frame.origin is Origin.LIVE:
             latency_ns = self._clock.monotonic_ns() - frame.arrival_ns
             self.latency.add(latency_ns / 1e6)
         self._store.append(self._drafts(frame, processed))
+
+    def _current(self, frame: Frame) -> Frame | None:
+        """Return the samples that tell the present state; None when there are none."""
+        is_current = self.values.is_current(frame)
+        if is_current.all():
+            return frame
+        return frame.where(is_current) if is_current.any() else None
 
     def _decided(self, frame: Frame) -> Processed:
         """Run a frame through all stages; one that breaks a stage leads to one event."""
