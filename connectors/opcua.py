@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from connectors.cancellation import CancellationFirst
 from connectors.messages import device_error
+from connectors.opcua_history_settings import HistorySettings
 from connectors.taglist import check_groups, read_opcua_tags
 from gateway.core.arrays import IndexArray
 from gateway.core.device_status import ConnectorReport
@@ -41,7 +42,7 @@ class SubscriptionGroup(Settings):
     """How often it reports what changed."""
 
 
-class OpcuaConfig(Settings):
+class OpcuaConfig(HistorySettings):
     """One OPC UA server."""
 
     type: Literal["opcua"]
@@ -181,6 +182,7 @@ class OpcuaConnector:
         from connectors.opcua_subscribe import Surroundings
 
         return Surroundings(
+            name=self.name,
             device=self._device,
             link=link,
             sink=sink,
@@ -188,6 +190,7 @@ class OpcuaConnector:
             silence_s_max=self._config.silence_s_max,
             node_retry_s=self._config.node_retry_s,
             stop_s=self._config.stop_s,
+            history=self._config,
             clock=self._clock,
         )
 

@@ -1,7 +1,12 @@
-"""One session of the OPC UA connector: subscriptions, their values, and their end."""
+"""One session of the OPC UA connector: subscriptions, their values, and their end.
+
+A subscription that is lost while the session stands is made anew in it. Its tags become Bad first,
+once, behind all that came of it before; its initial values make them Good again.
+"""
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -11,16 +16,20 @@ import structlog
 from connectors.messages import device_error
 from connectors.opcua_client import Received
 from connectors.opcua_decode import Changes
+from connectors.opcua_history import Healer
+from connectors.opcua_history_settings import HistorySettings
 from connectors.opcua_pump import PublishPump
 from connectors.opcua_session import Item, Subscription, UaLink
 from connectors.outbox import Outbox
 from gateway.core.arrays import IndexArray, index_column
 from gateway.core.errors import DeviceError
+from gateway.core.events import Event
 from gateway.core.frame import Frame, join_frames
 from gateway.core.ports import Clock, Sink
 from gateway.core.quality import Status
 
 NS_PER_S = 1_000_000_000
+LOST_SEVERITY = 300
 
 log = structlog.get_logger()
 
@@ -39,6 +48,8 @@ class Plan:
 class Surroundings:
     """What a session needs beside its plans."""
 
+    name: str
+    """Name of the connector."""
     device: str
     """Name and address, for messages."""
     link: UaLink
@@ -48,6 +59,7 @@ class Surroundings:
     silence_s_max: float
     node_retry_s: float
     stop_s: float
+    history: HistorySettings
     clock: Clock
 
 
@@ -55,8 +67,11 @@ class Surroundings:
 class _Watch:
     """A subscription, and the items that the server does not know."""
 
+    plan: Plan
     subscription: Subscription
     missing: list[Item]
+    renewed_ns: int | None = None
+    """When it was last made anew, on the monotonic clock."""
 
 
 class Subscriber:
@@ -88,7 +103,7 @@ class Subscriber:
             try:
                 await self._subscribe()
                 self._around.sink.connected()
-                await self._deliver()
+                await self._deliver_and_heal()
             except asyncio.CancelledError:
                 await self._finish()
                 raise
@@ -103,7 +118,7 @@ class Subscriber:
                 publishing_ms=plan.publishing_ms, keep_alive_s=plan.keep_alive_s
             )
             self._pump.listen(subscription)
-            watch = _Watch(subscription, list(plan.items))
+            watch = _Watch(plan, subscription, list(plan.items))
             self._watches.append(watch)
             await self._watch_missing(watch)
 
@@ -134,7 +149,18 @@ class Subscriber:
             )
             self._outbox.put(self._stated_frame(news))
 
-    async def _deliver(self) -> NoReturn:
+    async def _deliver_and_heal(self) -> NoReturn:
+        """Hand on what comes, and beside it what the history has of the time before."""
+        healing = asyncio.create_task(self._healer().run(), name="healing")
+        # What ends it unexpectedly is a mistake of ours and ends the session.
+        healing.add_done_callback(lambda _: self._pump.wake())
+        try:
+            await self._deliver(healing)
+        finally:
+            healing.cancel()
+            await asyncio.wait([healing])
+
+    async def _deliver(self, healing: asyncio.Task[None]) -> NoReturn:
         """Hand on what comes; ask for refused nodes again now and then."""
         retry_ns = round(self._around.node_retry_s * NS_PER_S)
         next_retry_ns = self._around.clock.monotonic_ns() + retry_ns
@@ -149,7 +175,81 @@ class Subscriber:
             messages = self._pump.take()
             self._sort_in(messages)
             await self._outbox.flush()
-            self._check(messages)
+            await self._renew(self._check(messages) | set(self._pump.lost))
+            if healing.done():
+                healing.result()
+
+    async def _renew(self, lost: set[int]) -> None:
+        """Make subscriptions anew in the same session.
+
+        Raises:
+            DeviceError: the session is lost, or the server keeps ending subscriptions.
+        """
+        while lost:
+            number = lost.pop()
+            watch = next((each for each in self._watches if each.subscription.id == number), None)
+            if watch is None:
+                continue
+            now_ns = self._around.clock.monotonic_ns()
+            rest_ns = self._around.silence_s_max * NS_PER_S
+            if watch.renewed_ns is not None and now_ns - watch.renewed_ns < rest_ns:
+                raise device_error(
+                    self._around.device,
+                    "ends one subscription after the other",
+                    check="Check its load and its limits.",
+                    expert=f"subscription {number}",
+                )
+            watch.renewed_ns = now_ns
+            # The server may have ended it; what it sent before its answer is here then.
+            with suppress(DeviceError):
+                await self._around.link.unsubscribe([number])
+            messages = self._pump.take()
+            self._sort_in(messages)
+            lost |= self._check(messages) - {number}
+            self._pump.forget(number)
+            await self._make_anew(watch)
+
+    async def _make_anew(self, watch: _Watch) -> None:
+        """State that the tags of a lost subscription are Bad, and subscribe again."""
+        watched = [item.handle for item in watch.plan.items if item.handle not in self._refusals]
+        count = len(watched)
+        log.warning(
+            "subscription_lost",
+            device=self._around.device,
+            subscription=watch.subscription.id,
+            tags=count,
+            stage="receiving",
+        )
+        self._around.sink.note(
+            Event(
+                time_ns=self._around.clock.now_ns(),
+                source=self._around.name,
+                condition="subscription_lost",
+                severity=LOST_SEVERITY,
+                text=f"{self._around.name} ended a subscription of {count} tags, "
+                "while the session stands; it is made anew",
+            )
+        )
+        self._outbox.put(self._stated_frame(dict.fromkeys(watched, Status.BAD_NO_COMMUNICATION)))
+        watch.subscription = await self._around.link.subscribe(
+            publishing_ms=watch.plan.publishing_ms, keep_alive_s=watch.plan.keep_alive_s
+        )
+        self._pump.listen(watch.subscription)
+        watch.missing = list(watch.plan.items)
+        await self._watch_missing(watch)
+
+    def _healer(self) -> Healer:
+        nodes = {item.handle: item.node for plan in self._plans for item in plan.items}
+        around = self._around
+        return Healer(
+            around.link,
+            around.sink,
+            [nodes[handle] for handle in range(len(around.indices))],
+            around.indices,
+            settings=around.history,
+            device=around.device,
+            clock=around.clock,
+        )
 
     async def _retry_refused(self) -> None:
         """Ask for refused nodes again; their namespaces may have come by now."""
@@ -204,21 +304,16 @@ class Subscriber:
         )
         return frame if is_known.all() else frame.where(is_known)
 
-    def _check(self, messages: Sequence[Received]) -> None:
-        """Look for what ends a session in messages whose values were handed on.
+    def _check(self, messages: Sequence[Received]) -> set[int]:
+        """Return the subscriptions that the server closed.
 
         Raises:
-            DeviceError: a subscription was closed, or its values are not those asked for.
+            DeviceError: it reports values that were not asked for.
         """
+        closed: set[int] = set()
         for received in messages:
-            status = received.notification.closed_status
-            if status is not None:
-                raise device_error(
-                    self._around.device,
-                    "closed a subscription",
-                    check="Check its load and its limits.",
-                    expert=f"status 0x{status:08X}",
-                )
+            if received.notification.closed_status is not None:
+                closed.add(received.notification.subscription)
             for changes in received.notification.changes:
                 handle = int(changes.handles.max(initial=0))
                 if handle >= len(self._around.indices):
@@ -228,6 +323,7 @@ class Subscriber:
                         check="Tell the maker of the server.",
                         expert=f"client handle {handle} of {len(self._around.indices)}",
                     )
+        return closed
 
     def _stated_frame(self, codes: dict[int, int]) -> Frame:
         """Return what we say of nodes that the server refuses."""

@@ -81,6 +81,7 @@ class Pipeline:
         listeners: Sequence[EventListener] = (),
         ledger_listeners: Sequence[LedgerListener] = (),
         others: Mapping[str, Replayable] | None = None,
+        followers: Mapping[str, Replayable] | None = None,
     ) -> None:
         """Put the loop together; `replay` and then `run` set it going.
 
@@ -95,6 +96,8 @@ class Pipeline:
             listeners: Told of events.
             ledger_listeners: Told of losses and gaps.
             others: What else is checkpointed and replayed, by the name of its checkpoint.
+            followers: The same, for what is also given every frame and event that is taken in,
+                so that it always stands exactly where the log does.
         """
         self._ingress = ingress
         self._table = table
@@ -104,7 +107,8 @@ class Pipeline:
         self._clock = clock
         self._listeners = tuple(listeners)
         self._ledger_listeners = tuple(ledger_listeners)
-        self._others = dict(others or {})
+        self._followers = dict(followers or {})
+        self._others = dict(others or {}) | self._followers
         self._checkpointed_ns = clock.monotonic_ns()
         self.values = values
         self.latency = LatencyMeter()
@@ -199,13 +203,19 @@ class Pipeline:
         match entry:
             case Frame():
                 self._process_frame(entry)
+                self._follow(entry)
             case Event():
                 self._append_events([entry])
+                self._follow(entry)
             case LedgerEntry():
                 self._append_ledger_entry(entry)
             case _:
                 assert_never(entry)
         self.progress_count += 1
+
+    def _follow(self, entry: Frame | Event) -> None:
+        for follower in self._followers.values():
+            follower.replay(entry)
 
     def _process_frame(self, raw: Frame) -> None:
         frame = condition(raw, self._table) if raw.is_received else raw
