@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pytest
 from asyncua.client.client import Client
 from asyncua.ua.uatypes import datetime_to_win_epoch
 from hypothesis import given
@@ -144,6 +145,7 @@ def events_of(folder: Path) -> list[Event]:
 
 
 @needs_node
+@pytest.mark.slow
 async def test_a_cut_of_some_seconds_is_healed_to_the_last_value(tmp_path: Path) -> None:
     """Nothing comes twice, and the event says how much it was."""
     async with historian() as (wire, endpoint):
@@ -165,6 +167,7 @@ async def test_a_cut_of_some_seconds_is_healed_to_the_last_value(tmp_path: Path)
 
 
 @needs_node
+@pytest.mark.slow
 async def test_a_restart_is_healed_and_history_off_leaves_the_gap(tmp_path: Path) -> None:
     async with historian() as (wire, endpoint):
         for more in ('history = "heal"', 'history = "heal"', 'history = "off"'):
@@ -186,6 +189,7 @@ async def test_a_restart_is_healed_and_history_off_leaves_the_gap(tmp_path: Path
 
 
 @needs_node
+@pytest.mark.slow
 async def test_a_kill_in_the_middle_of_healing_ends_equal(tmp_path: Path) -> None:
     """The gateway is killed twice while it reads the history."""
     async with historian() as (wire, endpoint):
