@@ -12,7 +12,7 @@ history that cannot be read costs no session: it is told once and tried again la
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -23,14 +23,16 @@ from connectors.opcua_history_read import NS_PER_US, HistoryAsk, HistoryReader
 from connectors.opcua_history_settings import HistorySettings
 from connectors.opcua_library import HistoryPage
 from connectors.opcua_session import UaLink
-from gateway.core.arrays import BoolArray, IndexArray, TimeArray, index_column
+from gateway.core.arrays import BoolArray, IndexArray, TimeArray, index_column, time_column
 from gateway.core.errors import DeviceError
 from gateway.core.frame import Frame, Origin, join_frames
-from gateway.core.gaps import Gaps, Healing
+from gateway.core.gaps import Gaps, Healing, join_gaps
 from gateway.core.ports import Clock, Sink
 from gateway.core.quality import Status
 
 NODES_PER_CALL_MAX = 20
+PAGE_SIZE_MIN = 10
+"""Values of a node in one call, at least."""
 RETRY_S = 60.0
 """After a call that failed."""
 RELEASE_S = 1.0
@@ -140,36 +142,45 @@ class Healer:
         )
 
     async def _read(self, batch: Gaps, count: _Count) -> None:
-        """Read one batch to its end; page after page, with a rest after each."""
+        """Read one batch to its end."""
+        while len(batch):
+            batch = await self._read_pages(batch, count)
+
+    async def _read_pages(self, batch: Gaps, count: _Count) -> Gaps:
+        """Read page after page, with a rest after each.
+
+        Returns:
+            What is left of gaps whose last page was full: some servers give as many values as
+            they were asked for, and no way to go on.
+        """
         oldest_ns = self._clock.now_ns() - round(self._settings.history_span_s_max * NS_PER_S)
         from_ns = max(int(batch.from_ns.min()), oldest_ns)
         to_ns = int(batch.to_ns.max())
+        size = max(PAGE_SIZE_MIN, self._settings.history_samples_max // len(batch))
         asks: list[HistoryAsk] = []
         for position in batch.position.tolist():
             node_id = self._link.node_id(self._nodes[position])
             assert node_id is not None, "it was readable"
             asks.append(HistoryAsk(node=node_id))
+        rest: list[Gaps] = []
         while asks:
             begun_ns = self._clock.monotonic_ns()
             pages: tuple[HistoryPage, ...] = ()
             try:
-                pages = await self._reader.read(
-                    asks,
-                    from_ns=from_ns,
-                    to_ns=to_ns,
-                    count=max(1, self._settings.history_samples_max // len(asks)),
-                )
+                pages = await self._reader.read(asks, from_ns=from_ns, to_ns=to_ns, count=size)
                 took_s = (self._clock.monotonic_ns() - begun_ns) / NS_PER_S
-                count.refused += sum(page.status >= Status.BAD for page in pages)
                 count.samples += await self._hand_over(batch, pages)
+                self._reader.check(pages)
                 share = self._settings.history_share_max
                 await asyncio.sleep(took_s * (1 - share) / share)
             except (asyncio.CancelledError, DeviceError):
                 await self._release(asks, pages)
                 raise
+            count.refused += sum(page.status >= Status.BAD for page in pages)
+            rest.append(what_is_left(batch, pages, size=size))
             has_more = np.array([bool(page.continuation) for page in pages], dtype=np.bool_)
-            batch = batch.where(has_more)
-            asks = _next_asks(asks, pages)
+            batch, asks = batch.where(has_more), _next_asks(asks, pages)
+        return join_gaps(rest)
 
     async def _hand_over(self, batch: Gaps, pages: Sequence[HistoryPage]) -> int:
         """Hand over what lies inside the gaps; returns how many values that is."""
@@ -186,8 +197,7 @@ class Healer:
         return len(frame)
 
     def _frame(self, batch: Gaps, k: int, page: HistoryPage, *, received_ns: int) -> Frame:
-        changes = page.changes
-        time_ns = np.where(changes.source_ns != 0, changes.source_ns, changes.server_ns)
+        changes, time_ns = page.changes, _times(page)
         index = self._indices[batch.position[k]]
         return Frame(
             tag_index=index_column(np.full(len(time_ns), index)),
@@ -230,6 +240,30 @@ def is_inside(time_ns: TimeArray, *, from_ns: int, to_ns: int) -> BoolArray:
     """Return which times lie between two that are held, to the microsecond, shape (n,)."""
     time_us = time_ns // NS_PER_US
     return np.asarray((time_us > from_ns // NS_PER_US) & (time_us < to_ns // NS_PER_US))
+
+
+def what_is_left(batch: Gaps, pages: Sequence[HistoryPage], *, size: int) -> Gaps:
+    """Return the gaps, from the newest value read, whose page is full and has none behind it.
+
+    Args:
+        batch: The gaps that were asked for.
+        pages: One for each of them.
+        size: Values that were asked for.
+    """
+    newest_ns = time_column([_times(page).max(initial=0) for page in pages])
+    is_full = np.array(
+        [not page.continuation and len(page.changes.value) >= size for page in pages],
+        dtype=np.bool_,
+    )
+    # Without this, a page that repeats itself would be asked for again for ever.
+    is_left = is_full & (newest_ns > batch.from_ns) & (newest_ns < batch.to_ns)
+    return replace(batch, from_ns=newest_ns).where(is_left)
+
+
+def _times(page: HistoryPage) -> TimeArray:
+    """Return the source's times, else the server's, shape (n,)."""
+    changes = page.changes
+    return np.where(changes.source_ns != 0, changes.source_ns, changes.server_ns)
 
 
 def _next_asks(asks: Sequence[HistoryAsk], pages: Sequence[HistoryPage]) -> list[HistoryAsk]:

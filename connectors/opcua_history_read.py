@@ -13,8 +13,10 @@ import numpy as np
 from asyncua import ua
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIds
+from asyncua.ua.status_codes import StatusCodes
 from asyncua.ua.uaerrors import UaStatusCodeError
 
+from connectors.messages import device_error
 from connectors.nodes import NodeAddress
 from connectors.opcua_library import HistoryPage, decode_history
 from connectors.opcua_session import LIBRARY_FAILURES, UaLink, fault
@@ -25,6 +27,17 @@ NS_PER_US = 1000
 HISTORY_READ_BIT = 0x04
 """OPC 10000-3, 8.57: bit 2 of the access level, the history can be read."""
 NODES_PER_READ = 500
+_PASSING = frozenset(
+    {
+        StatusCodes.BadContinuationPointInvalid,
+        StatusCodes.BadNoContinuationPoints,
+        StatusCodes.BadResourceUnavailable,
+        StatusCodes.BadServerHalted,
+        StatusCodes.BadTimeout,
+        StatusCodes.BadTooManyOperations,
+    }
+)
+"""What a node's history answers that another time may be answered otherwise."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -105,6 +118,21 @@ class HistoryReader:
             mismatch = ValueError(f"{len(pages)} histories for {len(asks)} nodes")
             raise fault(self._device, "does not give its history", mismatch)
         return pages
+
+    def check(self, pages: Sequence[HistoryPage]) -> None:
+        """Look for what another time may be answered otherwise.
+
+        Raises:
+            DeviceError: a page could not be had now.
+        """
+        for page in pages:
+            if page.status in _PASSING:
+                raise device_error(
+                    self._device,
+                    "cannot give its history now",
+                    check="Check its load.",
+                    expert=f"status 0x{page.status:08X}",
+                )
 
     async def release(self, asks: Sequence[HistoryAsk]) -> None:
         """Let the server forget pages that nobody will ask for.

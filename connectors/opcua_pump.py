@@ -9,7 +9,8 @@ lost, and the session stands.
 
 The messages of a subscription are numbered (OPC 10000-4, 5.14.1.1: from 1, a keep-alive bears the
 number of the next message). One that is skipped is asked for again before those behind it are
-handed on; when the server does not have it any more, the subscription counts as lost.
+handed on; when the server does not have it any more, the subscription counts as lost. A server
+that does so again within `TRUST_S` numbers its messages otherwise, and is no longer followed.
 """
 
 import asyncio
@@ -29,6 +30,7 @@ REQUESTS = 2
 INBOX_MAX = 8
 REPUBLISHED_MAX = 50
 """More messages at once are not asked for again: the subscription counts as lost."""
+TRUST_S = 600.0
 SETTLE_S = 0.1
 """After the server confirmed the end, its last words are here or nowhere."""
 SEQUENCE_MAX = 2**32 - 1
@@ -68,6 +70,8 @@ class PublishPump:
         self._has_subscription = asyncio.Event()
         self._sorting = asyncio.Lock()
         self._is_stopping = False
+        self._unfetched_ns: int | None = None
+        self._trusts_numbers = True
         self._askers: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -183,7 +187,7 @@ class PublishPump:
         if watched is not None:
             skipped = (message.sequence - watched.next_sequence) % SEQUENCE_MAX
             # Half the circle and more is a number of the past, of a server that counts otherwise.
-            if 0 < skipped < SEQUENCE_MAX // 2:
+            if self._trusts_numbers and 0 < skipped < SEQUENCE_MAX // 2:
                 await self._fetch_skipped(message.subscription, watched, skipped)
             if not message.is_keep_alive:
                 watched.next_sequence = message.sequence % SEQUENCE_MAX + 1
@@ -211,13 +215,18 @@ class PublishPump:
                 )
             )
             fetched += 1
-        watched.is_lost |= fetched < count
+        if fetched < count:
+            now_ns, before_ns = self._clock.monotonic_ns(), self._unfetched_ns
+            self._trusts_numbers = before_ns is None or now_ns - before_ns > TRUST_S * NS_PER_S
+            self._unfetched_ns = now_ns
+            watched.is_lost |= self._trusts_numbers
         log.warning(
             "notifications_skipped",
             device=self._device,
             subscription=subscription,
             skipped=count,
             fetched=fetched,
+            trusts_numbers=self._trusts_numbers,
             stage="receiving",
         )
 

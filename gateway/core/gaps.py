@@ -74,6 +74,16 @@ NO_GAPS = Gaps(
 )
 
 
+def join_gaps(parts: Sequence[Gaps]) -> Gaps:
+    """Return the gaps of all parts, in their order."""
+    return Gaps(
+        number=np.concatenate([NO_GAPS.number, *(part.number for part in parts)]),
+        position=np.concatenate([NO_GAPS.position, *(part.position for part in parts)]),
+        from_ns=np.concatenate([NO_GAPS.from_ns, *(part.from_ns for part in parts)]),
+        to_ns=np.concatenate([NO_GAPS.to_ns, *(part.to_ns for part in parts)]),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Healing:
     """What came of reading the history for some gaps."""

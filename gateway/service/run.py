@@ -174,7 +174,7 @@ def _assembled(
         store=store,
         clock=clock,
         values=values,
-        listeners=[feed.add],
+        listeners=[feed.add, gauge.add_events],
         ledger_listeners=[on_ledger_entry],
         others={f"device.{x.connector.name}": x for x in supervisors} | {"commands": desk},
         followers={f"gaps.{name}": book for name, book in books.items()},
