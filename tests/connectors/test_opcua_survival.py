@@ -1,5 +1,6 @@
 """What an OPC UA session survives, and what ends it: every value once, none from before a loss."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -155,6 +156,26 @@ async def test_a_skipped_message_that_is_gone_makes_the_subscription_anew(
     assert edges_of(sink) == [[vibration]]
     assert_none_from_before_an_edge(sink, vibration)
     assert sink.sample_count == plant.offered_count()
+
+
+async def test_a_server_that_numbers_its_messages_otherwise_keeps_its_session(
+    plant: OpcuaPlant,
+) -> None:
+    """After the second message that nobody has, the numbers are no longer followed."""
+    sink = KeepingSink()
+    vibration = plant.index("Vibration")
+    async with running(plant, sink) as task:
+        for _ in range(3):
+            seen = len(sink.values_of(vibration))
+            await until(
+                lambda: len(sink.values_of(vibration)) > seen + 5,  # noqa: B023
+                what="values",
+            )
+            swallowed = swallow(served(plant, group="fast"), count=1, forget=True)
+            await until(lambda: bool(swallowed), what="a swallowed message")  # noqa: B023
+            await asyncio.sleep(0.2)  # the next one shows that it is missing
+        assert not task.done()
+    assert edges_of(sink) == [[vibration]]
 
 
 async def test_a_session_that_is_lost_alone_is_a_lost_session(plant: OpcuaPlant) -> None:
