@@ -15,6 +15,7 @@ of the log gives the book that fits what the log holds, and nothing is read twic
 
 import json
 import zlib
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -115,7 +116,8 @@ class GapBook:
         """
         self._source = source
         self._tags = tuple(tags)
-        self._place = np.full(int(indices.max(initial=0)) + 1, -1, dtype=np.int32)
+        # The last place stands for all positions behind those of the tags.
+        self._place = np.full(int(indices.max(initial=0)) + 2, -1, dtype=np.int32)
         self._place[indices] = np.arange(len(indices))
         self._newest_ns: TimeArray = np.zeros(len(tags), dtype=np.int64)
         self._waits: BoolArray = np.zeros(len(tags), dtype=np.bool_)
@@ -149,8 +151,8 @@ class GapBook:
         """Return all that `restore` needs to go on from here."""
         gaps = self._gaps
         content = {
-            "tags": self._tags,
-            "newest_ns": self._newest_ns.tolist(),
+            "tags": "\n".join(self._tags),
+            "newest_ns": b64encode(self._newest_ns.astype("<i8").tobytes()).decode(),
             "waits": np.flatnonzero(self._waits).tolist(),
             "last_number": self._last_number,
             "number": gaps.number.tolist(),
@@ -164,9 +166,11 @@ class GapBook:
         """Go on from a checkpoint; tags that are new begin with nothing held."""
         content = json.loads(zlib.decompress(checkpoint))
         place = {tag: position for position, tag in enumerate(self._tags)}
-        moved = np.array([place.get(tag, -1) for tag in content["tags"]], dtype=np.int32)
+        tags = content["tags"].splitlines()
+        moved = np.array([place.get(tag, -1) for tag in tags], dtype=np.int32)
         known = moved >= 0
-        self._newest_ns[moved[known]] = np.array(content["newest_ns"], dtype=np.int64)[known]
+        newest_ns = np.frombuffer(b64decode(content["newest_ns"]), dtype="<i8")
+        self._newest_ns[moved[known]] = newest_ns[known]
         waits = moved[content["waits"]]
         self._waits[waits[waits >= 0]] = True
         self._last_number = content["last_number"]
@@ -179,8 +183,7 @@ class GapBook:
         ).where(position >= 0)
 
     def _follow(self, frame: Frame) -> None:
-        within = frame.tag_index < len(self._place)
-        place = np.where(within, self._place[np.where(within, frame.tag_index, 0)], -1)
+        place = self._place.take(frame.tag_index, mode="clip")
         mine = np.flatnonzero(place >= 0)
         if mine.size == 0:
             return
