@@ -194,6 +194,9 @@ class DeviceSupervisor:
         )
         if healing.refused_count:
             text += f"; {healing.refused_count} tags have no history that may be read"
+        forgotten = 0 if self._book is None else self._book.forgotten_count
+        if forgotten:
+            text += f"; {forgotten} older gaps were too many to be kept"
         self._intake.note(
             Event(
                 time_ns=self._clock.now_ns(),
