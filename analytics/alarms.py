@@ -8,7 +8,9 @@ its neighbours move, and a clock that is wrong in one device touches no other. S
 person asks for by the wall clock, ends by the receive times of the frames.
 
 Bad values neither raise nor clear. Late samples are ignored, and a source time far ahead of its
-receipt is not believed (`analytics.instants`).
+receipt is not believed (`analytics.instants`). When a sample bears an older time than its tag's
+newest one but was received after that time, the source's clock was set back: all that is
+remembered in that clock's time moves with it, so that delays go on.
 """
 
 import json
@@ -27,7 +29,7 @@ from gateway.core.alarms import Alarm, AlarmId, AlarmState
 from gateway.core.arrays import FloatArray, IndexArray, TimeArray, rebased
 from gateway.core.errors import CommandError, ConfigError
 from gateway.core.events import Event, Evidence, Transition
-from gateway.core.frame import Frame
+from gateway.core.frame import Frame, Origin
 from gateway.core.quality import is_bad
 from gateway.core.tags import TagId, TagTable
 
@@ -143,11 +145,16 @@ class LimitAlarms:
             return ()
         time_ns = believed_ns(frame.time_ns, received_ns=frame.received_ns)
         bad = is_bad(frame.status) | np.isnan(frame.value)
+        sample, position = self._wiring.watching(frame.tag_index)
+        if frame.origin is not Origin.HISTORICAL and len(sample):
+            seen = ~bad[sample]
+            self._follow_set_back(
+                position[seen], time_ns[sample[seen]], received_ns=frame.received_ns
+            )
         clock = self._wiring.clock_of_tag[frame.tag_index]
         ticks = (clock >= 0) & ~bad
         if ticks.any():
             np.maximum.at(self._now_ns, clock[ticks], time_ns[ticks])
-        sample, position = self._wiring.watching(frame.tag_index)
         now_ns = self._now_ns[self._clock]
         switches: list[Switch] = []
         if len(sample):
@@ -228,6 +235,17 @@ class LimitAlarms:
         for name in _REMEMBERED:
             getattr(self._comparators, name)[:] = content["comparators"][name]
         self._standing = _STANDING_CODEC.validate_python(content["standing"])
+
+    def _follow_set_back(
+        self, position: PositionArray, time_ns: TimeArray, *, received_ns: int
+    ) -> None:
+        """Move what is remembered of clocks that were set back, so that good samples are new."""
+        back_ns = self._comparators.set_back_ns(position, time_ns, received_ns=received_ns)
+        if back_ns.any():
+            shift_ns = np.zeros(len(self._now_ns), dtype=np.int64)
+            np.minimum.at(shift_ns, self._clock[position], back_ns)
+            self._now_ns = rebased(self._now_ns, shift_ns)
+            self._comparators.rebase(shift_ns[self._clock])
 
     def _switched(self, switch: Switch) -> tuple[Event, ...]:
         """Carry a comparator's switch into the state of its alarm."""

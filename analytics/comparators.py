@@ -110,8 +110,30 @@ class Comparators:
         self.value[position[known]] = value[known]
         return switches
 
-    def rebase(self, shift_ns: int) -> None:
-        """Move every remembered time: the clock that the data's times come from was set."""
+    def set_back_ns(
+        self, position: PositionArray, time_ns: TimeArray, *, received_ns: int
+    ) -> TimeArray:
+        """Return how far the clock behind each sample was set back, negative; 0 is not at all.
+
+        It was, when a sample that was received after the newest time of its comparator bears an
+        older one; or the same one, when the value was Bad in between.
+
+        Args:
+            position: The comparator that each good sample is for, shape (p,).
+            time_ns: Shape (p,).
+            received_ns: Of all of them.
+        """
+        newest_ns = self.newest_ns[position]
+        is_back = (time_ns < newest_ns) | ((time_ns == newest_ns) & ~self.is_known[position])
+        is_back &= (newest_ns <= received_ns) & (newest_ns != NEVER_NS)
+        return np.where(is_back, time_ns - 1 - newest_ns, 0)
+
+    def rebase(self, shift_ns: int | TimeArray) -> None:
+        """Move every remembered time: the clock that the data's times come from was set.
+
+        Args:
+            shift_ns: Of all, or of each comparator, shape (k,).
+        """
         self.since_ns = rebased(self.since_ns, shift_ns)
         self.resumed_ns = rebased(self.resumed_ns, shift_ns)
         self.newest_ns = rebased(self.newest_ns, shift_ns)

@@ -18,6 +18,7 @@ from connectors.greeting import Greeting
 from connectors.messages import device_error
 from connectors.opcua_data import DataSettings, RateSettings
 from connectors.opcua_events import EventSettings
+from connectors.opcua_history_settings import HistorySettings
 from connectors.opcua_security import SecuritySettings, read_credentials
 from connectors.taglist import check_groups, read_opcua_tags
 from gateway.core.arrays import IndexArray
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from connectors.opcua_connect import LinkSettings
     from connectors.opcua_control import ControlLink
     from connectors.opcua_event_feed import EventFeed
+    from connectors.opcua_history import Healer
     from connectors.opcua_reception import Reception, ReceptionMemory
 
 DATES_S = 3600.0
@@ -42,7 +44,7 @@ class SubscriptionGroup(RateSettings):
     """Tags that are reported, or polled, at a rate of their own."""
 
 
-class OpcuaConfig(SecuritySettings, DataSettings):
+class OpcuaConfig(SecuritySettings, DataSettings, HistorySettings):
     """One OPC UA server."""
 
     type: Literal["opcua"]
@@ -238,10 +240,11 @@ class OpcuaConnector:
         division = divide(wishes.plans, traits)
         polls.add(wishes.polled)
         polls.take_over(division.rest)
-        subscriber = None
+        others = [self._healer(link, sink, indices).run()]
         events = self._event_feed()
         if division.plans or events is not None:
             around = Surroundings(
+                name=self.name,
                 device=self._device,
                 link=link,
                 sink=sink,
@@ -255,9 +258,8 @@ class OpcuaConnector:
                 stop_s=config.stop_s,
                 clock=self._clock,
             )
-            running = Subscriber(division.plans, around).run()
-            subscriber = asyncio.create_task(running, name="subscriber")
-        await polls.run_beside(subscriber)
+            others.append(Subscriber(division.plans, around).run())
+        await polls.run_beside(others)
 
     def _reception(self, sink: Sink, indices: IndexArray, memory: "ReceptionMemory") -> "Reception":
         from connectors.opcua_reception import Reception, ReceptionRules
@@ -279,6 +281,20 @@ class OpcuaConnector:
             memory=memory,
             sink=sink,
             name=self.name,
+            clock=self._clock,
+        )
+
+    def _healer(self, link: "ControlLink", sink: Sink, indices: IndexArray) -> "Healer":
+        from connectors.opcua_history import Healer
+
+        return Healer(
+            link,
+            sink,
+            # A history has whole arrays, and no elements.
+            [row.node if row.element is None else None for row in self._rows],
+            indices,
+            settings=self._config,
+            device=self._device,
             clock=self._clock,
         )
 

@@ -169,6 +169,11 @@ class ColumnSession(UaSession):
     def ensure_publish_loop(self) -> None:
         """Start nothing: whoever subscribes calls `next_notification`."""
 
+    async def answer_of(self, request: object) -> bytes:
+        """Send a request and return its response, not decoded."""
+        buffer = await self._send_request(request)
+        return bytes(buffer.read(len(buffer)))
+
     async def next_notification(self, seen: Sequence[tuple[int, int]]) -> Received:
         """Send one publish request and wait, for as long as it takes, for its response.
 

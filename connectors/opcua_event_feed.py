@@ -55,6 +55,11 @@ class EventFeed:
         self._subscription: Subscription | None = None
         self._note: Callable[[Event], None] = _unheard
 
+    @property
+    def subscription_id(self) -> int | None:
+        """The subscription of this session; None when there is none."""
+        return None if self._subscription is None else self._subscription.id
+
     async def start(self, link: EventLink, note: Callable[[Event], None]) -> Subscription | None:
         """Subscribe in a new session, and ask for what is active.
 

@@ -9,6 +9,7 @@ and a server time, asyncua 2.1 reads the server time wrong (it expects the picos
 import math
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
@@ -27,6 +28,19 @@ from gateway.core.arrays import StatusArray, TimeArray
 from gateway.core.quality import Status
 
 ParsedT = TypeVar("ParsedT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryPage:
+    """What one history response says of one node."""
+
+    status: int
+    """Bad: nothing is to be had."""
+    changes: Changes
+    """The values in the order of time; their handles mean nothing."""
+    continuation: bytes
+    """Asks for the next page; empty is the last one."""
+
 
 _NUMBERS = frozenset(
     {
@@ -70,7 +84,23 @@ def decode_response(body: bytes) -> Notification:
     """
     response = _parsed(ua.PublishResponse, Buffer(body))
     response.ResponseHeader.ServiceResult.check()
-    message = response.Parameters.NotificationMessage
+    parameters = response.Parameters
+    return _notification(parameters.SubscriptionId, parameters.NotificationMessage)
+
+
+def decode_republished(body: bytes, *, subscription: int) -> Notification:
+    """Return the message that a republish response repeats.
+
+    Raises:
+        UaStatusCodeError: the server does not have it any more.
+        ValueError: the library cannot read it.
+    """
+    response = _parsed(ua.RepublishResponse, Buffer(body))
+    response.ResponseHeader.ServiceResult.check()
+    return _notification(subscription, response.NotificationMessage)
+
+
+def _notification(subscription: int, message: ua.NotificationMessage) -> Notification:
     changes: list[Changes] = []
     events: list[ServerEvent] = []
     closed_status: int | None = None
@@ -84,7 +114,7 @@ def decode_response(body: bytes) -> Notification:
                 server_event(event.ClientHandle, event.EventFields) for event in data.Events or ()
             ]
     return Notification(
-        subscription=response.Parameters.SubscriptionId,
+        subscription=subscription,
         sequence=message.SequenceNumber,
         changes=tuple(changes),
         closed_status=closed_status,
@@ -159,6 +189,30 @@ def _other(data: ua.DataValue) -> OtherValue | None:
     if kind == ua.VariantType.LocalizedText:
         return OtherValue(what="text", status=status, text=(value.Text if value else None) or "")
     return OtherValue(what=_WORDS.get(kind, f"a {kind.name}"), status=status)
+
+
+def decode_history(body: bytes) -> tuple[HistoryPage, ...]:
+    """Return what a history response says of each node, in the order of the request.
+
+    Raises:
+        UaStatusCodeError: the server refuses the call as a whole.
+        ValueError: the library cannot read it.
+    """
+    response = _parsed(ua.HistoryReadResponse, Buffer(body))
+    response.ResponseHeader.ServiceResult.check()
+    return tuple(_history_page(result) for result in response.Results or ())
+
+
+def _history_page(result: ua.HistoryReadResult) -> HistoryPage:
+    data = result.HistoryData
+    values = data.DataValues if isinstance(data, ua.HistoryData) else None
+    return HistoryPage(
+        status=int(result.StatusCode.value),
+        changes=changes_of(
+            [ua.MonitoredItemNotification(ClientHandle=0, Value=value) for value in values or ()]
+        ),
+        continuation=result.ContinuationPoint or b"",
+    )
 
 
 def _parsed(kind: type[ParsedT], buffer: Buffer) -> ParsedT:

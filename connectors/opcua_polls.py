@@ -4,7 +4,7 @@ Each period has a poller; they also take over what the server has no monitored i
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import NoReturn
 
 import structlog
@@ -72,14 +72,14 @@ class Polls:
             )
         )
 
-    async def run_beside(self, subscriber: asyncio.Task[NoReturn] | None) -> NoReturn:
-        """Run all pollers, and see the subscriber through, until cancelled.
+    async def run_beside(self, others: Sequence[Coroutine[object, object, NoReturn]]) -> NoReturn:
+        """Run all pollers, and the other work of the session, until cancelled.
 
         Raises:
             DeviceError: one of them lost the server.
         """
         # No TaskGroup: its own way of ending counts as a cancellation (see `cancellation`).
-        tasks: list[asyncio.Task[NoReturn]] = [] if subscriber is None else [subscriber]
+        tasks = [asyncio.create_task(work, name="session_work") for work in others]
         for period_ms, poller in self._pollers.items():
             tasks.append(asyncio.create_task(poller.run(), name=f"poll[{period_ms}]"))
         try:

@@ -18,6 +18,7 @@ from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 from asyncua.ua.uaerrors import (
+    BadNoSubscription,
     BadTimeout,
     BadTooManyPublishRequests,
     BadTooManySubscriptions,
@@ -31,10 +32,13 @@ from connectors.nodes import NodeAddress
 from connectors.opcua_client import (
     SESSION_TIMEOUT_MS,
     ColumnClient,
+    ColumnSession,
     PreparedRead,
     ReadValues,
     Received,
 )
+from connectors.opcua_decode import Notification
+from connectors.opcua_library import decode_republished
 from connectors.opcua_limits import Profile, ServerFacts, Traits, traits_of
 from connectors.opcua_monitor import REVISION_RATIO, Item, MonitoredItems, read_value_id
 from gateway.core.errors import DeviceError
@@ -81,6 +85,10 @@ class Subscription:
     id: int
     keep_alive_s: float
     """Longest silence of the server while nothing changes."""
+
+
+class NoSubscriptionError(DeviceError):
+    """The session stands, and the server has ended all of its subscriptions."""
 
 
 class UaLink:
@@ -226,7 +234,8 @@ class UaLink:
         Returns:
             None when the server wants fewer requests at a time.
         Raises:
-            DeviceError: the session or the last subscription is gone, or it is not OPC UA.
+            NoSubscriptionError: the session has no subscription.
+            DeviceError: the session is gone, or it is not OPC UA.
         """
         with self._faults("ends the session"):
             while True:
@@ -234,8 +243,30 @@ class UaLink:
                     return await self._session.next_notification(seen)
                 except BadTooManyPublishRequests:
                     return None
+                except BadNoSubscription as error:
+                    raise NoSubscriptionError(
+                        str(fault(self._device, "has no subscription of ours", error))
+                    ) from error
                 except BadTimeout:
                     seen = ()
+
+    async def republish(self, subscription: int, sequence: int) -> Notification | None:
+        """Ask once more for a message that did not come; None when the server has it no longer.
+
+        Raises:
+            DeviceError: the connection is lost.
+        """
+        request = ua.RepublishRequest()
+        request.Parameters.SubscriptionId = subscription
+        request.Parameters.RetransmitSequenceNumber = sequence
+        with self._faults("does not repeat a message"):
+            try:
+                body = await self._session.answer_of(request)
+                message = decode_republished(body, subscription=subscription)
+            except UaStatusCodeError:
+                return None
+        # asyncua's server answers with an empty message instead of a bad status.
+        return message if message.sequence == sequence else None
 
     async def unsubscribe(self, subscriptions: Sequence[int]) -> None:
         """Delete subscriptions: what the server has sent for them came before its answer.
@@ -245,6 +276,15 @@ class UaLink:
         """
         with self._faults("does not end a subscription"):
             await self._session.delete_subscriptions(list(subscriptions))
+
+    @property
+    def session(self) -> ColumnSession:
+        """The library's session, for services that have a module of their own."""
+        return self._session
+
+    def node_id(self, node: NodeAddress) -> ua.NodeId | None:
+        """Return the node id as this server numbers its namespaces; None when it lacks one."""
+        return self._node_id(node)
 
     async def close(self) -> None:
         """End session, channel and connection, as politely as time allows."""

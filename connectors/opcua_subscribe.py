@@ -1,7 +1,12 @@
-"""One session of the OPC UA connector: subscriptions, their values, and their end."""
+"""One session of the OPC UA connector: subscriptions, their values, and their end.
+
+A subscription that is lost while the session stands is made anew in it. Its tags become Bad first,
+once, behind all that came of it before; its initial values make them Good again.
+"""
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -21,11 +26,13 @@ from connectors.opcua_session import Subscription
 from connectors.outbox import Outbox
 from gateway.core.arrays import IndexArray
 from gateway.core.errors import DeviceError
+from gateway.core.events import Event
 from gateway.core.frame import Frame, join_frames
 from gateway.core.ports import Clock, Sink
 from gateway.core.quality import Status
 
 NS_PER_S = 1_000_000_000
+LOST_SEVERITY = 300
 
 log = structlog.get_logger()
 
@@ -44,6 +51,8 @@ class Plan:
 class Surroundings:
     """What a session needs beside its plans."""
 
+    name: str
+    """Name of the connector."""
     device: str
     """Name and address, for messages."""
     link: EventLink
@@ -66,8 +75,11 @@ class Surroundings:
 class _Watch:
     """A subscription, and the items that the server does not know."""
 
+    plan: Plan
     subscription: Subscription
     missing: list[Item]
+    renewed_ns: int | None = None
+    """When it was last made anew, on the monotonic clock."""
 
 
 class Subscriber:
@@ -118,7 +130,7 @@ class Subscriber:
                 self._around.polls.take_over(plan.items)
                 continue
             self._pump.listen(subscription)
-            watch = _Watch(subscription, list(plan.items))
+            watch = _Watch(plan, subscription, list(plan.items))
             self._watches.append(watch)
             await self._watch_missing(watch)
         await self._hear_events()
@@ -181,7 +193,77 @@ class Subscriber:
             await self._tell_events()
             if unfit:
                 await self._around.link.unwatch(unfit)
-            self._check(messages)
+            await self._renew(self._check(messages) | set(self._pump.lost))
+
+    async def _renew(self, lost: set[int]) -> None:
+        """Make subscriptions anew in the same session.
+
+        Raises:
+            DeviceError: the session is lost, or the server keeps ending subscriptions.
+        """
+        while lost:
+            number = lost.pop()
+            if self._around.events is not None and number == self._around.events.subscription_id:
+                self._pump.forget(number)
+                await self._hear_events()
+                continue
+            watch = next((each for each in self._watches if each.subscription.id == number), None)
+            if watch is None:
+                continue
+            now_ns = self._around.clock.monotonic_ns()
+            rest_ns = self._around.silence_s_max * NS_PER_S
+            if watch.renewed_ns is not None and now_ns - watch.renewed_ns < rest_ns:
+                raise device_error(
+                    self._around.device,
+                    "ends one subscription after the other",
+                    check="Check its load and its limits.",
+                    expert=f"subscription {number}",
+                )
+            watch.renewed_ns = now_ns
+            # The server may have ended it; what it sent before its answer is here then.
+            with suppress(DeviceError):
+                await self._around.link.unsubscribe([number])
+            messages = self._pump.take()
+            self._sort_in(messages)
+            lost |= self._check(messages) - {number}
+            self._pump.forget(number)
+            await self._make_anew(watch)
+
+    async def _make_anew(self, watch: _Watch) -> None:
+        """State that the tags of a lost subscription are Bad, and subscribe again."""
+        watched = [item.handle for item in watch.plan.items if item.handle not in self._refusals]
+        count = len(watched)
+        log.warning(
+            "subscription_lost",
+            device=self._around.device,
+            subscription=watch.subscription.id,
+            tags=count,
+            stage="receiving",
+        )
+        self._around.sink.note(
+            Event(
+                time_ns=self._around.clock.now_ns(),
+                source=self._around.name,
+                condition="subscription_lost",
+                severity=LOST_SEVERITY,
+                text=f"{self._around.name} ended a subscription of {count} tags, "
+                "while the session stands; it is made anew",
+            )
+        )
+        self._outbox.put(
+            self._around.reception.stated(dict.fromkeys(watched, Status.BAD_NO_COMMUNICATION))
+        )
+        subscription = await self._around.link.subscribe(
+            publishing_ms=watch.plan.publishing_ms, keep_alive_s=watch.plan.keep_alive_s
+        )
+        if subscription is None:
+            self._watches.remove(watch)
+            self._around.polls.take_over(watch.plan.items)
+            return
+        watch.subscription = subscription
+        self._pump.listen(subscription)
+        watch.missing = list(watch.plan.items)
+        await self._watch_missing(watch)
 
     async def _retry_refused(self) -> None:
         """Ask for refused nodes again; their namespaces may have come by now."""
@@ -236,21 +318,16 @@ class Subscriber:
             changes, received_ns=received.received_ns, arrival_ns=received.arrival_ns
         )
 
-    def _check(self, messages: Sequence[Received]) -> None:
-        """Look for what ends a session in messages whose values were handed on.
+    def _check(self, messages: Sequence[Received]) -> set[int]:
+        """Return the subscriptions that the server closed.
 
         Raises:
-            DeviceError: a subscription was closed, or its values are not those asked for.
+            DeviceError: it reports values that were not asked for.
         """
+        closed: set[int] = set()
         for received in messages:
-            status = received.notification.closed_status
-            if status is not None:
-                raise device_error(
-                    self._around.device,
-                    "closed a subscription",
-                    check="Check its load and its limits.",
-                    expert=f"status 0x{status:08X}",
-                )
+            if received.notification.closed_status is not None:
+                closed.add(received.notification.subscription)
             for changes in received.notification.changes:
                 handle = int(changes.handles.max(initial=0))
                 if handle >= len(self._around.indices):
@@ -260,3 +337,4 @@ class Subscriber:
                         check="Tell the maker of the server.",
                         expert=f"client handle {handle} of {len(self._around.indices)}",
                     )
+        return closed

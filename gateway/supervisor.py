@@ -6,11 +6,16 @@ time without data, and the next session begins after a pause with full jitter.
 
 A device that is lost when the gateway stops, in whatever way, is still lost when it starts again:
 the gap is entered when the device is back, and begins with the last that was heard of it.
+
+Where the machine keeps a history, the connector heals gaps from it. What is missing of each tag is
+kept in a book that follows the log (`gateway.core.gaps`); the ledger's gap stays, and an event says
+what it was healed with.
 """
 
 import asyncio
 import json
 from collections import deque
+from datetime import UTC, datetime
 
 import numpy as np
 import structlog
@@ -18,8 +23,18 @@ import structlog
 from gateway.core.arrays import IndexArray
 from gateway.core.device_status import DeviceState, DeviceStatus
 from gateway.core.errors import DeviceError
-from gateway.core.events import Event, Transition
-from gateway.core.frame import Frame
+from gateway.core.events import Event, Evidence, Transition
+from gateway.core.frame import Frame, Origin
+from gateway.core.gaps import (
+    GAP_FOUND,
+    GAP_HEALED,
+    GAP_NUMBER,
+    GAP_UNHEALED,
+    NO_GAPS,
+    GapBook,
+    Gaps,
+    Healing,
+)
 from gateway.core.ports import Clock, Connector, Intake
 from gateway.core.quality import Status
 from gateway.core.records import LedgerEntry, LedgerReason, LogEntry
@@ -31,6 +46,7 @@ LOST = "device_lost"
 """Condition of the events."""
 LOST_SEVERITY = 600
 BACK_SEVERITY = 100
+GAP_SEVERITY = 50
 RATE_POINTS = 6
 """Frame counts a second apart that the rate is measured over."""
 SKIPPED_REPORT_S = 10.0
@@ -48,8 +64,18 @@ class DeviceSupervisor:
         intake: Intake,
         clock: Clock,
         backoff: Backoff,
+        book: GapBook | None = None,
     ) -> None:
-        """Supervise a connector whose tags stand at `indices` in the tag table."""
+        """Supervise a connector whose tags stand at `indices` in the tag table.
+
+        Args:
+            connector: Makes the sessions.
+            indices: Positions of its tags, shape (tags,).
+            intake: Takes what it hands over.
+            clock: Time.
+            backoff: How long to wait between two sessions.
+            book: Its gaps, kept by the pipeline; None for a connector that reads no history.
+        """
         self.connector = connector
         self._indices = indices
         self._intake = intake
@@ -67,10 +93,15 @@ class DeviceSupervisor:
         self._skipped = 0
         self._skipped_span: tuple[int, int, int] | None = None
         self._skipped_noted_ns = 0
+        self._book = book
+        self._historical_count = 0
+        self._healed_number = 0
 
     async def run(self) -> None:
         """Keep one session after another going until cancelled."""
         name = self.connector.name
+        if self._book is not None:
+            self._historical_count = self._book.historical_count
         if self._state is not DeviceState.LOST:
             # Nothing was missed of it while nobody listened: that is for the log to say.
             self._heard_ns = None
@@ -94,6 +125,8 @@ class DeviceSupervisor:
     async def emit(self, frame: Frame) -> None:
         """Take one frame from the connector; waits while the ingress queue is full."""
         await self._intake.put(frame)
+        if frame.origin is Origin.HISTORICAL:
+            self._historical_count += len(frame)
         if frame.is_received:
             self._heard_ns = frame.received_ns
             self._frame_count += 1
@@ -118,6 +151,7 @@ class DeviceSupervisor:
                 lost_s=round((now_ns - self._since_ns) / 1e9, 1),
             )
         else:
+            self._note_gap_found(now_ns)
             log.info("device_connected", device=self.connector.name, address=self.connector.address)
         self._state = DeviceState.OK
         self._since_ns = now_ns
@@ -137,6 +171,47 @@ class DeviceSupervisor:
     def note(self, event: Event) -> None:
         """Take an event from the connector."""
         self._intake.note(event)
+
+    def gaps(self) -> Gaps:
+        """Return the gaps that are to be read from the history.
+
+        There are none while values read before are still on their way into the log: until the
+        book has seen them, it would have them read again.
+        """
+        if self._book is None or self._book.historical_count < self._historical_count:
+            return NO_GAPS
+        gaps = self._book.gaps()
+        return gaps.where(gaps.number > self._healed_number)
+
+    def healed(self, healing: Healing) -> None:
+        """Note what gaps were healed with; that closes them."""
+        self._healed_number = healing.number
+        is_healed = healing.sample_count > 0 or healing.refused_count == 0
+        text = (
+            f"{healing.sample_count} values of {healing.tag_count} tags that "
+            f"{self.connector.name} missed between {_utc(healing.from_ns)} and "
+            f"{_utc(healing.to_ns)} were read from its history"
+        )
+        if healing.refused_count:
+            text += f"; {healing.refused_count} tags have no history that may be read"
+        forgotten = 0 if self._book is None else self._book.forgotten_count
+        if forgotten:
+            text += f"; {forgotten} older gaps were too many to be kept"
+        self._intake.note(
+            Event(
+                time_ns=self._clock.now_ns(),
+                source=self.connector.name,
+                condition=GAP_HEALED if is_healed else GAP_UNHEALED,
+                severity=GAP_SEVERITY,
+                text=text,
+                onset_ns=healing.from_ns,
+                evidence=(
+                    Evidence(name="samples", value=healing.sample_count),
+                    Evidence(name="tags", value=healing.tag_count),
+                    Evidence(name=GAP_NUMBER, value=healing.number),
+                ),
+            )
+        )
 
     def status(self) -> DeviceStatus:
         """Return the device's state as the console shows it."""
@@ -227,6 +302,22 @@ class DeviceSupervisor:
             is_received=False,
         )
 
+    def _note_gap_found(self, now_ns: int) -> None:
+        """Note that values may be missing since before this start; a loss has its own edge."""
+        newest_ns = 0 if self._book is None else int(self._book.newest_ns.max(initial=0))
+        if newest_ns and self._state is DeviceState.CONNECTING:
+            self._intake.note(
+                Event(
+                    time_ns=now_ns,
+                    source=self.connector.name,
+                    condition=GAP_FOUND,
+                    severity=GAP_SEVERITY,
+                    text=f"{self.connector.name} may have offered values while nobody listened; "
+                    "its history is asked for them",
+                    onset_ns=newest_ns,
+                )
+            )
+
     def _note_gap(self, now_ns: int) -> None:
         # Of a device that was never there, nothing can be missing.
         if self._heard_ns is None:
@@ -268,3 +359,8 @@ class DeviceSupervisor:
                 text=text,
             )
         )
+
+
+def _utc(time_ns: int) -> str:
+    """Return a time as people read it, in UTC, to the second."""
+    return datetime.fromtimestamp(time_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -15,7 +15,11 @@ them never goes back. What follows from that:
   at which that is so: the edge, all Bad. Then there is nothing until data comes again.
 - A source clock that runs ahead of the receive time by more than `CLOCK_AHEAD_S_MAX` is not
   believed: the receive time counts instead. One wrong year must not silence a twin for ever.
-- A clock that is set back silences its tags until it has caught up.
+- A source clock that was set back silences nothing: what is received now is the newest, so a
+  sample whose time is older than what its tag holds, or older than the open tick by more than
+  `CLOCK_BEHIND_S_MAX`, counts as of its receive time. (A server also gives the present value of a
+  tag that has not changed for hours with the time of its last change.) What is read later from a
+  history, or was received without a receive time, has no other time than its own.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +29,7 @@ from itertools import pairwise
 import numpy as np
 
 from gateway.core.arrays import FloatArray, IndexArray, StatusArray, TimeArray
-from gateway.core.frame import Frame
+from gateway.core.frame import Frame, Origin
 from gateway.core.quality import Status, is_bad
 from gateway.core.tags import TagId, TagTable
 from twins.checkpoint import State
@@ -33,6 +37,9 @@ from twins.checkpoint import State
 CLOCK_AHEAD_S_MAX = 60.0
 """More than the frames that an overloaded pipeline joins may span."""
 _CLOCK_AHEAD_NS_MAX = round(CLOCK_AHEAD_S_MAX * 1e9)
+CLOCK_BEHIND_S_MAX = 60.0
+"""A slower clock than its neighbours' is normal; further behind it would close no row."""
+_CLOCK_BEHIND_NS_MAX = round(CLOCK_BEHIND_S_MAX * 1e9)
 
 NEVER_NS = np.iinfo(np.int64).min // 2
 """Time of a tag of which nothing is known; halved so that differences do not overflow."""
@@ -113,7 +120,7 @@ class SignalBoard:
         mine = (place >= 0).nonzero()[0]
         if mine.size == 0:
             return
-        time_ns = _believed(frame.time_ns[mine], received_ns=frame.received_ns)
+        time_ns = self._believed(place[mine], frame.time_ns[mine], frame)
         # Stable: of two samples of one tag with one time, the later arrival wins.
         order = time_ns.argsort(kind="stable")
         mine, time_ns = mine[order], time_ns[order]
@@ -148,6 +155,18 @@ class SignalBoard:
         self._status = np.array(state["status"], dtype=np.uint32)
         self._source_ns = np.array(state["source_ns"], dtype=np.int64)
         self._tick_ns, self.heard_ns = (int(each) for each in state["clock_ns"].astype(np.int64))
+
+    def _believed(self, place: IndexArray, time_ns: TimeArray, frame: Frame) -> TimeArray:
+        """Return the source times; the receive time, if known, for those that cannot be true."""
+        received_ns = frame.received_ns
+        if received_ns <= 0:
+            return time_ns
+        is_wrong = time_ns > received_ns + _CLOCK_AHEAD_NS_MAX
+        if frame.origin is not Origin.HISTORICAL:
+            held_ns = self._source_ns[place]
+            floor_ns = np.maximum(held_ns, self._tick_ns - _CLOCK_BEHIND_NS_MAX)
+            is_wrong |= (time_ns < floor_ns) & (held_ns <= received_ns)
+        return np.where(is_wrong, received_ns, time_ns) if is_wrong.any() else time_ns
 
     def _ticks_of(self, time_ns: TimeArray) -> TimeArray:
         """Return the tick that each sample belongs to; late ones belong to the open tick."""
@@ -195,11 +214,3 @@ class SignalBoard:
             np.copyto(value, self._fallback, where=self._falls_back)
             np.copyto(status, np.uint32(Status.GOOD), where=self._falls_back)
         return Snapshot(time_ns=time_ns, value=value, status=status, source_ns=source_ns)
-
-
-def _believed(time_ns: TimeArray, *, received_ns: int) -> TimeArray:
-    """Return the source times, those too far ahead of the receive time (if known) replaced."""
-    ahead_ns = received_ns + _CLOCK_AHEAD_NS_MAX
-    if received_ns <= 0 or time_ns.max() <= ahead_ns:
-        return time_ns
-    return np.where(time_ns > ahead_ns, received_ns, time_ns)

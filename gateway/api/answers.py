@@ -59,7 +59,9 @@ class BooksAnswer(Answer):
     gap_count: int
     """Spans in which nobody listened or a device was away."""
     gap_s: float
-    """Their lengths together."""
+    """Their lengths together, since this start."""
+    healed: int = 0
+    """Read later from the histories of machines, since this start; the gaps stay."""
 
 
 class AlarmCounts(Answer):

@@ -54,6 +54,7 @@ class ViewCollector(Collector):
         samples.add_metric(["stored"], books.stored)
         samples.add_metric(["acknowledged"], books.acknowledged)
         samples.add_metric(["lost"], books.lost)
+        samples.add_metric(["healed"], books.healed)
         yield samples
         yield CounterMetricFamily("books_gaps", "Gaps in the ledger", value=books.gap_count)
         yield CounterMetricFamily("books_gap_seconds", "Their lengths", value=books.gap_s)

@@ -310,4 +310,5 @@ def books_answer(books: Books) -> BooksAnswer:
         lost=books.lost,
         gap_count=books.gap_count,
         gap_s=books.gap_s,
+        healed=books.healed,
     )

@@ -25,6 +25,7 @@ from gateway.config import read_config
 from gateway.core.arrays import IndexArray, index_column
 from gateway.core.events import Event
 from gateway.core.frame import Frame
+from gateway.core.gaps import NO_GAPS, Gaps, Healing
 from gateway.core.tags import ConfigEpoch, TagTable
 from gateway.pipeline import LiveValues
 from gateway.service.build import build_parts
@@ -119,6 +120,13 @@ class _NullSink:
 
     def note(self, event: Event) -> None:
         """Nobody listens."""
+
+    def gaps(self) -> Gaps:
+        """Return none: nothing is kept."""
+        return NO_GAPS
+
+    def healed(self, healing: Healing) -> None:
+        """Nothing was missing."""
 
 
 async def measure_whole(order: Order) -> Measured:

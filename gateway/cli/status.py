@@ -66,5 +66,6 @@ def _lines(overview: Overview) -> Iterator[str]:
     books = status.books
     yield (
         f"{'samples':<10}received {books.received}, stored {books.stored}, "
-        f"acknowledged {books.acknowledged}, lost {books.lost}, gaps {books.gap_count}"
+        f"acknowledged {books.acknowledged}, lost {books.lost}, gaps {books.gap_count}, "
+        f"healed with {books.healed}"
     )

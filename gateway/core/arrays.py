@@ -49,6 +49,11 @@ def status_column(values: ArrayLike) -> StatusArray:
     return frozen(np.array(values, dtype=np.uint32))
 
 
-def rebased(times: TimeArray, shift_ns: int) -> TimeArray:
-    """Return the times moved by a step of the clock; what is not positive stands for never."""
+def rebased(times: TimeArray, shift_ns: int | TimeArray) -> TimeArray:
+    """Return the times moved by a step of the clock; what is not positive stands for never.
+
+    Args:
+        times: Any shape.
+        shift_ns: The same step for all, or one for each, in the shape of `times`.
+    """
     return np.where(times > 0, times + shift_ns, times)

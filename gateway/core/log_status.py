@@ -39,4 +39,6 @@ class Books:
     gap_count: int
     """Gaps in the ledger: spans in which nobody listened, or a device was away."""
     gap_s: float
-    """Their lengths together."""
+    """Their lengths together, since this start."""
+    healed: int = 0
+    """Samples read later from the histories of machines, since this start; received, too."""

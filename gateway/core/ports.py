@@ -14,6 +14,7 @@ from gateway.core.commands import Command
 from gateway.core.device_status import ConnectorReport
 from gateway.core.events import Event
 from gateway.core.frame import Frame
+from gateway.core.gaps import Gaps, Healing
 from gateway.core.models import CanaryReport, Comparison, ModelStatus
 from gateway.core.pictures import Detection, Picture
 from gateway.core.records import Boot, LedgerEntry, Record, Seq
@@ -56,6 +57,15 @@ class Sink(Protocol):
 
     def note(self, event: Event) -> None:
         """Tell of something that happened at the device, or to the connection; never waits."""
+
+    def gaps(self) -> Gaps:
+        """Return the gaps of the connector's tags that are to be read from its history.
+
+        Always empty for a connector that is not built to read one.
+        """
+
+    def healed(self, healing: Healing) -> None:
+        """Say that gaps were read from the history, as far as it has them; never waits."""
 
 
 class Connector(Protocol):

@@ -8,6 +8,8 @@ Invariants:
     - A frame that breaks a stage is stored all the same, its outputs are set aside, and the next
       frame goes on.
     - Replayed frames change state only: what they led to is on disk already.
+    - What was read later from a machine's history is stored and delivered; where something newer
+      is known it changes no state, so it leads to nothing.
 """
 
 import asyncio
@@ -79,6 +81,7 @@ class Pipeline:
         listeners: Sequence[EventListener] = (),
         ledger_listeners: Sequence[LedgerListener] = (),
         others: Mapping[str, Replayable] | None = None,
+        followers: Mapping[str, Replayable] | None = None,
     ) -> None:
         """Put the loop together; `replay` and then `run` set it going.
 
@@ -93,6 +96,8 @@ class Pipeline:
             listeners: Told of events.
             ledger_listeners: Told of losses and gaps.
             others: What else is checkpointed and replayed, by the name of its checkpoint.
+            followers: The same, for what is also given every frame and event that is taken in,
+                so that it always stands exactly where the log does.
         """
         self._ingress = ingress
         self._table = table
@@ -102,7 +107,8 @@ class Pipeline:
         self._clock = clock
         self._listeners = tuple(listeners)
         self._ledger_listeners = tuple(ledger_listeners)
-        self._others = dict(others or {})
+        self._followers = dict(followers or {})
+        self._others = dict(others or {}) | self._followers
         self._checkpointed_ns = clock.monotonic_ns()
         self.values = values
         self.latency = LatencyMeter()
@@ -169,9 +175,11 @@ class Pipeline:
             if isinstance(entry, Event):
                 self._replay_operator(entry)
             elif isinstance(entry, Frame):
-                frame = replace(entry, origin=Origin.REPLAYED, arrival_ns=0)
-                count += len(frame)
-                self._take_note(frame, self._decided(frame))
+                count += len(entry)
+                current = self._current(entry)
+                if current is not None:
+                    current = replace(current, origin=Origin.REPLAYED, arrival_ns=0)
+                    self._take_note(current, self._decided(current))
         return count
 
     def acknowledge(self, alarm: AlarmId, *, operator: str) -> Event:
@@ -195,23 +203,39 @@ class Pipeline:
         match entry:
             case Frame():
                 self._process_frame(entry)
+                self._follow(entry)
             case Event():
                 self._append_events([entry])
+                self._follow(entry)
             case LedgerEntry():
                 self._append_ledger_entry(entry)
             case _:
                 assert_never(entry)
         self.progress_count += 1
 
+    def _follow(self, entry: Frame | Event) -> None:
+        for follower in self._followers.values():
+            follower.replay(entry)
+
     def _process_frame(self, raw: Frame) -> None:
         frame = condition(raw, self._table) if raw.is_received else raw
-        processed = self._decided(frame)
-        self._take_note(frame, processed)
-        self._tell(processed.events, frame)
+        current = self._current(frame)
+        processed = Processed(derived=None, events=())
+        if current is not None:
+            processed = self._decided(current)
+            self._take_note(current, processed)
+            self._tell(processed.events, current)
         if frame.arrival_ns and frame.origin is Origin.LIVE:
             latency_ns = self._clock.monotonic_ns() - frame.arrival_ns
             self.latency.add(latency_ns / 1e6)
         self._store.append(self._drafts(frame, processed))
+
+    def _current(self, frame: Frame) -> Frame | None:
+        """Return the samples that tell the present state; None when there are none."""
+        is_current = self.values.is_current(frame)
+        if is_current.all():
+            return frame
+        return frame.where(is_current) if is_current.any() else None
 
     def _decided(self, frame: Frame) -> Processed:
         """Run a frame through all stages; one that breaks a stage leads to one event."""

@@ -19,8 +19,9 @@ change, and such a value is not stale.
 class LiveValues:
     """Columns over the tag table, overwritten by each frame.
 
-    A late sample does not go back. When the gateway's own clock was set back, what is received
-    now counts, whatever its time: times that come from that clock were set back with it.
+    What is received now is the newest, whatever its time: clocks are set back, the source's and
+    our own, and a server gives a value that has not changed with the time of its last change. Of
+    what is read later from a history, a sample older than the value held does not go back.
     """
 
     def __init__(self, table: TagTable) -> None:
@@ -43,18 +44,20 @@ class LiveValues:
         numbers = {name: number for number, name in enumerate(dict.fromkeys(sources))}
         self._source = np.array([numbers[name] for name in sources], dtype=np.int64)
         self._source_received_ns = np.zeros(len(numbers), dtype=np.int64)
-        self._received_ns = np.zeros(count, dtype=np.int64)
         self._trend_value = np.full((count, TREND_LENGTH), np.nan)
         self._trend_time_ns = np.zeros((count, TREND_LENGTH), dtype=np.int64)
         self._trend_status = np.zeros((count, TREND_LENGTH), dtype=np.uint32)
         self._trend_count = np.zeros(count, dtype=np.int64)
 
+    def is_current(self, frame: Frame) -> BoolArray:
+        """Return which samples tell the present state, shape (n,); the others tell the past."""
+        if frame.origin is Origin.HISTORICAL:
+            return frame.time_ns >= self.time_ns[frame.tag_index]
+        return np.ones(len(frame), dtype=np.bool_)
+
     def update(self, frame: Frame) -> None:
         """Take in one frame."""
-        newer = frame.time_ns >= self.time_ns[frame.tag_index]
-        if frame.origin is not Origin.HISTORICAL:
-            newer |= frame.received_ns < self._received_ns[frame.tag_index]
-            self._received_ns[frame.tag_index] = frame.received_ns
+        newer = self.is_current(frame)
         index = frame.tag_index[newer]
         # The last of several samples of one tag wins, as numpy assigns in order.
         self.value[index] = frame.value[newer]

@@ -2,8 +2,11 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 
 from gateway.core.errors import StoreError
+from gateway.core.events import Event
+from gateway.core.gaps import GAP_HEALED
 from gateway.core.log_status import Books, LogStatus
 from gateway.core.ports import Clock
 from gateway.store import LogSettings, RecordLog, StoreStats
@@ -27,6 +30,7 @@ class LogGauge:
         self._stats: StoreStats | None = None
         self._levels: deque[tuple[int, int]] = deque(maxlen=POINTS)
         self._gap_s = 0.0
+        self._healed = 0
         self.answer_count = 0
         """Answers of the log's thread; the watchdog looks whether they keep coming."""
         self.stored_before = 0
@@ -54,6 +58,12 @@ class LogGauge:
     def add_gap(self, *, from_ns: int, to_ns: int) -> None:
         """Count the length of a gap."""
         self._gap_s += (to_ns - from_ns) / 1e9
+
+    def add_events(self, events: Sequence[Event], is_live: bool) -> None:
+        """Count what gaps were healed with."""
+        for event in events:
+            if event.condition == GAP_HEALED:
+                self._healed += round(event.evidence[0].value)
 
     def status(self) -> LogStatus:
         """Return the log as a buffer."""
@@ -86,6 +96,7 @@ class LogGauge:
             lost=stats.ledgered_samples,
             gap_count=stats.gap_count,
             gap_s=self._gap_s,
+            healed=self._healed,
         )
 
     def _growth_per_s(self) -> float | None:

@@ -36,13 +36,13 @@ from gateway.health import Notifier, Watchdog, feed_watchdog, watchdog_period_s
 from gateway.pipeline import Ingress, LiveValues, Pipeline
 from gateway.service.build import Parts, build_parts, import_protocols
 from gateway.service.clock_watch import ClockWatch
+from gateway.service.devices import device_supervisors, gap_books
 from gateway.service.feed import Feed
 from gateway.service.gauge import LogGauge
 from gateway.service.view import ServiceView
 from gateway.service.vision import Vision
 from gateway.store import RecordLog
 from gateway.supervisor import DeviceSupervisor
-from gateway.wire.backoff import Backoff
 from gateway.wire.clock import SystemClock
 
 log = structlog.get_logger()
@@ -52,9 +52,6 @@ Say = Callable[[dict[str, object]], None]
 
 SWITCH_INTERVAL_S = 0.001
 """A worker thread that holds the interpreter gives it up after this: the loop decides in 10 ms."""
-RETRY_FIRST_S = 0.5
-RETRY_CAP_S = 15.0
-HEALTHY_S = 60.0
 PIPELINE = "pipeline"
 STORE = "store"
 SILENCE_S_MAX = {PIPELINE: 10.0, STORE: 60.0}
@@ -151,7 +148,8 @@ def _assembled(
         if entry.reason.is_gap:
             gauge.add_gap(from_ns=entry.from_ns, to_ns=entry.to_ns)
 
-    supervisors = _supervisors(parts, table, ingress, clock)
+    books = gap_books(config, parts, table)
+    supervisors = device_supervisors(parts, table, ingress, books, clock=clock)
     desk = CommandDesk(
         config.writes,
         table=table,
@@ -167,9 +165,10 @@ def _assembled(
         store=store,
         clock=clock,
         values=values,
-        listeners=[feed.add],
+        listeners=[feed.add, gauge.add_events],
         ledger_listeners=[on_ledger_entry],
         others={f"device.{x.connector.name}": x for x in supervisors} | {"commands": desk},
+        followers={f"gaps.{name}": book for name, book in books.items()},
     )
     deliveries = _deliveries(config, store, ingress, clock=clock)
     keeper = _keeper(config, parts, ingress, clock=clock)
@@ -205,21 +204,6 @@ def _assembled(
         feed=feed,
         gauge=gauge,
         view=view,
-    )
-
-
-def _supervisors(
-    parts: Parts, table: TagTable, ingress: Ingress, clock: Clock
-) -> tuple[DeviceSupervisor, ...]:
-    return tuple(
-        DeviceSupervisor(
-            connector,
-            indices=table.indices([tag.id for tag in connector.tags]),
-            intake=ingress,
-            clock=clock,
-            backoff=Backoff(first_s=RETRY_FIRST_S, cap_s=RETRY_CAP_S, healthy_s=HEALTHY_S),
-        )
-        for connector in parts.connectors
     )
 
 

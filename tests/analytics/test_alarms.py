@@ -189,6 +189,27 @@ class TestTime:
         assert run(board, vibration(99, 1), year_2100) == []
         assert told(run(board, vibration(161, 5), vibration(191, 5))) == [("raised", 191.0)]
 
+    def test_a_source_clock_that_was_set_back_silences_nothing(self) -> None:
+        """An hour back in the middle of a delay: it goes on, and so does the next alarm."""
+        board = board_of(limit_of(delay_s=5))
+        events = run(board, vibration(3600, 5), vibration(3602, 5))
+        for second in range(8):
+            late = frame_of(TABLE, (VIBRATION, second, 5.0), received_s=3603 + second)
+            events += run(board, late)
+        back = frame_of(TABLE, (VIBRATION, 9, 1.0), received_s=3612)
+        events += run(board, back)
+        assert [event.transition for event in events] == [Transition.RAISED, Transition.RETURNED]
+        assert events[0].time_ns == pytest.approx(3 * NS, abs=1000)
+
+    def test_a_value_that_comes_back_with_its_old_time_counts(self) -> None:
+        """Beyond its limit before and after a loss: the delay runs out though it never changed."""
+        board = board_of(limit_of(delay_s=5))
+        edge = frame_of(TABLE, (VIBRATION, 12, np.nan), status=Status.BAD, is_received=False)
+        again = frame_of(TABLE, (VIBRATION, 10, 5.0), received_s=14)
+        assert run(board, vibration(10, 5), edge, again) == []
+        neighbour = frame_of(TABLE, (FLOW, 16, 1.0))
+        assert [event.transition for event in run(board, neighbour)] == [Transition.RAISED]
+
     def test_an_empty_frame_does_nothing(self) -> None:
         assert board_of().update(frame_of(TABLE)) == ()
 

@@ -145,7 +145,8 @@ def values_in(stream: bytes) -> int:
         if nodeid_from_binary(Buffer(body)).Identifier == 829:
             response = struct_from_binary(ua.PublishResponse, Buffer(body))
             for data in response.Parameters.NotificationMessage.NotificationData or ():
-                count += len(data.MonitoredItems)
+                if isinstance(data, ua.DataChangeNotification):
+                    count += len(data.MonitoredItems)
     return count
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from gateway.core.events import Event
 from gateway.core.frame import Frame
+from gateway.core.gaps import NO_GAPS, Gaps, Healing
 
 
 class KeepingSink:
@@ -17,6 +18,8 @@ class KeepingSink:
         self.frames_before_connected = 0
         self.skipped_sample_count = 0
         self.events: list[Event] = []
+        self.open_gaps = NO_GAPS
+        self.healings: list[Healing] = []
         self._copies: list[tuple[bytes, ...]] = []
         self._room = asyncio.Event()
         self._room.set()
@@ -39,6 +42,13 @@ class KeepingSink:
 
     def note(self, event: Event) -> None:
         self.events.append(event)
+
+    def gaps(self) -> Gaps:
+        return self.open_gaps
+
+    def healed(self, healing: Healing) -> None:
+        self.healings.append(healing)
+        self.open_gaps = self.open_gaps.where(self.open_gaps.number > healing.number)
 
     def fill(self) -> None:
         """Let `emit` wait."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.records import LedgerEntry, LedgerReason
-from gateway.service.run import RETRY_CAP_S
+from gateway.service.devices import RETRY_CAP_S
 from tests.crash.site import CLOUD, GATEWAY, PLANT, VICTIMS, Site, Span, opened
 
 # Three processes that start several times: half a minute alone, more on a busy machine.

@@ -10,7 +10,7 @@ from gateway.api.answers import AlarmAnswer
 from gateway.api.requests import TagsRequest
 from gateway.core.events import Transition
 from gateway.core.records import LedgerReason
-from gateway.service.run import RETRY_CAP_S
+from gateway.service.devices import RETRY_CAP_S
 from tests.crash.site import COMMISSIONING_ROWS, GATEWAY, PLANT, Site, opened, until
 
 # Three processes that start several times: half a minute alone, more on a busy machine.

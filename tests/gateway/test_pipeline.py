@@ -244,6 +244,28 @@ async def test_only_live_and_young_frames_lead_to_actions(tmp_path: Path) -> Non
             assert bench.board.alarms()[0].state is AlarmState.UNACKNOWLEDGED
 
 
+async def test_what_a_gap_was_healed_with_changes_no_state_and_is_told_to_nobody(
+    tmp_path: Path,
+) -> None:
+    """It is stored; twin, alarms and last values know newer, now and after a restart."""
+    healed = frame(150.0, 160.0, age_s=20.0, origin=Origin.HISTORICAL)
+    # An hour ahead, as a source whose clock is wrong gives it: still older than the live value.
+    live = frame(3.0)
+    ahead = replace(live, time_ns=live.time_ns + 3600 * SECOND_NS)
+    async with bench_in(tmp_path) as bench:
+        await bench.take_in(frame(1.0, age_s=40.0), ahead, healed)
+        assert bench.told == []
+        assert bench.twin.seen == [[1.0], [3.0]]
+        assert bench.pipeline.values.value[0] == 3.0
+        assert bench.board.alarms() == ()
+        assert values_on_disk(bench.log.path) == [[1.0], [3.0], [150.0, 160.0]]
+    async with bench_in(tmp_path) as again:
+        assert again.restore() == 4
+        assert again.twin.seen == [[1.0], [3.0]]
+        assert again.pipeline.values.value[0] == 3.0
+        assert again.told == []
+
+
 async def test_latency_is_that_of_live_frames(tmp_path: Path) -> None:
     async with bench_in(tmp_path) as bench:
         await bench.take_in(frame(1.0, origin=Origin.HISTORICAL), replace(frame(2.0), arrival_ns=0))

@@ -143,12 +143,30 @@ def test_no_number_is_never_better_than_bad(value: float, status: int) -> None:
     assert before.status.tolist() == [status]
 
 
-def test_a_late_sample_does_not_replace_a_newer_one() -> None:
+def test_what_is_read_later_does_not_replace_a_newer_value() -> None:
     values = LiveValues(TABLE)
     values.update(frame([1.0], times=[20]))
-    values.update(frame([2.0], times=[10]))
+    values.update(frame([2.0], times=[10], origin=Origin.HISTORICAL))
     assert values.value[0] == 1.0
     assert values.time_ns[0] == 20
+
+
+def test_a_source_clock_that_was_set_back_silences_nothing() -> None:
+    """The source goes on an hour earlier, and the gateway's clock does not."""
+    values = LiveValues(TABLE)
+    values.update(replace(frame([1.0, 7.0], tags=[0, 1], times=[3700, 3700]), received_ns=3700))
+    values.update(replace(frame([2.0], times=[101]), received_ns=3701))
+    assert values.value.tolist() == [2.0, 7.0]
+    assert values.time_ns.tolist() == [101, 3700]
+
+
+def test_a_value_that_did_not_change_ends_a_bad_edge() -> None:
+    """The edge has the gateway's time; a server gives the time of the last change."""
+    values = LiveValues(TABLE)
+    values.update(frame([1.0], times=[10]))
+    values.update(frame([np.nan], times=[20], status=[Status.BAD], is_received=False))
+    values.update(replace(frame([1.0], times=[10]), received_ns=30))
+    assert values.status[0] == Status.GOOD
 
 
 def test_what_comes_after_the_clock_was_set_back_counts() -> None:

@@ -9,7 +9,8 @@ from gateway.core.arrays import IndexArray, float_column, index_column, status_c
 from gateway.core.device_status import ConnectorReport, DeviceState
 from gateway.core.errors import DeviceError
 from gateway.core.events import Event, Transition
-from gateway.core.frame import Frame
+from gateway.core.frame import Frame, Origin
+from gateway.core.gaps import GAP_FOUND, GAP_HEALED, GAP_UNHEALED, GapBook, Healing
 from gateway.core.ports import Sink
 from gateway.core.quality import Status
 from gateway.core.records import LedgerEntry, LedgerReason
@@ -188,3 +189,69 @@ async def test_skipped_scans_are_ledgered_together() -> None:
     skipped = [entry for entry in entries if isinstance(entry, LedgerEntry)]
     assert [(each.reason, each.count) for each in skipped] == [(LedgerReason.SCAN_SKIPPED, 6)]
     assert supervisor.status().skipped_count == 6
+
+
+async def test_gaps_are_told_when_the_log_has_seen_all_that_was_read_for_them() -> None:
+    """Else values on their way into the log would be read again; closed gaps are told no more."""
+    ingress = Ingress(size_bytes_max=100_000)
+    connector = ScriptedConnector(wait_for_ever)
+    book = GapBook("press", [tag.id for tag in connector.tags], INDICES)
+    supervisor = DeviceSupervisor(
+        connector,
+        indices=INDICES,
+        intake=ingress,
+        clock=SystemClock(),
+        backoff=Backoff(first_s=0.001, cap_s=0.01, healthy_s=60),
+        book=book,
+    )
+
+    async def follow() -> list[Entry]:
+        entries = await ingress.take()
+        for entry in entries:
+            if not isinstance(entry, LedgerEntry):
+                book.replay(entry)
+        return entries
+
+    book.replay(_at(100))
+    supervisor.connected()
+    await supervisor.emit(_at(200))
+    [event, _] = await follow()
+    assert isinstance(event, Event)
+    assert (event.condition, event.onset_ns) == (GAP_FOUND, 100)
+    assert supervisor.gaps().from_ns.tolist() == [100, 100]
+    await supervisor.emit(_at(150, origin=Origin.HISTORICAL))
+    assert len(supervisor.gaps()) == 0
+    await follow()
+    assert supervisor.gaps().from_ns.tolist() == [150, 150]
+    supervisor.healed(_healing(number=2, samples=2, refused=0))
+    assert len(supervisor.gaps()) == 0
+    [event] = await follow()
+    assert isinstance(event, Event)
+    assert (event.condition, event.evidence[0].value) == (GAP_HEALED, 2)
+    assert len(book.gaps()) == 0
+    supervisor.healed(_healing(number=3, samples=0, refused=2))
+    [event] = await follow()
+    assert isinstance(event, Event)
+    assert event.condition == GAP_UNHEALED
+
+
+def _at(time_ns: int, *, origin: Origin = Origin.LIVE) -> Frame:
+    return Frame(
+        tag_index=INDICES,
+        time_ns=time_column([time_ns, time_ns]),
+        value=float_column([1.0, 2.0]),
+        status=status_column([0, 0]),
+        received_ns=time_ns,
+        origin=origin,
+    )
+
+
+def _healing(*, number: int, samples: int, refused: int) -> Healing:
+    return Healing(
+        number=number,
+        from_ns=100,
+        to_ns=200,
+        sample_count=samples,
+        tag_count=2 - refused,
+        refused_count=refused,
+    )

@@ -120,6 +120,53 @@ def test_a_clock_that_runs_ahead_is_not_believed() -> None:
     assert board.heard_ns == START_NS
 
 
+def live(tag: TagId, second: float, value: float, *, received: float) -> Frame:
+    return frame_of(
+        TABLE, [at(tag, second, value)], received_ns=START_NS + round(received * SECOND_NS)
+    )
+
+
+def test_a_source_clock_that_was_set_back_silences_nothing() -> None:
+    """An hour back: its values and its rows go on as of their receipt, at once."""
+    board = board_of()
+    feed(board, live(B, 3600.2, 0.0, received=3600.2), live(A, 3600.5, 1.0, received=3600.6))
+    closed = [
+        each
+        for second in range(1, 5)
+        for each in feed(board, live(A, second, 10.0 + second, received=3600.6 + second))
+    ]
+    assert seconds(closed) == [3601.0, 3602.0, 3603.0, 3604.0]
+    assert [each.value[0, 0] for each in closed] == [1.0, 11.0, 12.0, 13.0]
+    assert (closed[-1].status == Status.GOOD).all()
+
+
+def test_a_value_that_did_not_change_ends_a_bad_edge() -> None:
+    """The gateway's edge bears its own clock; the value comes with the time of its change."""
+    board = board_of()
+    feed(board, live(A, 1.0, 1.0, received=1.0), live(B, 1.0, 2.0, received=1.0))
+    edge_ns = START_NS + 3 * SECOND_NS
+    edge = frame_of(
+        TABLE,
+        [(A, edge_ns, np.nan), (B, edge_ns, np.nan)],
+        status=Status.BAD_NO_COMMUNICATION,
+        received_ns=edge_ns,
+    )
+    feed(board, edge, live(A, 1.0, 1.0, received=4.5), live(B, 4.4, 3.0, received=4.5))
+    assert board.now().value.tolist() == [[1.0, 3.0]]
+
+
+def test_a_clock_that_always_lags_an_hour_closes_rows_after_a_bad_edge() -> None:
+    board = board_of()
+    feed(board, live(A, 1.0, 1.0, received=3601.0))
+    edge_ns = START_NS + 3602 * SECOND_NS
+    edge = frame_of(TABLE, [(A, edge_ns, np.nan)], status=Status.BAD, received_ns=edge_ns)
+    closed = feed(
+        board, edge, live(A, 5.0, 2.0, received=3605.0), live(A, 6.0, 3.0, received=3606.0)
+    )
+    assert seconds(closed)[-1] == 3605.0
+    assert closed[-1].value[0, 0] == 2.0
+
+
 def test_no_number_becomes_bad_and_a_fallback_stands_for_a_missing_tag() -> None:
     board = board_of(((A, None),), fallback=7.0)
     feed(board, frame_of(TABLE, [at(A, 0.5, np.nan)]))
