@@ -94,6 +94,9 @@ class PublishPump:
         if self._inbox:
             return
         self._raise_failure()
+        if not self._deadlines_ns:
+            await asyncio.sleep(wait_s)  # the server gave no subscription: all is polled
+            return
         now_ns = self._clock.monotonic_ns()
         silence_s = (min(self._deadlines_ns.values()) - now_ns) / NS_PER_S
         try:
