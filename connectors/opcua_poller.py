@@ -159,6 +159,9 @@ class Poller:
         except asyncio.CancelledError:
             await self._finish(running)
             raise
+        except DeviceError:
+            await self._finish({})  # what other reads brought before this one failed
+            raise
         finally:
             for task in running:
                 task.cancel()
@@ -269,6 +272,7 @@ class Poller:
         link = self._around.link
         strangers = [item.handle for item in self._items if not link.knows(item.node)]
         if strangers:
+            self._around.greeting.say()  # it told its namespaces
             self._leave_out(dict.fromkeys(strangers, int(Status.BAD_NODE_ID_UNKNOWN)))
 
     def _leave_out(self, codes: dict[int, int]) -> None:

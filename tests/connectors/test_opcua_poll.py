@@ -118,14 +118,18 @@ async def test_a_bad_value_is_its_own_affair(plant: PolledPlant) -> None:
 
 
 async def test_a_missing_namespace_of_a_polled_node(plant: PolledPlant) -> None:
-    (plant.folder / "pumps.csv").write_text(
-        "tag,node\nFlow,ns=2;s=P101.Flow\nother,nsu=urn:other;i=4\n", encoding="utf-8"
-    )
-    plant.connector = plant.connector_with(groups={})
-    sink = KeepingSink()
-    async with running(plant, sink):
-        await until(lambda: len(sink.received) > 3, what="frames")
-    assert [list(frame.status) for frame in sink.stated] == [[Status.BAD_NODE_ID_UNKNOWN]]
+    others = "other,nsu=urn:other;i=4\n"
+    for lines, count in ((f"Flow,ns=2;s=P101.Flow\n{others}", 3), (others, 0)):
+        (plant.folder / "pumps.csv").write_text(f"tag,node\n{lines}", encoding="utf-8")
+        plant.connector = plant.connector_with(groups={})
+        sink = KeepingSink()
+        async with running(plant, sink):
+            await until(
+                lambda: len(sink.received) >= count and bool(sink.stated),  # noqa: B023
+                what="frames",
+            )
+        assert [list(frame.status) for frame in sink.stated] == [[Status.BAD_NODE_ID_UNKNOWN]]
+        assert sink.frames_before_connected == 0
 
 
 @pytest.mark.parametrize("is_stated", [True, False])
