@@ -231,7 +231,7 @@ class OpcuaConnector:
                 sink=sink,
                 greeting=greeting,
                 reception=reception,
-                figures=self._memory.figures,
+                memory=self._memory,
                 node_retry_s=config.node_retry_s,
                 stop_s=config.stop_s,
                 clock=self._clock,

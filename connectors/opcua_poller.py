@@ -20,8 +20,7 @@ from asyncua.ua.uaerrors import UaStatusCodeError
 from connectors.greeting import Greeting
 from connectors.opcua_client import PreparedRead, ReadValues
 from connectors.opcua_monitor import Item
-from connectors.opcua_reception import Reception
-from connectors.opcua_report import ReadFigures
+from connectors.opcua_reception import Reception, ReceptionMemory
 from connectors.opcua_session import UaLink, fault
 from connectors.outbox import Outbox
 from connectors.scan_clock import ScanClock
@@ -69,7 +68,7 @@ class PollSurroundings:
     sink: Sink
     greeting: Greeting
     reception: Reception
-    figures: ReadFigures
+    memory: ReceptionMemory
     node_retry_s: float
     stop_s: float
     clock: Clock
@@ -160,6 +159,9 @@ class Poller:
         except asyncio.CancelledError:
             await self._finish(running)
             raise
+        except DeviceError:
+            await self._finish({})  # what other reads brought before this one failed
+            raise
         finally:
             for task in running:
                 task.cancel()
@@ -168,7 +170,7 @@ class Poller:
     async def _read(self, batch: _Batch) -> ReadValues:
         sent_ns = self._around.clock.monotonic_ns()
         values = await self._around.link.read_columns(batch.read)
-        self._around.figures.note(sent_ns=sent_ns, answered_ns=values.arrival_ns)
+        self._around.memory.figures.note(sent_ns=sent_ns, answered_ns=values.arrival_ns)
         return values
 
     def _collect(
@@ -270,6 +272,7 @@ class Poller:
         link = self._around.link
         strangers = [item.handle for item in self._items if not link.knows(item.node)]
         if strangers:
+            self._around.greeting.say()  # it told its namespaces
             self._leave_out(dict.fromkeys(strangers, int(Status.BAD_NODE_ID_UNKNOWN)))
 
     def _leave_out(self, codes: dict[int, int]) -> None:

@@ -48,11 +48,13 @@ class Polls:
         self.add(items)
 
     def tell_taken_over(self) -> None:
-        """Tell how many tags are polled because the server ran out of monitored items."""
-        count = len(self._taken_over)
+        """Tell how many tags are polled for want of monitored items, when it is another number."""
+        around, count = self._around, len(self._taken_over)
+        if count == around.memory.ran_out_count:
+            return
+        around.memory.ran_out_count = count
         if not count:
             return
-        around = self._around
         log.warning(
             "monitored_items_ran_out",
             device=around.device,
@@ -66,7 +68,7 @@ class Polls:
                 source=around.name,
                 condition="monitored_items_ran_out",
                 severity=SEVERITY_RAN_OUT,
-                text=f"{around.name} has no monitored items for {count} of "
+                text=f"{around.name} has no subscriptions or monitored items for {count} of "
                 f"{len(self._periods_ms)} tags: these are polled. Raise the server's limit, end "
                 'other clients, or write read = "poll" for slow groups.',
             )

@@ -138,6 +138,9 @@ class PublishPump:
         if self._inbox or self.lost:
             return
         self._raise_failure()
+        if not self._watched:
+            await asyncio.sleep(wait_s)  # the server gave no subscription: all is polled
+            return
         silence_s = (self._deadline_ns() - self._clock.monotonic_ns()) / NS_PER_S
         try:
             async with asyncio.timeout(min(wait_s, max(silence_s, 0))):

@@ -68,6 +68,8 @@ class ReceptionMemory:
     wrong_times: set[int] = field(default_factory=set)
     """Tags whose wrong source time was told and has not been right since."""
     wrong_times_told_ns: int = -PACE_NS
+    ran_out_count: int = 0
+    """Tags that were polled for want of monitored items, as told last."""
     text_minute_ns: int = -PACE_NS
     """When the minute began in which texts are counted."""
     text_count: int = 0

@@ -19,6 +19,8 @@ from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 from asyncua.ua.uaerrors import (
     BadNoSubscription,
+    BadNotImplemented,
+    BadServiceUnsupported,
     BadTimeout,
     BadTooManyPublishRequests,
     BadTooManySubscriptions,
@@ -143,7 +145,7 @@ class UaLink:
         return self.traits
 
     async def subscribe(self, *, publishing_ms: float, keep_alive_s: float) -> Subscription | None:
-        """Create a subscription without items; None when the server has no more of them.
+        """Create a subscription without items; None when the server has none, or no more.
 
         Raises:
             DeviceError: the server refuses.
@@ -162,7 +164,7 @@ class UaLink:
         with self._faults("refuses a subscription"):
             try:
                 result = await self._session.create_subscription(params, _ignore)
-            except BadTooManySubscriptions:
+            except (BadTooManySubscriptions, BadServiceUnsupported, BadNotImplemented):
                 return None
         if result.RevisedPublishingInterval >= REVISION_RATIO * publishing_ms:
             log.warning(

@@ -273,7 +273,7 @@ async def test_many_tags_need_several_calls(plant: OpcuaPlant, is_stated: bool) 
         )
         await stated.write_value(ua.Variant(limit, ua.VariantType.UInt32))
     sizes = refuse_long_calls(plant.server, limit)
-    plant.connector = plant.connector_with(groups={}, timeout_s=10)
+    plant.connector = plant.connector_with(groups={}, timeout_s=30)
     sink = KeepingSink()
     async with running(plant, sink):
         await until(lambda: sink.sample_count >= count, what="all first values")

@@ -1,6 +1,10 @@
 """What a server says of itself, and what is known of its make."""
 
+from datetime import UTC, datetime
+from pathlib import Path
+
 import pytest
+from asyncua import ua
 
 from connectors.opcua_limits import (
     TRAITS,
@@ -10,6 +14,10 @@ from connectors.opcua_limits import (
     profile_of,
     traits_of,
 )
+from tests.connectors.contract import running
+from tests.connectors.opcua_plant import OpcuaPlant
+from tests.connectors.sinks import KeepingSink
+from tests.connectors.wire import Wire, until
 
 
 def test_every_profile_has_its_line() -> None:
@@ -64,3 +72,48 @@ def test_the_lower_limit_counts() -> None:
 @pytest.mark.parametrize("said", [float("nan"), float("inf"), None])
 def test_an_interval_that_is_none_says_nothing(said: float | None) -> None:
     assert traits_of(Profile.GENERIC, ServerFacts(sampling_ms_min=said)).sampling_ms_min == 0.0
+
+
+@pytest.mark.parametrize("profile", ["auto", "generic"])
+async def test_a_small_controller_is_spared(tmp_path: Path, profile: str) -> None:
+    """It is known by its name: short calls, and no filters, although a dead band is wanted."""
+    count = 130
+    async with Wire() as wire:
+        plant = OpcuaPlant(tmp_path, wire)
+        await plant.start_server()
+        assert plant.server is not None
+        date = datetime(2026, 1, 1, tzinfo=UTC)
+        await plant.server.set_build_info("urn:s7", "Siemens AG", "SIMATIC S7-1200", "4", "1", date)
+        lines = ["tag,node,dead_band"]
+        for number in range(count):
+            node_id = ua.NodeId.from_string(f"ns=2;s=T{number}")
+            await plant.server.nodes.objects.add_variable(node_id, f"T{number}", float(number))
+            lines.append(f"T{number},ns=2;s=T{number},0.5")
+        (tmp_path / "pumps.csv").write_text("\n".join(lines), encoding="utf-8")
+        service = plant.server.iserver.subscription_service
+        create = service.create_monitored_items
+        calls: list[list[ua.MonitoredItemCreateRequest]] = []
+
+        async def create_seen(
+            params: ua.CreateMonitoredItemsParameters,
+        ) -> list[ua.MonitoredItemCreateResult]:
+            calls.append(list(params.ItemsToCreate))
+            return await create(params)
+
+        service.create_monitored_items = create_seen  # type: ignore[method-assign]  # foreign
+        plant.connector = plant.connector_with(groups={}, profile=profile)
+        sink = KeepingSink()
+        async with running(plant, sink):
+            await until(lambda: sink.sample_count >= count, what="all first values")
+        await plant.stop_server()
+    bands = {
+        getattr(one.RequestedParameters.Filter, "DeadbandValue", None)
+        for call in calls
+        for one in call
+    }
+    if profile == "auto":
+        assert [len(call) for call in calls] == [100, 30]
+        assert bands == {None}
+    else:
+        assert [len(call) for call in calls] == [count]
+        assert bands == {0.5}

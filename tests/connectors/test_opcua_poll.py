@@ -118,14 +118,18 @@ async def test_a_bad_value_is_its_own_affair(plant: PolledPlant) -> None:
 
 
 async def test_a_missing_namespace_of_a_polled_node(plant: PolledPlant) -> None:
-    (plant.folder / "pumps.csv").write_text(
-        "tag,node\nFlow,ns=2;s=P101.Flow\nother,nsu=urn:other;i=4\n", encoding="utf-8"
-    )
-    plant.connector = plant.connector_with(groups={})
-    sink = KeepingSink()
-    async with running(plant, sink):
-        await until(lambda: len(sink.received) > 3, what="frames")
-    assert [list(frame.status) for frame in sink.stated] == [[Status.BAD_NODE_ID_UNKNOWN]]
+    others = "other,nsu=urn:other;i=4\n"
+    for lines, count in ((f"Flow,ns=2;s=P101.Flow\n{others}", 3), (others, 0)):
+        (plant.folder / "pumps.csv").write_text(f"tag,node\n{lines}", encoding="utf-8")
+        plant.connector = plant.connector_with(groups={})
+        sink = KeepingSink()
+        async with running(plant, sink):
+            await until(
+                lambda: len(sink.received) >= count and bool(sink.stated),  # noqa: B023
+                what="frames",
+            )
+        assert [list(frame.status) for frame in sink.stated] == [[Status.BAD_NODE_ID_UNKNOWN]]
+        assert sink.frames_before_connected == 0
 
 
 @pytest.mark.parametrize("is_stated", [True, False])
@@ -185,27 +189,31 @@ async def test_scans_that_find_no_time_are_told(plant: PolledPlant) -> None:
     assert sink.sample_count == plant.offered_count()
 
 
-async def test_a_server_without_subscriptions_left_is_polled(plant: PolledPlant) -> None:
+@pytest.mark.parametrize("room", [0, 1])
+async def test_a_server_without_subscriptions_left_is_polled(plant: PolledPlant, room: int) -> None:
     """A group that gets none is polled as often as it would have been reported; told once."""
     assert plant.server is not None
     service = plant.server.iserver.subscription_service
     create = service.create_subscription
     made: list[float] = []
 
-    async def create_one(*args: object, **named: object) -> object:
-        if made:
+    async def create_few(*args: object, **named: object) -> object:
+        if len(made) % 2 >= room:
+            made.append(0.0)
             raise ServiceError(StatusCodes.BadTooManySubscriptions)
         made.append(1.0)
         return await create(*args, **named)  # type: ignore[arg-type]  # handed on as they come
 
-    service.create_subscription = create_one  # type: ignore[assignment]  # a foreign server
+    service.create_subscription = create_few  # type: ignore[assignment]  # a foreign server
     plant.connector = OpcuaPlant.connector_with(plant)
     sink = KeepingSink()
-    async with running(plant, sink):
-        await until(lambda: len(sink.values_of(plant.index("Vibration"))) > 5, what="polls")
-        await until(lambda: len(sink.values_of(plant.index("Flow"))) > 5, what="reports")
+    for _ in range(2):
+        sink.frames.clear()
+        async with running(plant, sink):
+            await until(lambda: len(sink.values_of(plant.index("Vibration"))) > 5, what="polls")
+            await until(lambda: len(sink.values_of(plant.index("Flow"))) > 5, what="reports")
     [event] = [one for one in sink.events if one.condition == "monitored_items_ran_out"]
-    assert "for 1 of 6 tags" in event.text
+    assert f"for {6 if room == 0 else 1} of 6 tags" in event.text
 
 
 @pytest.mark.parametrize("as_a_whole", [True, False])
