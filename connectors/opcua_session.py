@@ -24,7 +24,13 @@ from cryptography.exceptions import InvalidSignature
 
 from connectors.messages import device_error
 from connectors.nodes import NodeAddress
-from connectors.opcua_client import SESSION_TIMEOUT_MS, ColumnClient, Received
+from connectors.opcua_client import (
+    SESSION_TIMEOUT_MS,
+    AnswerT,
+    ColumnClient,
+    Received,
+    RequestT,
+)
 from gateway.core.errors import DeviceError
 from gateway.core.quality import Status
 
@@ -205,6 +211,25 @@ class UaLink:
             [status] = await self._session.write_attributes([node_id], [ua.DataValue(variant)])
             status.check()
             return float((await self._read(node_id)).Value)
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """URIs of the namespaces by index, as of the last `refresh_namespaces`."""
+        return tuple(self._namespaces)
+
+    async def ask(self, what: str, request: RequestT, answer: type[AnswerT]) -> AnswerT:
+        """Send a request that is asyncua's own and return its answer.
+
+        Args:
+            what: For the error: continues the sentence that the device opens.
+            request: As the library has it.
+            answer: Type of the answer.
+        Raises:
+            UaStatusCodeError: the server refuses the call as a whole.
+            DeviceError: the connection is lost.
+        """
+        with self._faults(what, but=UaStatusCodeError):
+            return await self._session.ask(request, answer)
 
     async def close(self) -> None:
         """End session, channel and connection, as politely as time allows."""

@@ -9,6 +9,7 @@ from gateway.core.errors import ConfigError, GatewayError
 
 COMMANDS = {
     "demo": "A simulated plant, the gateway, the cloud and the console, in one go.",
+    "browse": "Show what an OPC UA server has.",
     "run": "Run the gateway.",
     "check": "Check a configuration: every mistake at once, and what to expect of it.",
     "console": "The terminal UI for technicians.",
