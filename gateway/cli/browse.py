@@ -17,7 +17,7 @@ import click
 
 from connectors.address_space import SEPARATOR, NodeClass, path_pattern
 from connectors.nodes import NodeAddress, parse_node
-from gateway.cli.opcua_access import Access, access_options, opened, read_password
+from gateway.cli.opcua_access import Access, access_options, done_within, opened, read_password
 from gateway.core.errors import DeviceError
 from gateway.core.units import printed_unit
 
@@ -140,44 +140,52 @@ def _start(text: str | None) -> NodeAddress | None:
 
 
 async def _browse(access: Access, question: Question, *, within_s: float, as_json: bool) -> None:
+    finder = Finder(question)
+    begun = time.monotonic()
+    try:
+        notes = await done_within(within_s, _walk(access, question, finder, as_json=as_json))
+    except TimeoutError as error:
+        raise DeviceError(
+            f"not done within {within_s:g} s; {finder.seen_count} nodes so far. Narrow it with "
+            "--node or --depth, or raise --within."
+        ) from error
+    # Beside the answer, so that a program reads nothing but the answer.
+    taken_s = time.monotonic() - begun
+    click.echo("; ".join((*notes, f"{taken_s:.1f} s")), err=True)
+    if not finder.kept_count and question.is_narrow:
+        raise DeviceError(finder.nothing_found())
+
+
+async def _walk(
+    access: Access, question: Question, finder: "Finder", *, as_json: bool
+) -> list[str]:
+    """Print what is found, and return what there is to say about it."""
     from connectors.opcua_browse import BrowseQuery, Browser, Wanted
 
-    finder = Finder(question)
     query = BrowseQuery(
         start=question.start,
         depth_max=question.depth_max,
         wanted=Wanted.VALUES if question.wants_values else Wanted.NODES,
         keep=finder.keeps,
     )
-    shown, begun = 0, time.monotonic()
-    browser = None
-    try:
-        async with asyncio.timeout(within_s), opened(access, name=PIN_NAME) as link:
-            browser = Browser(link, query, device=access.endpoint)
-            async with aclosing(browser.found()) as found:
-                async for nodes in found:
-                    room = len(nodes) if question.limit is None else question.limit - shown
-                    _print(nodes[:room], question, as_json=as_json)
-                    shown += len(nodes[:room])
-                    if shown == question.limit:
-                        break
-    except TimeoutError as error:
-        seen = 0 if browser is None else browser.seen_count
-        raise DeviceError(
-            f"not done within {within_s:g} s; {seen} nodes so far. Narrow it with --node or "
-            "--depth, or raise --within."
-        ) from error
-    notes = [f"{shown} of {browser.seen_count} nodes, {time.monotonic() - begun:.1f} s"]
+    shown = 0
+    async with opened(access, name=PIN_NAME) as link:
+        browser = Browser(link, query, device=access.endpoint)
+        async with aclosing(browser.found()) as found:
+            async for nodes in found:
+                room = len(nodes) if question.limit is None else question.limit - shown
+                _print(nodes[:room], question, as_json=as_json)
+                shown += len(nodes[:room])
+                if shown == question.limit:
+                    break
+    notes = [f"{shown} of {browser.seen_count} nodes"]
     if shown == question.limit:
         notes.append(f"stopped at --limit {shown}")
     if browser.refused_count:
         notes.append(f"the server let us not look into {browser.refused_count}")
     if browser.is_cut:
         notes.append(f"more than {query.nodes_max} nodes: the rest is left out; use --node")
-    # Beside the answer, so that a program reads nothing but the answer.
-    click.echo("; ".join(notes), err=True)
-    if not shown and question.is_narrow:
-        raise DeviceError(finder.nothing_found())
+    return notes
 
 
 class Finder:
@@ -185,18 +193,20 @@ class Finder:
 
     def __init__(self, question: Question) -> None:
         """Begin with nothing seen."""
+        self.seen_count = 0
+        """How many nodes were asked about."""
+        self.kept_count = 0
         self._question = question
         self._examples: list[str] = []
 
     def keeps(self, node: "FoundNode") -> bool:
         """Tell whether a node is shown."""
+        self.seen_count += 1
+        is_kept = self._is_meant(node)
+        self.kept_count += is_kept
         if node.node_class is NodeClass.VARIABLE and len(self._examples) < EXAMPLES:
             self._examples.append(node.path)
-        question = self._question
-        if question.pattern is not None and not question.pattern.fullmatch(node.path):
-            return False
-        texts = (node.browse_name, node.display_name, str(node.node), node.index_text)
-        return not question.search or any(question.search in text.lower() for text in texts)
+        return is_kept
 
     def nothing_found(self) -> str:
         """Return what to tell a person who found nothing."""
@@ -208,6 +218,13 @@ class Finder:
         if self._examples:
             text += f" Paths of variables here are such as {', '.join(self._examples)}"
         return text
+
+    def _is_meant(self, node: "FoundNode") -> bool:
+        question = self._question
+        if question.pattern is not None and not question.pattern.fullmatch(node.path):
+            return False
+        texts = (node.browse_name, node.display_name, str(node.node), node.index_text)
+        return not question.search or any(question.search in text.lower() for text in texts)
 
 
 def _print(nodes: Sequence["FoundNode"], question: Question, *, as_json: bool) -> None:

@@ -18,7 +18,7 @@ from connectors.vendor_map import VendorMap, read_vendor_map
 from gateway.cli import EXIT_FAILED
 from gateway.cli.browse import Finder, Question, checked_endpoint
 from gateway.cli.init_questions import Wishes, asked, serial_ports
-from gateway.cli.opcua_access import Access, access_options, opened, read_password
+from gateway.cli.opcua_access import Access, access_options, done_within, opened, read_password
 from gateway.commission.config_text import Value
 from gateway.commission.proposal import Proposal
 from gateway.commission.site import Site
@@ -143,7 +143,7 @@ async def _opcua(
     makes_writable: bool,
 ) -> "Machine":
     # Made here, with asyncua, which a register map does without.
-    from connectors.opcua_browse import BrowseQuery, Browser, Wanted
+    from connectors.opcua_browse import BrowseQuery, Browser, FoundNode, Wanted
     from gateway.commission.machines import node_of, opcua_machine
 
     assert wishes.opcua is not None
@@ -169,8 +169,10 @@ async def _opcua(
         )
     )
     query = BrowseQuery(start=start_node, wanted=Wanted.FACTS, keep=finder.keeps)
-    try:
-        async with asyncio.timeout(WITHIN_S), opened(access, name=name) as link:
+
+    async def ask() -> tuple[list[FoundNode], list[NodeAddress], tuple[str, ...]]:
+        """Return what is a number, which nodes of the list are gone, and the namespaces."""
+        async with opened(access, name=name) as link:
             browser = Browser(link, query, device=access.endpoint)
             found = [
                 each
@@ -178,12 +180,16 @@ async def _opcua(
                 for each in nodes
                 if each.facts is not None and each.facts.is_numeric
             ]
-            present = site.lines(name)
-            nodes = [node_of(cells, link.namespaces) for cells in present]
             here = {each.node for each in found}
+            nodes = [node_of(cells, link.namespaces) for cells in present]
             doubtful = [each for each in nodes if each is not None and each not in here]
             known = await browser.known(doubtful)
-            namespaces = link.namespaces
+            gone = [node for node, is_known in zip(doubtful, known, strict=True) if not is_known]
+            return found, gone, link.namespaces
+
+    present = site.lines(name)
+    try:
+        found, gone, namespaces = await done_within(WITHIN_S, ask())
     except TimeoutError as error:
         raise DeviceError(
             f"{access.endpoint}: not done within {WITHIN_S:g} s; begin further down with --node"
@@ -195,7 +201,7 @@ async def _opcua(
         _opcua_table(access, login),
         found,
         present=present,
-        gone=[each for each, is_known in zip(doubtful, known, strict=True) if not is_known],
+        gone=gone,
         namespaces=namespaces,
         makes_writable=makes_writable,
     )

@@ -3,9 +3,10 @@
 Security is never guessed: without `--security` the commands say what the server offers and end.
 """
 
+import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from connectors.opcua_connect import LinkSettings
     from connectors.opcua_session import UaLink
 
+ResultT = TypeVar("ResultT")
 FunctionT = TypeVar("FunctionT", bound=Callable[..., object])
 
 SECURITY = get_args(OpcuaConfig.model_fields["security"].annotation)
@@ -96,6 +98,25 @@ def read_password(user: str, path: Path | None, security: str | None) -> SecretS
         return SecretStr(path.read_text(encoding="utf-8").rstrip("\r\n"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
+
+
+async def done_within(seconds: float, work: Coroutine[object, object, ResultT]) -> ResultT:
+    """Return what comes of a piece of work, given so much time.
+
+    Not `asyncio.timeout`: asyncua waits in ways of its own, whose cancellation that does not know.
+
+    Raises:
+        TimeoutError: it was not done.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait([task], timeout=seconds)
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+    if task.cancelled():
+        raise TimeoutError
+    return task.result()
 
 
 @asynccontextmanager

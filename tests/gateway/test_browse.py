@@ -7,6 +7,8 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.connectors.browsing import free_port
 from tests.gateway.init_run import ROOT, Ran, edgewright
 from tests.gateway.simulate_peers import opcua_server
@@ -16,6 +18,7 @@ async def browse(*arguments: str, folder: Path) -> Ran:
     return await edgewright("browse", *arguments, folder=folder)
 
 
+@pytest.mark.slow
 async def test_what_is_shown_and_how(tmp_path: Path) -> None:
     """Levels with their headings; paths where it is narrowed; objects for programs."""
     async with opcua_server(tmp_path) as server:
@@ -52,6 +55,7 @@ async def test_what_is_shown_and_how(tmp_path: Path) -> None:
         assert "stopped at --limit 3" in few.err
 
 
+@pytest.mark.slow
 async def test_what_a_newcomer_does_wrong(tmp_path: Path) -> None:
     """Each mistake has a message that says what to do."""
     async with opcua_server(tmp_path) as server:

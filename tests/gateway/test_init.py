@@ -3,14 +3,18 @@
 import asyncio
 import os
 import pty
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import click
 import pytest
 
+from gateway.cli.init import command
 from gateway.cli.init_questions import NEEDS
+from gateway.core.errors import ConfigError
 from tests.connectors.browsing import free_port
 from tests.gateway.init_run import DEADLINE_S, ROOT, edgewright
 from tests.gateway.simulate_peers import opcua_server
@@ -86,10 +90,6 @@ async def pumps(endpoint: str, folder: Path, *more: str) -> tuple[int, str, str]
     return ran.code, ran.out, ran.err
 
 
-def names_in(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir()]
-
-
 async def passes_the_check(folder: Path) -> bool:
     return (await edgewright("check", "gateway.toml", folder=folder)).code == 0
 
@@ -139,6 +139,7 @@ async def test_two_runs_and_a_person_between_them(tmp_path: Path) -> None:
     assert await passes_the_check(tmp_path)
 
 
+@pytest.mark.slow
 async def test_the_first_run_is_trusted_by_the_gateway_too(tmp_path: Path) -> None:
     """A certificate that was trusted at its first use is the one that the gateway asks for."""
     async with opcua_server(tmp_path) as server:
@@ -155,36 +156,38 @@ async def test_the_first_run_is_trusted_by_the_gateway_too(tmp_path: Path) -> No
     assert await passes_the_check(site)
 
 
-async def test_what_it_needs_is_said(tmp_path: Path) -> None:
-    """Without a terminal nothing is asked and nothing is written."""
+async def test_without_a_terminal_it_says_what_it_needs(tmp_path: Path) -> None:
     nothing = await edgewright("init", folder=tmp_path)
     assert nothing.code == 2
     assert NEEDS.partition("{")[0] in nothing.err
-    wrong = {
-        ("--modbus", "10.0.4.17"): "needs --map",
-        ("--modbus", "10.0.4.17", "--map", "v.csv"): "name the gateway with --id",
-        ("--modbus", "a:b", "--map", "v.csv", "--name", "k", "--id", "x"): "no HOST:PORT",
-        (
-            "--modbus",
-            "/dev/ttyUSB9",
-            "--map",
-            "v.csv",
-            "--name",
-            "k",
-            "--id",
-            "x",
-        ): "is no /dev/tty",
-        ("--modbus", "h", "--map", "v.csv", "--id", "x"): "would overwrite v.csv",
-        ("--modbus", "h", "--map", "v.csv", "--id", "x", "--column", "a=b"): "ours are address",
-        ("--modbus", "h", "--map", "none.csv", "--id", "x", "--name", "k"): "cannot be read",
-        ("--modbus", "h", "--map", "v.csv", "--id", "a b", "--name", "k"): "gateway.id",
-        ("--modbus", "h", "--map", "v.csv", "--id", "x", "--name", "k 1"): "'k 1' is no name",
-    }
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--modbus 10.0.4.17", "needs --map"),
+        ("--modbus h --map v.csv --name k", "name the gateway with --id"),
+        ("--modbus a:b --map v.csv --name k --id x", "no HOST:PORT"),
+        ("--modbus /dev/ttyUSB9 --map v.csv --name k --id x", "there is no /dev/ttyUSB9"),
+        ("--modbus h --map v.csv --id x", "would overwrite v.csv"),
+        ("--modbus h --map v.csv --id x --column a=b", "ours are address"),
+        ("--modbus h --map none.csv --name k --id x", "cannot be read"),
+        ("--modbus h --map v.csv --id a/b --name k", "gateway.id"),
+        ("--modbus h --map v.csv --id x --name k/1", "'k/1' is no name"),
+        ("--opcua opc.tcp://h --security None --id x", "no endpoint such as"),
+        ("--opcua opc.tcp://h:1 --modbus h --id x", "one machine at a time"),
+        ("--opcua opc.tcp://h:1 --user u --id x", "--user and --password-file belong together"),
+    ],
+)
+def test_a_mistake_is_told_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str, message: str
+) -> None:
+    """`main` ends with 2 for these errors."""
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "v.csv").write_text(MAP, encoding="utf-8")
-    for flags, message in wrong.items():
-        ran = await edgewright("init", *flags, folder=tmp_path)
-        assert (ran.code, message in ran.err) == (2, True), (flags, ran.err)
-    assert names_in(tmp_path) == ["v.csv"]
+    with pytest.raises((ConfigError, click.UsageError), match=re.escape(message)):
+        command.main(flags.split(), standalone_mode=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["v.csv"]
 
 
 async def test_a_register_map_and_its_next_edition(tmp_path: Path) -> None:
