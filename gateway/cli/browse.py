@@ -17,7 +17,7 @@ import click
 
 from connectors.address_space import SEPARATOR, NodeClass, path_pattern
 from connectors.nodes import NodeAddress, parse_node
-from gateway.cli.opcua_access import Access, access_options, done_within, opened, read_password
+from gateway.cli.opcua_access import Access, Login, access_options, done_within, opened
 from gateway.core.errors import DeviceError
 from gateway.core.units import printed_unit
 
@@ -70,9 +70,9 @@ class Question:
 @click.option(
     "--state",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path("state/opcua"),
+    default=Path("state"),
     show_default=True,
-    help="Folder for certificates, when --security asks for them.",
+    help="State folder of the gateway; keeps certificates, when --security asks for them.",
 )
 @access_options
 def command(
@@ -87,11 +87,7 @@ def command(
     within_s: float,
     as_json: bool,
     state: Path,
-    security: str | None,
-    user: str,
-    password_file: Path | None,
-    trust_first_use: bool,
-    timeout_s: float,
+    login: Login,
 ) -> None:
     r"""Show the nodes of the OPC UA server at ENDPOINT, level by level.
 
@@ -101,15 +97,8 @@ def command(
       edgewright browse ... --filter '**/P101/*' --values                    what pump P101 says
       edgewright browse ... --search vibration --json | head                 for programs
     """
-    access = Access(
-        endpoint=checked_endpoint(endpoint),
-        security=security,
-        user=user,
-        password=read_password(user, password_file, security),
-        trusts_first_use=trust_first_use,
-        state_folder=state,
-        timeout_s=timeout_s,
-    )
+    access = Access(endpoint=checked_endpoint(endpoint), login=login, state_folder=state)
+    login.settings()  # a wrong set of options is told before anything is connected to
     question = Question(
         start=_start(node),
         depth_max=depth,

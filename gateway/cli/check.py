@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from connectors.line_transport import stable_path
 from connectors.modbus import ModbusConfig, ModbusConnector
 from gateway.config import Config, ConnectorConfig, read_config
 from gateway.core.ports import Connector
@@ -53,6 +54,9 @@ def command(path: Path, *, as_json: bool) -> None:
     width = max((len(each.name) for each in parts.connectors), default=0)
     for connector in parts.connectors:
         click.echo(f"{connector.name:{width}}   {connector.address}   {load_text(connector)}")
+    for name, settings in config.connectors.items():
+        if isinstance(settings, ModbusConfig) and (advice := path_advice(settings)):
+            click.echo(f"{name:{width}}   {advice}")
     for name, twin in config.twins.items():
         click.echo(f"{name:{width}}   {twin.type}, {len(twin.alarms)} alarms of its own")
     click.echo(
@@ -72,6 +76,17 @@ def load_text(connector: Connector) -> str:
         count = len(connector.blocks)
         text += f" in {count} request{'' if count == 1 else 's'}"
     return text
+
+
+def path_advice(settings: ModbusConfig) -> str:
+    """Return which path to write for a serial port whose own may change; empty when it is good."""
+    stable = stable_path(settings.address)
+    if stable is None:
+        return ""
+    return (
+        f"{settings.address} may be another port after a restart: write {stable}, which stays the "
+        "same whatever is plugged in first"
+    )
 
 
 def period_ms(settings: ConnectorConfig) -> int:

@@ -4,21 +4,21 @@ import asyncio
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from pydantic import SecretStr
 
 from connectors.address_space import path_pattern
 from connectors.nodes import NodeAddress, parse_node
+from connectors.opcua_security import NO_SECURITY, SecuritySettings
 from connectors.vendor_columns import Meaning
 from connectors.vendor_map import VendorMap, read_vendor_map
 from gateway.cli import EXIT_FAILED
 from gateway.cli.browse import Finder, Question, checked_endpoint
 from gateway.cli.init_questions import Wishes, asked, serial_ports
-from gateway.cli.opcua_access import Access, access_options, done_within, opened, read_password
+from gateway.cli.opcua_access import Access, Login, access_options, done_within, opened
 from gateway.commission.config_text import Value
 from gateway.commission.proposal import Proposal
 from gateway.commission.site import Site
@@ -31,17 +31,6 @@ WITHIN_S = 600.0
 MODBUS_PORT = 502
 SERIAL_FOLDER = "/dev/"
 PREVIEW_ROWS = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Login:
-    """How to get into an OPC UA server."""
-
-    user: str
-    password_file: Path | None
-    password: SecretStr
-    trusts_first_use: bool
-    timeout_s: float
 
 
 @click.command("init")
@@ -88,11 +77,7 @@ def command(
     writable: bool,
     out: Path,
     applies: bool,
-    security: str | None,
-    user: str,
-    password_file: Path | None,
-    trust_first_use: bool,
-    timeout_s: float,
+    login: Login,
 ) -> None:
     r"""Write gateway.toml and a tag list, from a server or a vendor's register map.
 
@@ -110,21 +95,16 @@ def command(
         opcua=opcua,
         modbus=modbus,
         name=name,
-        security=security,
+        security=login.security,
         map_file=map_file,
         out=out,
     )
     is_asking = sys.stdin.isatty() and sys.stdout.isatty()
-    wishes = asked(wishes, timeout_s=timeout_s) if is_asking else wishes.complete()
+    wishes = asked(wishes, timeout_s=login.timeout_s) if is_asking else wishes.complete()
     site = Site(wishes.out, gateway_id=wishes.gateway_id)
     if wishes.opcua is not None:
-        login = Login(
-            user=user,
-            password_file=password_file,
-            password=read_password(user, password_file, wishes.security),
-            trusts_first_use=trust_first_use,
-            timeout_s=timeout_s,
-        )
+        login = replace(login, security=wishes.security)
+        login.settings()  # a wrong set of options is told before anything is connected to
         machine = asyncio.run(
             _opcua(site, wishes, login, start=node, glob=glob, makes_writable=writable)
         )
@@ -149,13 +129,7 @@ async def _opcua(
     assert wishes.opcua is not None
     name = wishes.name or "opcua"
     access = Access(
-        endpoint=checked_endpoint(wishes.opcua),
-        security=wishes.security,
-        user=login.user,
-        password=login.password,
-        trusts_first_use=login.trusts_first_use,
-        state_folder=site.state_folder / "opcua",
-        timeout_s=login.timeout_s,
+        endpoint=checked_endpoint(wishes.opcua), login=login, state_folder=site.state_folder
     )
     start_node = _node(start)
     finder = Finder(
@@ -198,7 +172,7 @@ async def _opcua(
         raise DeviceError(f"{access.endpoint}: no numbers. {finder.nothing_found()}")
     return opcua_machine(
         name,
-        _opcua_table(access, login),
+        _opcua_table(access),
         found,
         present=present,
         gone=gone,
@@ -207,17 +181,20 @@ async def _opcua(
     )
 
 
-def _opcua_table(access: Access, login: Login) -> dict[str, Value]:
-    assert access.security is not None, "there is no session without it"
+def _opcua_table(access: Access) -> dict[str, Value]:
+    """Return the connector's options: what is not the default, files with their whole path."""
+    security = access.login.settings()
     table: dict[str, Value] = {
         "type": "opcua",
         "endpoint": access.endpoint,
-        "security": access.security,
+        "security": security.security,
     }
-    if access.trusts_first_use and access.security != "None":
-        table["trust"] = "first_use"
-    if login.password_file is not None:
-        table |= {"user": login.user, "password_file": str(login.password_file.resolve())}
+    if security.security == NO_SECURITY:
+        return table
+    for option in ("mode", "trust", "user", "password_file", "user_certificate", "user_key"):
+        value = getattr(security, option)
+        if value != SecuritySettings.model_fields[option].default:
+            table[option] = str(value.resolve()) if isinstance(value, Path) else value
     return table
 
 

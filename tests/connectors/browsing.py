@@ -8,8 +8,10 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from connectors.opcua_browse import BrowseQuery, Browser, FoundNode
+from connectors.opcua_certificates import CertificateWatch
 from connectors.opcua_client import Decode
 from connectors.opcua_connect import LinkSettings, open_link
+from connectors.opcua_security import Credentials
 from connectors.opcua_session import UaLink
 from connectors.opcua_trust import Trust
 from gateway.wire.clock import SystemClock
@@ -29,10 +31,13 @@ async def linked(endpoint: str) -> AsyncIterator[UaLink]:
         device=endpoint,
         name="test",
         endpoint=endpoint,
-        is_secure=False,
-        user="",
-        password=SecretStr(""),
+        security="None",
+        mode="SignAndEncrypt",
+        credentials=Credentials(user="", password=SecretStr(""), certificate=None, key=None),
         trust=Trust.FOLDER,
+        certificates=CertificateWatch(
+            "test", folder=Path("unused"), warning_days=30, clock=SystemClock()
+        ),
         folder=Path("unused"),
         timeout_s=20,
         decode=Decode.COLUMNS,

@@ -46,9 +46,10 @@ async def heartbeat() -> AsyncIterator[list[float]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120)
 async def test_twenty_thousand_nodes_without_holding_the_loop_up() -> None:
     """Every node once, within seconds; the loop goes on although one answer holds 2000 nodes."""
-    command = [sys.executable, "-m", "tests.connectors.opcua_large", str(LARGE_COUNT), "50"]
+    command = [sys.executable, "-m", "tests.connectors.opcua_large", str(LARGE_COUNT), "110"]
     async with running_peer(command) as [port], linked(f"opc.tcp://127.0.0.1:{port}") as link:
         gc.freeze()
         async with heartbeat() as gaps:
@@ -66,13 +67,14 @@ async def test_twenty_thousand_nodes_without_holding_the_loop_up() -> None:
 async def plant(extra: int = 0) -> AsyncIterator[str]:
     """Run the plant of node-opcua: 50 nodes a call, three unfinished answers at once."""
     port = free_port()
-    command = node_script("opcua_plant.js", str(port), "first", str(extra), "50")
+    command = node_script("opcua_plant.js", str(port), "first", str(extra), "110")
     async with running_peer(command):
         yield f"opc.tcp://127.0.0.1:{port}"
 
 
 @needs_node
 @pytest.mark.slow
+@pytest.mark.timeout(120)
 async def test_limits_continuations_loops_and_facts_of_node_opcua() -> None:
     """Its limits are kept, long answers are asked on, and its loops end."""
     async with plant(3000) as endpoint, linked(endpoint) as link:

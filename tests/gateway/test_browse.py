@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -67,11 +68,11 @@ async def test_what_a_newcomer_does_wrong(tmp_path: Path) -> None:
         secure = (server.endpoint, "--security", "Basic256Sha256", "--state", "keys")
         refused = await browse(*secure, folder=tmp_path)
         assert refused.code == 1
-        [kept] = (tmp_path / "keys" / "rejected").iterdir()
-        assert f"mv keys/rejected/{kept.name} keys/trusted/" in refused.err
-        assert "--trust-first-use" in refused.err
+        assert "add --trust-first-use" in refused.err
         assert "keeps trying" not in refused.err
-        kept.rename(tmp_path / "keys" / "trusted" / kept.name)
+        advice = re.search(r"edgewright (certs trust \w+ --state keys)", refused.err)
+        assert advice is not None
+        assert (await edgewright(*advice[1].split(), folder=tmp_path)).code == 0
         admitted = await browse(*secure, "--depth", "1", folder=tmp_path)
         assert admitted.code == 0
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+from gateway.cli import browse
 from gateway.cli.init import command
 from gateway.cli.init_questions import NEEDS
 from gateway.core.errors import ConfigError
@@ -76,7 +77,7 @@ Register;Bezeichnung;Datentyp;Einheit;Faktor
 async def plant(stage: str) -> AsyncIterator[str]:
     """Run the plant of node-opcua as it is at first, or after changes."""
     port = free_port()
-    async with running_peer(node_script("opcua_plant.js", str(port), stage, "0", "50")):
+    async with running_peer(node_script("opcua_plant.js", str(port), stage, "0", "110")):
         yield f"opc.tcp://127.0.0.1:{port}"
 
 
@@ -156,6 +157,14 @@ async def test_the_first_run_is_trusted_by_the_gateway_too(tmp_path: Path) -> No
     assert await passes_the_check(site)
 
 
+@pytest.mark.parametrize("asked", [browse.command, command])
+def test_every_option_is_documented(asked: click.Command) -> None:
+    text = (ROOT / "gateway" / "README.md").read_text(encoding="utf-8")
+    names = [option for each in asked.params for option in each.opts if option.startswith("--")]
+    assert names
+    assert [name for name in names if f"`{name}" not in text] == []
+
+
 async def test_without_a_terminal_it_says_what_it_needs(tmp_path: Path) -> None:
     nothing = await edgewright("init", folder=tmp_path)
     assert nothing.code == 2
@@ -176,7 +185,10 @@ async def test_without_a_terminal_it_says_what_it_needs(tmp_path: Path) -> None:
         ("--modbus h --map v.csv --id x --name k/1", "'k/1' is no name"),
         ("--opcua opc.tcp://h --security None --id x", "no endpoint such as"),
         ("--opcua opc.tcp://h:1 --modbus h --id x", "one machine at a time"),
-        ("--opcua opc.tcp://h:1 --user u --id x", "--user and --password-file belong together"),
+        (
+            "--opcua opc.tcp://h:1 --security Basic256Sha256 --user u --id x",
+            "user and password_file belong together",
+        ),
     ],
 )
 def test_a_mistake_is_told_and_nothing_is_written(
