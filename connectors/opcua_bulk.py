@@ -7,6 +7,7 @@ event loop.
 """
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from asyncua import ua
 from asyncua.ua.attribute_ids import AttributeIds
@@ -15,7 +16,8 @@ from asyncua.ua.status_codes import StatusCodes
 from asyncua.ua.uaerrors import UaStatusCodeError
 
 from connectors.messages import device_error
-from connectors.opcua_session import UaLink, fault
+from connectors.opcua_client import AnswerT, RequestT
+from connectors.opcua_session import fault
 
 NODES_PER_CALL = 100
 REFERENCES_PER_CALL = 1000
@@ -42,10 +44,18 @@ _LIMITS = (
 )
 
 
+class Asker(Protocol):
+    """What sends requests: a `UaLink`."""
+
+    async def ask(self, what: str, request: RequestT, answer: type[AnswerT]) -> AnswerT:
+        """Send a request and return its answer; see `UaLink.ask`."""
+        ...
+
+
 class BulkCalls:
     """Asks a server about many nodes."""
 
-    def __init__(self, link: UaLink, *, device: str) -> None:
+    def __init__(self, link: Asker, *, device: str) -> None:
         """Begin with our own limits."""
         self.nodes_per_call = NODES_PER_CALL
         """How many nodes to browse at once."""
