@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from connectors.bus_time import tight_text
 from connectors.line_transport import stable_path
 from connectors.modbus import ModbusConfig, ModbusConnector
 from gateway.config import Config, ConnectorConfig, read_config
@@ -48,8 +49,11 @@ def command(path: Path, *, as_json: bool) -> None:
     config = read_config(path)
     parts = build_parts(config, folder=path.resolve().parent, clock=SystemClock())
     forecast = forecast_of(config, parts)
+    tight = {
+        connector.name: texts for connector in parts.connectors if (texts := tight_texts(connector))
+    }
     if as_json:
-        click.echo(json.dumps({"ok": True, **asdict(forecast)}))
+        click.echo(json.dumps({"ok": True, **asdict(forecast), "too_tight": tight}))
         return
     width = max((len(each.name) for each in parts.connectors), default=0)
     for connector in parts.connectors:
@@ -57,6 +61,9 @@ def command(path: Path, *, as_json: bool) -> None:
     for name, settings in config.connectors.items():
         if isinstance(settings, ModbusConfig) and (advice := path_advice(settings)):
             click.echo(f"{name:{width}}   {advice}")
+    for name, texts in tight.items():
+        for text in texts:
+            click.echo(f"{name:{width}}   too tight, as estimated: {text}")
     for name, twin in config.twins.items():
         click.echo(f"{name:{width}}   {twin.type}, {len(twin.alarms)} alarms of its own")
     click.echo(
@@ -75,7 +82,20 @@ def load_text(connector: Connector) -> str:
     if isinstance(connector, ModbusConnector):
         count = len(connector.blocks)
         text += f" in {count} request{'' if count == 1 else 's'}"
+        bus = connector.forecast()
+        if len(bus.groups) == 1:
+            [group] = bus.groups
+            text += f", about {group.scan_ms:.0f} ms of a {group.period_ms} ms period"
+        else:
+            text += f", about {bus.busy_share:.0%} of the line's time"
     return text
+
+
+def tight_texts(connector: Connector) -> list[str]:
+    """Return which schedules of a connector cannot be kept, as far as that can be known before."""
+    if not isinstance(connector, ModbusConnector):
+        return []
+    return [tight_text(group) for group in connector.forecast().groups if not group.is_kept]
 
 
 def path_advice(settings: ModbusConfig) -> str:
