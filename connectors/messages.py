@@ -6,7 +6,7 @@ from gateway.core.errors import DeviceError
 
 NS_PER_S = 1_000_000_000
 KEEPS_TRYING = " The gateway keeps trying."
-"""How the line for the engineer ends."""
+"""How the line for the engineer ends; a command that tries once takes it out."""
 
 
 def device_error(

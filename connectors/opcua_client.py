@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import cast
+from typing import Protocol, TypeVar, cast
 
 from asyncua import ua
 from asyncua.client.client import Client
@@ -19,7 +19,7 @@ from asyncua.client.ua_client import UaClient, UASocketProtocol
 from asyncua.client.ua_session import UaSession
 from asyncua.common.shortcuts import Shortcuts
 from asyncua.common.utils import Buffer
-from asyncua.ua.ua_binary import nodeid_to_binary, struct_to_binary
+from asyncua.ua.ua_binary import nodeid_to_binary, struct_from_binary, struct_to_binary
 
 from connectors.opcua_decode import (
     Notification,
@@ -55,6 +55,17 @@ PROBE_S = 20.0
 """asyncua's own check of the session; it also keeps the session alive while we do not publish."""
 CLOSE_S = 2.0
 _SECURE_MESSAGE = cast("ua.MessageType", ua.MessageType.SecureMessage)
+INLINE_BYTES_MAX = 8192
+"""Longer answers to `ask` are decoded in a thread, so that the loop goes on meanwhile."""
+
+RequestT = TypeVar("RequestT")
+AnswerT = TypeVar("AnswerT", bound="Answer")
+
+
+class Answer(Protocol):
+    """What every response of OPC UA has."""
+
+    ResponseHeader: ua.ResponseHeader
 
 
 class Decode(StrEnum):
@@ -173,6 +184,21 @@ class ColumnSession(UaSession):
         """Send a request and return its response, not decoded."""
         buffer = await self._send_request(request)
         return bytes(buffer.read(len(buffer)))
+
+    async def ask(self, request: RequestT, answer: type[AnswerT]) -> AnswerT:
+        """Send any request and return its answer, however long, without blocking the loop.
+
+        Raises:
+            UaStatusCodeError: the server refuses the call as a whole.
+        """
+        buffer = await self._send_request(request)
+        if len(buffer) <= INLINE_BYTES_MAX:
+            response = struct_from_binary(answer, buffer)
+        else:
+            response = await asyncio.to_thread(struct_from_binary, answer, buffer)
+        assert isinstance(response, answer)
+        response.ResponseHeader.ServiceResult.check()
+        return response
 
     async def next_notification(self, seen: Sequence[tuple[int, int]]) -> Received:
         """Send one publish request and wait, for as long as it takes, for its response.

@@ -33,11 +33,13 @@ from connectors.messages import device_error
 from connectors.nodes import NodeAddress
 from connectors.opcua_client import (
     SESSION_TIMEOUT_MS,
+    AnswerT,
     ColumnClient,
     ColumnSession,
     PreparedRead,
     ReadValues,
     Received,
+    RequestT,
 )
 from connectors.opcua_decode import Notification
 from connectors.opcua_library import decode_republished
@@ -287,6 +289,25 @@ class UaLink:
     def node_id(self, node: NodeAddress) -> ua.NodeId | None:
         """Return the node id as this server numbers its namespaces; None when it lacks one."""
         return self._node_id(node)
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """URIs of the namespaces by index, as of the last `refresh_namespaces`."""
+        return tuple(self._namespaces)
+
+    async def ask(self, what: str, request: RequestT, answer: type[AnswerT]) -> AnswerT:
+        """Send a request that is asyncua's own and return its answer.
+
+        Args:
+            what: For the error: continues the sentence that the device opens.
+            request: As the library has it.
+            answer: Type of the answer.
+        Raises:
+            UaStatusCodeError: the server refuses the call as a whole.
+            DeviceError: the connection is lost.
+        """
+        with self._faults(what, but=UaStatusCodeError):
+            return await self._session.ask(request, answer)
 
     async def close(self) -> None:
         """End session, channel and connection, as politely as time allows."""

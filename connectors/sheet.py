@@ -121,10 +121,10 @@ def read_sheet(path: Path, columns: Sequence[str], *, required: Sequence[str]) -
     """
     sheet = Sheet(path.name)
     try:
-        text = _decoded(path.read_bytes())
+        text = decoded(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    separator = _separator(text)
+    separator = separator_of(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     header: list[str] = []
     for cells in reader:
@@ -168,17 +168,23 @@ def _check_header(
             sheet.mistake(line, f"column {name!r} is missing")
 
 
-def _decoded(data: bytes) -> str:
+def decoded(data: bytes) -> str:
     """Return the text, whatever a spreadsheet made of it."""
+    return data.decode(encoding_of(data), errors="replace")
+
+
+def encoding_of(data: bytes) -> str:
+    """Return the encoding in which a spreadsheet has saved a file."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", errors="replace")
+        return "utf-16"
     try:
-        return data.decode("utf-8-sig")
+        data.decode("utf-8")
     except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")
+        return "cp1252"
+    return "utf-8-sig" if data.startswith(b"\xef\xbb\xbf") else "utf-8"
 
 
-def _separator(text: str) -> str:
+def separator_of(text: str) -> str:
     """Return what separates the cells of the header."""
     lines = (line for line in text.splitlines() if line.strip() and not line.startswith("#"))
     return max(",;\t", key=next(lines, "").count)

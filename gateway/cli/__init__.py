@@ -9,6 +9,8 @@ from gateway.core.errors import ConfigError, GatewayError
 
 COMMANDS = {
     "demo": "A simulated plant, the gateway, the cloud and the console, in one go.",
+    "browse": "Show what an OPC UA server has.",
+    "init": "Write a configuration and tag lists, from a server or a register map.",
     "run": "Run the gateway.",
     "check": "Check a configuration: every mistake at once, and what to expect of it.",
     "console": "The terminal UI for technicians.",
@@ -75,9 +77,9 @@ def edgewright() -> None:
 def main() -> None:
     """Run the command; a mistake of a person gives a message, never a traceback."""
     try:
-        edgewright.main(standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        # What a command ends with by `Exit`, click returns here; otherwise commands return nothing.
+        code = edgewright.main(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else None)
     except click.Abort:
         sys.exit(EXIT_FAILED)
     except click.ClickException as error:
