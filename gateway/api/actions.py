@@ -1,12 +1,14 @@
 """What the API does when a person asks for it. Every action carries the person's name."""
 
+from pathlib import Path
 from uuid import uuid4
 
-from gateway.api.answers import CommandAnswer, EventAnswer, ModelList
+from gateway.api.answers import AppliedAnswer, CommandAnswer, EventAnswer, ModelList
 from gateway.api.errors import NotFoundError
 from gateway.api.reads import read_models
 from gateway.api.requests import (
     AlarmRequest,
+    ApplyRequest,
     CommandRequest,
     ModelRequest,
     Request,
@@ -16,7 +18,7 @@ from gateway.api.translate import command_answer, event_answer
 from gateway.api.view import GatewayView
 from gateway.core.alarms import AlarmId
 from gateway.core.commands import Command, CommandId, CommandOrigin
-from gateway.core.errors import CommandError
+from gateway.core.errors import CommandError, ConfigError
 from gateway.core.models import ModelStage
 from gateway.core.tags import TagId
 
@@ -63,6 +65,19 @@ async def submit_command(
         operator=operator,
     )
     return command_answer(await view.submit(command))
+
+
+async def apply(view: GatewayView, request: ApplyRequest, operator: str) -> AppliedAnswer:
+    """Check a configuration, and put it on trial."""
+    before = view.configuration().digest
+    if request.file and not Path(request.file).is_absolute():
+        raise CommandError(f"{request.file!r} is no whole path")
+    file = Path(request.file) if request.file else None
+    try:
+        digest = await view.apply(file, operator=operator)
+    except ConfigError as error:
+        return AppliedAnswer(digest="", is_change=False, mistakes=error.mistakes)
+    return AppliedAnswer(digest=digest, is_change=digest != before, mistakes=())
 
 
 def _alarm(view: GatewayView, name: str) -> AlarmId:

@@ -15,10 +15,10 @@ from pydantic import ValidationError
 from gateway.api.answers import (
     AlarmList,
     Answer,
+    AppliedAnswer,
     AssetDetail,
     AssetList,
     CommandAnswer,
-    DeviceList,
     EventAnswer,
     EventList,
     LedgerList,
@@ -30,6 +30,7 @@ from gateway.api.answers import (
     TrendAnswer,
     UplinkList,
 )
+from gateway.api.device_answers import DeviceList
 from gateway.api.errors import GoneError, RefusedError
 from gateway.api.requests import CommandRequest, TagsRequest
 from gateway.api.stream import HEARTBEAT_S
@@ -140,6 +141,15 @@ class GatewayClient:
     async def submit(self, request: CommandRequest) -> CommandAnswer:
         """Write one value to one tag."""
         return await self._post("/v1/commands", CommandAnswer, request.model_dump())
+
+    async def apply(self, file: Path | None) -> AppliedAnswer:
+        """Put a configuration on trial; None is the file that the gateway was started with.
+
+        Args:
+            file: Its whole path.
+        """
+        body = {"file": str(file) if file else ""}
+        return await self._post("/v1/configuration/apply", AppliedAnswer, body)
 
     async def events(self, *, limit: int) -> EventList:
         """Return the latest events."""

@@ -6,7 +6,6 @@ from gateway.api.answers import (
     AlarmList,
     AssetDetail,
     AssetList,
-    DeviceList,
     EventList,
     HealthAnswer,
     LedgerList,
@@ -16,6 +15,7 @@ from gateway.api.answers import (
     TrendAnswer,
     UplinkList,
 )
+from gateway.api.device_answers import DeviceList
 from gateway.api.errors import NotFoundError
 from gateway.api.requests import (
     AssetRequest,
@@ -29,6 +29,7 @@ from gateway.api.translate import (
     alarm_counts,
     asset_answer,
     books_answer,
+    configuration_answer,
     device_answer,
     event_answer,
     ledger_answer,
@@ -69,6 +70,7 @@ def read_status(view: GatewayView, _request: Request) -> StatusAnswer:
         alarms=alarm_counts(view.alarms()),
         log=log_answer(view.log()),
         books=books_answer(view.books()),
+        configuration=configuration_answer(view.configuration()),
     )
 
 

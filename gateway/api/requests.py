@@ -88,6 +88,13 @@ class CommandRequest(Request):
     """The command fails rather than act later than this."""
 
 
+class ApplyRequest(Request):
+    """Asks to put a configuration in force."""
+
+    file: str = ""
+    """Whole path, as the gateway sees it; empty is the file that it was started with."""
+
+
 class StreamRequest(Request):
     """Asks for the stream."""
 

@@ -7,14 +7,14 @@ from typing import Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from gateway.api.actions import acknowledge, promote, roll_back, shelve, submit_command
+from gateway.api.actions import acknowledge, apply, promote, roll_back, shelve, submit_command
 from gateway.api.answers import (
     AlarmList,
     Answer,
+    AppliedAnswer,
     AssetDetail,
     AssetList,
     CommandAnswer,
-    DeviceList,
     EventAnswer,
     EventList,
     HealthAnswer,
@@ -26,6 +26,7 @@ from gateway.api.answers import (
     TrendAnswer,
     UplinkList,
 )
+from gateway.api.device_answers import DeviceList
 from gateway.api.reads import (
     read_alarms,
     read_asset,
@@ -42,6 +43,7 @@ from gateway.api.reads import (
 )
 from gateway.api.requests import (
     AlarmRequest,
+    ApplyRequest,
     AssetRequest,
     CommandRequest,
     LatestRequest,
@@ -185,6 +187,7 @@ ROUTES: tuple[Route, ...] = (
     Act("/v1/models/{name}/promote", ModelRequest, ModelList, promote),
     Act("/v1/models/{name}/rollback", ModelRequest, ModelList, roll_back),
     Act("/v1/commands", CommandRequest, CommandAnswer, submit_command),
+    Act("/v1/configuration/apply", ApplyRequest, AppliedAnswer, apply),
     Read("/v1/events", LatestRequest, EventList, read_events),
 )
 

@@ -12,7 +12,7 @@ from gateway.api.answers import (
     AssetAnswer,
     BooksAnswer,
     CommandAnswer,
-    DeviceAnswer,
+    ConfigurationAnswer,
     EventAnswer,
     EvidenceAnswer,
     LedgerAnswer,
@@ -24,9 +24,11 @@ from gateway.api.answers import (
     TrendPoint,
     UplinkAnswer,
 )
+from gateway.api.device_answers import DeviceAnswer
 from gateway.api.view import GatewayView, Trend, Values
 from gateway.core.alarms import Alarm, AlarmState
 from gateway.core.commands import Command
+from gateway.core.configuration_status import ConfigurationStatus
 from gateway.core.device_status import DeviceStatus
 from gateway.core.events import Event, Evidence
 from gateway.core.log_status import Books, LogStatus
@@ -287,6 +289,22 @@ def command_answer(command: Command) -> CommandAnswer:
         reason=command.reason,
         read_back=number_or_none(command.read_back),
         operator=command.operator,
+    )
+
+
+def configuration_answer(configuration: ConfigurationStatus) -> ConfigurationAnswer:
+    """Return which configuration runs."""
+    left = configuration.returned
+    return ConfigurationAnswer(
+        digest=configuration.digest,
+        since=moment(configuration.since_ns),
+        file=configuration.file,
+        start_file=configuration.start_file,
+        is_on_trial=configuration.is_on_trial,
+        trial_until=moment_or_none(configuration.trial_until_ns),
+        left_digest=left.digest if left else "",
+        left_at=moment(left.time_ns) if left else None,
+        left_reason=left.reason if left else "",
     )
 
 

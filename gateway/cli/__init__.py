@@ -11,6 +11,7 @@ COMMANDS = {
     "demo": "A simulated plant, the gateway, the cloud and the console, in one go.",
     "run": "Run the gateway.",
     "check": "Check a configuration: every mistake at once, and what to expect of it.",
+    "apply": "Put a configuration in force on the running gateway, on trial first.",
     "console": "The terminal UI for technicians.",
     "status": "How the gateway is, in a few lines.",
     "tail": "Follow values and events as they come.",
@@ -72,9 +73,10 @@ def edgewright() -> None:
 def main() -> None:
     """Run the command; a mistake of a person gives a message, never a traceback."""
     try:
-        edgewright.main(standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        # A command that raises `Exit` has its code returned here.
+        code: object = edgewright.main(standalone_mode=False)
+        if isinstance(code, int) and code != 0:
+            sys.exit(code)
     except click.Abort:
         sys.exit(EXIT_FAILED)
     except click.ClickException as error:

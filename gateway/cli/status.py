@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 from pydantic import BaseModel
 
-from gateway.api.answers import DeviceAnswer, StatusAnswer, UplinkAnswer
+from gateway.api.answers import StatusAnswer, UplinkAnswer
 from gateway.api.client import GatewayClient
+from gateway.api.device_answers import DeviceAnswer
 from gateway.cli.local import ask, json_option, socket_option
 from gateway.console.format import age, duration, plural, size
 
@@ -63,8 +64,26 @@ def _lines(overview: Overview) -> Iterator[str]:
     )
     if log.fault:
         yield f"{'log':<10}nothing can be written: {log.fault}"
+    yield from _configuration_lines(status)
     books = status.books
     yield (
         f"{'samples':<10}received {books.received}, stored {books.stored}, "
         f"acknowledged {books.acknowledged}, lost {books.lost}, gaps {books.gap_count}"
     )
+
+
+def _configuration_lines(status: StatusAnswer) -> Iterator[str]:
+    configuration = status.configuration
+    if not configuration.digest:
+        return
+    since = age(configuration.since, status.now)
+    line = f"{'config':<10}{configuration.digest}  {configuration.file}  for {since}"
+    if configuration.is_on_trial:
+        line += ", on trial"
+        if configuration.trial_until is not None:
+            left_s = (configuration.trial_until - status.now).total_seconds()
+            line += f" for {duration(max(left_s, 0.0))} more"
+    yield line
+    if configuration.left_at is not None:
+        ago = age(configuration.left_at, status.now)
+        yield f"{'':<10}left {configuration.left_digest} {ago} ago: {configuration.left_reason}"

@@ -5,7 +5,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.widgets import DataTable, Static
 
-from gateway.api.answers import DeviceAnswer
+from gateway.api.device_answers import DeviceAnswer
 from gateway.console.cells import link_cell, muted, plain
 from gateway.console.format import UNKNOWN, counted, number, plural
 from gateway.console.live_table import Cells, Column, LiveTable

@@ -6,6 +6,7 @@ from collections import deque
 from gateway.core.errors import StoreError
 from gateway.core.log_status import Books, LogStatus
 from gateway.core.ports import Clock
+from gateway.core.records import LedgerEntry
 from gateway.store import LogSettings, RecordLog, StoreStats
 
 PERIOD_S = 2.0
@@ -51,9 +52,10 @@ class LogGauge:
         self._stats = stats
         self._levels.append((self._clock.monotonic_ns(), stats.used_bytes))
 
-    def add_gap(self, *, from_ns: int, to_ns: int) -> None:
+    def add_entry(self, entry: LedgerEntry) -> None:
         """Count the length of a gap."""
-        self._gap_s += (to_ns - from_ns) / 1e9
+        if entry.reason.is_gap:
+            self._gap_s += (entry.to_ns - entry.from_ns) / 1e9
 
     def status(self) -> LogStatus:
         """Return the log as a buffer."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from gateway.core.alarms import Alarm, AlarmId, AlarmState
+from gateway.core.configuration_status import ConfigurationStatus
 from gateway.core.device_status import ConnectorReport, DeviceState, DeviceStatus
 from gateway.core.events import Event, Evidence, Transition
 from gateway.core.log_status import LogStatus
@@ -11,6 +12,12 @@ from gateway.core.records import Seq
 from gateway.core.uplink_status import UplinkStatus
 from tests.gateway.fake_plant import DAY, HOUR, NOW_NS, S
 
+CONFIGURATION_OF_THE_PLANT = ConfigurationStatus(
+    digest="3fa9c1d20b7e",
+    since_ns=NOW_NS - 12 * DAY,
+    file="/etc/edgewright/gateway.toml",
+    start_file="/etc/edgewright/gateway.toml",
+)
 LOG_OF_THE_PLANT = LogStatus(
     size_bytes=251_000_000,
     size_bytes_max=2_147_483_648,

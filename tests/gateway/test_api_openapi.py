@@ -21,6 +21,7 @@ EXAMPLES: dict[str, dict[str, object]] = {
     "/v1/alarms/{alarm}/shelve": {"alarm": "P-101/filter_clogged", "for_s": 60},
     "/v1/models/{name}/promote": {"name": "pump-anomaly", "version": "1.5"},
     "/v1/models/{name}/rollback": {"name": "pump-anomaly", "version": "1.4"},
+    "/v1/configuration/apply": {"file": "/etc/edgewright/gateway.toml"},
     "/v1/commands": {"tag": "compressor.PressureSetpoint", "value": 7.0},
 }
 
