@@ -135,13 +135,7 @@ def _assembled(
     feed = Feed(values)
     gauge = LogGauge(store, config.log, clock=clock)
     supervisors = _supervisors(parts, table, ingress, clock)
-    desk = CommandDesk(
-        config.writes,
-        table=table,
-        connectors={tag.id: each for each in parts.connectors for tag in each.tags},
-        store=store,
-        clock=clock,
-    )
+    desk = _desk(config, parts, table, store, clock=clock)
     pipeline = Pipeline(
         ingress=ingress,
         table=table,
@@ -190,6 +184,18 @@ def _assembled(
         gauge=gauge,
         view=view,
         changes=changes,
+    )
+
+
+def _desk(
+    config: Config, parts: Parts, table: TagTable, store: RecordLog, *, clock: Clock
+) -> CommandDesk:
+    return CommandDesk(
+        config.writes,
+        table=table,
+        connectors={tag.id: each for each in parts.connectors for tag in each.tags},
+        store=store,
+        clock=clock,
     )
 
 
