@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from gateway.api.answers import AppliedAnswer, CommandAnswer, EventAnswer, ModelList
 from gateway.api.errors import NotFoundError
-from gateway.api.reads import read_models
+from gateway.api.reads import device_named, read_models
 from gateway.api.requests import (
     AlarmRequest,
     ApplyRequest,
@@ -13,6 +13,7 @@ from gateway.api.requests import (
     ModelRequest,
     Request,
     ShelveRequest,
+    TrustRequest,
 )
 from gateway.api.translate import command_answer, event_answer
 from gateway.api.view import GatewayView
@@ -34,6 +35,14 @@ async def shelve(view: GatewayView, request: ShelveRequest, operator: str) -> Ev
     alarm = _alarm(view, request.alarm)
     until_ns = view.now_ns() + round(request.for_s * 1e9)
     return event_answer(await view.shelve(alarm, until_ns=until_ns, operator=operator))
+
+
+async def trust(view: GatewayView, request: TrustRequest, operator: str) -> EventAnswer:
+    """Trust the certificate that a device has shown."""
+    device = device_named(view, request.device)
+    if device.report.untrusted_certificate != request.sha256:
+        raise CommandError(f"{device.name} shows no such certificate that is not trusted")
+    return event_answer(await view.trust(device.name, request.sha256, operator=operator))
 
 
 async def promote(view: GatewayView, request: ModelRequest, operator: str) -> ModelList:

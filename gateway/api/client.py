@@ -30,7 +30,7 @@ from gateway.api.answers import (
     TrendAnswer,
     UplinkList,
 )
-from gateway.api.device_answers import DeviceList
+from gateway.api.device_answers import DeviceList, DeviceTags
 from gateway.api.errors import GoneError, RefusedError
 from gateway.api.requests import CommandRequest, TagsRequest
 from gateway.api.stream import HEARTBEAT_S
@@ -115,6 +115,16 @@ class GatewayClient:
     async def devices(self) -> DeviceList:
         """Return every device."""
         return await self._get("/v1/devices", DeviceList)
+
+    async def device_tags(self, device: str, *, limit: int) -> DeviceTags:
+        """Return the newest values of one device, trouble first."""
+        path = f"/v1/devices/{_quoted(device)}/tags"
+        return await self._get(path, DeviceTags, {"limit": limit})
+
+    async def trust(self, device: str, sha256: str) -> EventAnswer:
+        """Trust the certificate that a device has shown."""
+        path = f"/v1/devices/{_quoted(device)}/trust"
+        return await self._post(path, EventAnswer, {"sha256": sha256})
 
     async def uplinks(self) -> UplinkList:
         """Return every uplink."""

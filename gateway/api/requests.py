@@ -47,6 +47,22 @@ class TagRequest(Request):
     tag: str
 
 
+class DeviceTagsRequest(Request):
+    """Asks for the tags of one device."""
+
+    device: str
+    limit: Annotated[int, Field(ge=1, le=LIMIT_MAX)] = 100
+    """Most tags in the answer."""
+
+
+class TrustRequest(Request):
+    """Says which certificate of a device is meant, so that nobody trusts another than they saw."""
+
+    device: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """Of the whole certificate."""
+
+
 class LatestRequest(Request):
     """Asks for the latest entries."""
 

@@ -7,7 +7,15 @@ from typing import Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from gateway.api.actions import acknowledge, apply, promote, roll_back, shelve, submit_command
+from gateway.api.actions import (
+    acknowledge,
+    apply,
+    promote,
+    roll_back,
+    shelve,
+    submit_command,
+    trust,
+)
 from gateway.api.answers import (
     AlarmList,
     Answer,
@@ -26,11 +34,12 @@ from gateway.api.answers import (
     TrendAnswer,
     UplinkList,
 )
-from gateway.api.device_answers import DeviceList
+from gateway.api.device_answers import DeviceList, DeviceTags
 from gateway.api.reads import (
     read_alarms,
     read_asset,
     read_assets,
+    read_device_tags,
     read_devices,
     read_events,
     read_health,
@@ -46,6 +55,7 @@ from gateway.api.requests import (
     ApplyRequest,
     AssetRequest,
     CommandRequest,
+    DeviceTagsRequest,
     LatestRequest,
     ModelRequest,
     Request,
@@ -53,6 +63,7 @@ from gateway.api.requests import (
     StreamRequest,
     TagRequest,
     TagsRequest,
+    TrustRequest,
 )
 from gateway.api.view import GatewayView
 
@@ -181,6 +192,8 @@ ROUTES: tuple[Route, ...] = (
     Act("/v1/alarms/{alarm}/acknowledge", AlarmRequest, EventAnswer, acknowledge),
     Act("/v1/alarms/{alarm}/shelve", ShelveRequest, EventAnswer, shelve),
     Read("/v1/devices", Request, DeviceList, read_devices),
+    Read("/v1/devices/{device}/tags", DeviceTagsRequest, DeviceTags, read_device_tags),
+    Act("/v1/devices/{device}/trust", TrustRequest, EventAnswer, trust),
     Read("/v1/uplinks", Request, UplinkList, read_uplinks),
     Read("/v1/ledger", LatestRequest, LedgerList, read_ledger),
     Read("/v1/models", Request, ModelList, read_models),

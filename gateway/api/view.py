@@ -152,6 +152,13 @@ class GatewayView(Protocol):
             CommandError: there is no such alarm, or the time is not ahead.
         """
 
+    async def trust(self, device: str, sha256: str, *, operator: str) -> Event:
+        """Trust the certificate that a device has shown; it is connected to at its next try.
+
+        Raises:
+            CommandError: no such certificate was refused, or the disk refuses.
+        """
+
     async def promote(self, model: str, *, operator: str) -> None:
         """Put the version in shadow in force now, whatever its rules say.
 

@@ -1,5 +1,6 @@
 """The running gateway as the local API shows it."""
 
+import asyncio
 import importlib.metadata
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -27,6 +28,12 @@ from gateway.pipeline import Ingress, Pipeline
 from gateway.service.changes import Changes
 from gateway.service.feed import Feed
 from gateway.service.gauge import LogGauge
+from gateway.service.trust import (
+    TRUSTED,
+    TRUSTED_SEVERITY,
+    certificates_folder,
+    trust_certificate,
+)
 from gateway.service.vision import Vision
 from gateway.supervisor import DeviceSupervisor
 
@@ -66,6 +73,7 @@ class ServiceView:
         self._gauge = gauge
         self._changes = changes
         self._clock = clock
+        self._certificates = certificates_folder(config.gateway.state_folder)
         self.identity = Identity(
             gateway=GatewayId(config.gateway.id),
             site=config.gateway.site,
@@ -154,6 +162,20 @@ class ServiceView:
     async def shelve(self, alarm: AlarmId, *, until_ns: int, operator: str) -> Event:
         """Silence an alarm until a time; see `GatewayView`."""
         return self._pipeline.shelve(alarm, until_ns=until_ns, operator=operator)
+
+    async def trust(self, device: str, sha256: str, *, operator: str) -> Event:
+        """Trust the certificate that a device has shown; see `GatewayView`."""
+        await asyncio.to_thread(trust_certificate, self._certificates, sha256)
+        event = Event(
+            time_ns=self._clock.now_ns(),
+            source=device,
+            condition=TRUSTED,
+            severity=TRUSTED_SEVERITY,
+            text=f"the certificate of {device} is trusted: SHA-256 {sha256}",
+            operator=operator,
+        )
+        self._ingress.note(event)
+        return event
 
     async def promote(self, model: str, *, operator: str) -> None:
         """Put the version in shadow in force now; see `GatewayView`."""

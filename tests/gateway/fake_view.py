@@ -53,6 +53,8 @@ class FakeView:
     alarm_list: list[Alarm] = field(default_factory=lambda: list(alarms_of_the_plant()))
     model_list: list[ModelStatus] = field(default_factory=lambda: list(models_of_the_plant()))
     log_status: LogStatus = LOG_OF_THE_PLANT
+    more_devices: tuple[DeviceStatus, ...] = ()
+    trusted: list[str] = field(default_factory=list)
     configuration_status: ConfigurationStatus = CONFIGURATION_OF_THE_PLANT
     commands: list[Command] = field(default_factory=list)
 
@@ -179,7 +181,7 @@ class FakeView:
         return tuple(self.alarm_list)
 
     def devices(self) -> tuple[DeviceStatus, ...]:
-        return devices_of_the_plant(self.clock_ns)
+        return (*devices_of_the_plant(self.clock_ns), *self.more_devices)
 
     def uplinks(self) -> tuple[UplinkStatus, ...]:
         return uplinks_of_the_plant()
@@ -242,6 +244,19 @@ class FakeView:
             severity=alarm.severity,
             transition=transition,
             text=alarm.text,
+            operator=operator,
+        )
+        self.news.take_events([event])
+        return event
+
+    async def trust(self, device: str, sha256: str, *, operator: str) -> Event:
+        self.trusted.append(sha256)
+        event = Event(
+            time_ns=self.clock_ns,
+            source=device,
+            condition="certificate_trusted",
+            severity=300,
+            text=f"the certificate of {device} is trusted: SHA-256 {sha256}",
             operator=operator,
         )
         self.news.take_events([event])

@@ -2,6 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
+from connectors.opcua_trust import fingerprint_of
+from gateway.core.device_status import DeviceState
+from gateway.core.errors import CommandError
 from gateway.core.quality import Status
 from tests.gateway.service_run import (
     HEAD,
@@ -90,3 +95,22 @@ async def test_bad_values_spoil_only_their_own_tags(tmp_path: Path) -> None:
     assert [each.source for each in events if each.condition == "device_lost"] == ["vault"]
     assert [each.source for each in events if each.condition == "flow_high"] == ["K-01"]
     assert gateway.pipeline.quarantined_frames == 0
+
+
+async def test_a_server_is_connected_to_once_a_person_trusts_it(tmp_path: Path) -> None:
+    """Its certificate goes from the refused ones to the trusted ones; the event names who did."""
+    (tmp_path / "opcua").mkdir()
+    async with opcua_server(tmp_path / "opcua") as pumps:
+        table = pumps_table(pumps.endpoint, name="vault", security="Basic256Sha256")
+        config = written(tmp_path, HEAD + table, pumps=NODES)
+        rejected = tmp_path / "state" / "opcua" / "rejected"
+        async with running(config, tmp_path) as gateway:
+            await until(lambda: bool(list(rejected.glob("*.der"))))
+            [refused] = rejected.glob("*.der")
+            with pytest.raises(CommandError, match="was refused"):
+                await gateway.view.trust("vault", "0" * 64, operator="ada")
+            sha256 = fingerprint_of(refused.read_bytes())
+            event = await gateway.view.trust("vault", sha256, operator="ada")
+            assert (event.condition, event.operator) == ("certificate_trusted", "ada")
+            await until(lambda: gateway.view.devices()[0].state is DeviceState.OK)
+    assert event in events_in(tmp_path / "state" / "log.db")
