@@ -31,7 +31,7 @@ from gateway.api.answers import (
     UplinkList,
 )
 from gateway.api.device_answers import DeviceList, DeviceTags
-from gateway.api.errors import GoneError, RefusedError
+from gateway.api.errors import AbsentError, GoneError, RefusedError
 from gateway.api.requests import CommandRequest, TagsRequest
 from gateway.api.stream import HEARTBEAT_S
 
@@ -220,9 +220,9 @@ class GatewayClient:
             return GoneError(f"the gateway on {self.socket} does not answer in time")
         code = error.errno if isinstance(error, OSError) else None
         if code == errno.ENOENT:
-            return GoneError(f"there is no gateway: {self.socket} does not exist")
+            return AbsentError(f"there is no gateway: {self.socket} does not exist")
         if code == errno.ECONNREFUSED:
-            return GoneError(f"there is no gateway: nobody listens on {self.socket}")
+            return AbsentError(f"there is no gateway: nobody listens on {self.socket}")
         if code == errno.EACCES:
             return GoneError(f"{self.socket}: access denied; join the group that owns it")
         reason = os.strerror(code) if code else str(error) or type(error).__name__

@@ -28,6 +28,8 @@ log = structlog.get_logger()
 FOLDER = "configurations"
 STANDING = "standing.json"
 ORIGIN = "origin.json"
+CONNECTOR_SHEET = "tags"
+"""Option of a connector that names its tag list."""
 DIGEST_DIGITS = 12
 """Hexadecimal digits of a digest: 48 bits tell the few configurations of one gateway apart."""
 
@@ -124,7 +126,10 @@ def copy_of(path: Path) -> Copy:
 
 def sheets_of(config: Config) -> dict[str, Path]:
     """Return the tag list of each connector that has one, by the connector's name."""
-    found = {name: getattr(settings, "tags", None) for name, settings in config.connectors.items()}
+    found = {
+        name: getattr(settings, CONNECTOR_SHEET, None)
+        for name, settings in config.connectors.items()
+    }
     return {name: path for name, path in found.items() if isinstance(path, Path)}
 
 
@@ -175,7 +180,7 @@ class ConfigurationFolder:
         origin = Origin(file=file, sheets=sheets)
         config = beside(read_settings(Config, folder / file.name), file.parent)
         connectors = {
-            name: settings.model_copy(update={"tags": folder / _sheet_path(name, origin)})
+            name: settings.model_copy(update={CONNECTOR_SHEET: folder / _sheet_path(name, origin)})
             if name in sheets
             else settings
             for name, settings in config.connectors.items()
