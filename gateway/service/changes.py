@@ -9,7 +9,7 @@ the trial is over.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +45,9 @@ RETURNED: Final = "config_returned"
 RETURNED_SEVERITY: Final = 700
 REFUSED: Final = "config_refused"
 REFUSED_SEVERITY: Final = 400
+
+LEARNING_PARTS: Final = ("alarms", "twin.", "detector.")
+"""How the names of those parts of a checkpoint open that belong to a configuration."""
 
 Note = Callable[[Event], None]
 """Takes the events, in order."""
@@ -88,7 +91,6 @@ class Changes:
             if standing.in_force == given.digest:
                 self._folder.keep(given)
             self.config = self._folder.load(standing.in_force)
-            self._folder.stand(standing)
         except (OSError, ConfigError) as error:
             # A full disk must not keep the gateway from starting: it runs what it was given.
             log.error("configuration_not_kept", reason=str(error), stage="processing")
@@ -155,6 +157,31 @@ class Changes:
             self.config = self._folder.load(self._standing.trial.digest)
             former = self._folder.load(self._standing.in_force).uplinks
             self._former_uplinks = tuple(x for x in former if x not in self.config.uplinks)
+
+    def resumed(self, checkpoint: dict[str, bytes], *, afresh: Collection[str]) -> dict[str, bytes]:
+        """Return the parts of an earlier checkpoint to go on from; blocks.
+
+        At the begin of a trial the checkpoint is kept for the way back. On the way back there are
+        parts that the trial did not have, or made under its own configuration: those go on from
+        what they had learnt before it.
+
+        Args:
+            checkpoint: The log's.
+            afresh: Parts in it that were made under another configuration.
+        """
+        standing = self._standing
+        if standing.trial is not None:
+            try:
+                self._folder.keep_state(standing.in_force, checkpoint)
+            except OSError as error:
+                log.error("configuration_state_not_kept", reason=str(error), stage="processing")
+            return {}
+        earlier = self._folder.state_of(standing.in_force)
+        return {
+            name: state
+            for name, state in earlier.items()
+            if name.startswith(LEARNING_PARTS) and (name in afresh or name not in checkpoint)
+        }
 
     def status(self) -> ConfigurationStatus:
         """Return which configuration runs."""
@@ -244,6 +271,8 @@ class Changes:
             note: Takes the events.
             forget: Lets go what the log keeps for an uplink that is no more.
         """
+        # Only now it is known that what was chosen at the start does start.
+        await asyncio.to_thread(self._stand, self._standing)
         health = self._health = lambda: plant_health(view)
         for event in self._untold:
             note(event)
@@ -251,10 +280,10 @@ class Changes:
         if self._standing.trial is not None:
             verdict = await self._verdict(health)
             if not verdict.is_kept:
-                self.leave(verdict.text)
+                await asyncio.to_thread(self.leave, verdict.text)
                 self._stop.set()
                 return
-            self._stay(verdict.text, note=note)
+            await self._stay(verdict.text, note=note)
             for uplink in self._former_uplinks:
                 await forget(uplink)
         while True:
@@ -280,10 +309,11 @@ class Changes:
         self._until_ns = None
         return verdict
 
-    def _stay(self, text: str, *, note: Note) -> None:
+    async def _stay(self, text: str, *, note: Note) -> None:
         trial = self._standing.trial
         assert trial is not None
-        self._stand(Standing(in_force=trial.digest, since_ns=trial.since_ns))
+        standing = Standing(in_force=trial.digest, since_ns=trial.since_ns)
+        await asyncio.to_thread(self._stand, standing)
         log.info("configuration_applied", digest=trial.digest, figures=text)
         sentence = f"configuration {trial.digest} has proven itself: {text}"
         note(self._event(APPLIED, APPLIED_SEVERITY, sentence, operator=trial.operator))

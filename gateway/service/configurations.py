@@ -4,12 +4,14 @@ Each is a folder of the state folder, named after its digest: the file, the tag 
 connectors, and a note of where they came from. What else the file names (certificates, tokens, the
 root of trust) stays where it is: secrets are not copied. `standing.json` is written as a whole
 after the copies that it speaks of; whatever stops the gateway in between, the last good one is
-whole.
+whole. What twins and alarms had learnt before a trial is kept beside the last good one: the trial
+may not be able to use it, and overwrites the log's checkpoint.
 """
 
 import hashlib
 import json
 import shutil
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,8 @@ log = structlog.get_logger()
 FOLDER = "configurations"
 STANDING = "standing.json"
 ORIGIN = "origin.json"
+STATE = "state.json"
+"""What the parts had learnt when another configuration was put on trial."""
 CONNECTOR_SHEET = "tags"
 """Option of a connector that names its tag list."""
 DIGEST_DIGITS = 12
@@ -186,6 +190,26 @@ class ConfigurationFolder:
             for name, settings in config.connectors.items()
         }
         return config.model_copy(update={"connectors": connectors})
+
+    def keep_state(self, digest: str, parts: Mapping[str, bytes]) -> None:
+        """Keep what the parts know under a configuration, for the way back to it.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        content = {name: b64encode(state).decode() for name, state in parts.items()}
+        write_durably(self.path / digest / STATE, json.dumps(content).encode(), mode=0o600)
+
+    def state_of(self, digest: str) -> dict[str, bytes]:
+        """Return what `keep_state` kept; empty when there is nothing, or it is damaged."""
+        try:
+            content = json.loads((self.path / digest / STATE).read_bytes())
+            return {str(name): b64decode(state) for name, state in content.items()}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            log.error("configuration_state_unreadable", digest=digest, reason=str(error))
+            return {}
 
     def file_of(self, digest: str) -> str:
         """Return the path of the file that a copy was made of; empty when it is not known."""

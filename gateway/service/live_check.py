@@ -28,7 +28,7 @@ from gateway.core.tags import Tag, TagId
 
 LOOK_S: Final = 0.05
 """Time between two looks whether all has been said."""
-REPORT_S: Final = 3.0
+REPORT_S: Final = 2.0
 """Longest wait after that for the connector to know how fast it is."""
 UNKNOWN_CODES: Final = frozenset(
     {0x8033_0000, int(Status.BAD_NODE_ID_UNKNOWN), 0x8035_0000, 0x8036_0000, 0x8037_0000}

@@ -98,6 +98,18 @@ def test_of_a_damaged_standing_nothing_is_believed(tmp_path: Path) -> None:
     assert kept.standing() == Standing()
 
 
+def test_what_was_learnt_is_kept_beside_its_configuration(tmp_path: Path) -> None:
+    copy = copy_of(prepared(tmp_path))
+    kept = ConfigurationFolder(tmp_path / "state")
+    kept.keep(copy)
+    assert kept.state_of(copy.digest) == {}
+    parts = {"alarms": b"\x00\xff", "twin.compressor": b""}
+    kept.keep_state(copy.digest, parts)
+    assert kept.state_of(copy.digest) == parts
+    (kept.path / copy.digest / "state.json").write_bytes(b"{")
+    assert kept.state_of(copy.digest) == {}
+
+
 LEFT = Left(digest=NEW, time_ns=5, reason="tags were Bad")
 TRIAL = OnTrial(digest=NEW, since_ns=5)
 
