@@ -86,7 +86,8 @@ class Changes:
 
     def _at_start(self, given: Copy) -> Standing:
         before = self._folder.standing()
-        standing = at_start(before, given.digest, now_ns=self._clock.now_ns())
+        file, now_ns = str(self._start_file), self._clock.now_ns()
+        standing = at_start(before, given.digest, file=file, now_ns=now_ns)
         try:
             if standing.in_force == given.digest:
                 self._folder.keep(given)
@@ -94,14 +95,14 @@ class Changes:
         except (OSError, ConfigError) as error:
             # A full disk must not keep the gateway from starting: it runs what it was given.
             log.error("configuration_not_kept", reason=str(error), stage="processing")
-            return Standing(in_force=given.digest, since_ns=self._clock.now_ns())
+            return Standing(in_force=given.digest, since_ns=now_ns, file=file)
         if before.trial is not None:
             assert standing.left is not None
             self._untold.append(self._returned_event(standing.left))
         if standing.in_force != given.digest:
             log.warning(
                 "configuration_left_before",
-                file=str(self._start_file),
+                file=file,
                 left=given.digest,
                 reason=standing.left.reason if standing.left else "",
                 in_force=standing.in_force,
@@ -191,7 +192,7 @@ class Changes:
         return ConfigurationStatus(
             digest=digest,
             since_ns=standing.since_ns if trial is None else trial.since_ns,
-            file=self._folder.file_of(digest) or str(self._start_file),
+            file=standing.file if trial is None else trial.file,
             start_file=str(self._start_file),
             is_on_trial=trial is not None,
             trial_until_ns=self._until_ns,
@@ -252,7 +253,12 @@ class Changes:
         Raises:
             CommandError: the disk refuses, so that there would be no way back.
         """
-        trial = OnTrial(digest=copy.digest, since_ns=self._clock.now_ns(), operator=operator)
+        trial = OnTrial(
+            digest=copy.digest,
+            since_ns=self._clock.now_ns(),
+            file=str(copy.origin.file),
+            operator=operator,
+        )
         standing = self._standing.model_copy(update={"trial": trial})
         try:
             # Also the one that runs: without its copy there is no way back.
@@ -312,7 +318,7 @@ class Changes:
     async def _stay(self, text: str, *, note: Note) -> None:
         trial = self._standing.trial
         assert trial is not None
-        standing = Standing(in_force=trial.digest, since_ns=trial.since_ns)
+        standing = Standing(in_force=trial.digest, since_ns=trial.since_ns, file=trial.file)
         await asyncio.to_thread(self._stand, standing)
         log.info("configuration_applied", digest=trial.digest, figures=text)
         sentence = f"configuration {trial.digest} has proven itself: {text}"

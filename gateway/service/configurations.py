@@ -44,6 +44,8 @@ class OnTrial(Settings):
     digest: str
     since_ns: int
     """When it was applied, UTC."""
+    file: str = ""
+    """The file that it was read from."""
     operator: str = ""
     """Who applied it; empty when nobody is known."""
 
@@ -64,13 +66,15 @@ class Standing(Settings):
     """Digest of the last good one; empty before the first start."""
     since_ns: int = 0
     """When it was put in force, UTC."""
+    file: str = ""
+    """The file that it was read from."""
     trial: OnTrial | None = None
     """Runs in its place, until it is decided."""
     left: Left | None = None
     """The last one that was left again, unless another has proven itself since."""
 
 
-def at_start(standing: Standing, given: str, *, now_ns: int) -> Standing:
+def at_start(standing: Standing, given: str, *, file: str, now_ns: int) -> Standing:
     """Return what stands once a start has looked at the file that it was given.
 
     `in_force` is then what is to run: the file as given, unless it is the one that was left. A
@@ -79,6 +83,7 @@ def at_start(standing: Standing, given: str, *, now_ns: int) -> Standing:
     Args:
         standing: Of the former start.
         given: Digest of the file.
+        file: Its path.
         now_ns: UTC.
     """
     left = standing.left
@@ -88,7 +93,7 @@ def at_start(standing: Standing, given: str, *, now_ns: int) -> Standing:
     was_left = left is not None and left.digest == given and standing.in_force != ""
     if was_left or given == standing.in_force:
         return standing.model_copy(update={"trial": None, "left": left})
-    return Standing(in_force=given, since_ns=now_ns, left=left)
+    return Standing(in_force=given, since_ns=now_ns, file=file, left=left)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,14 +215,6 @@ class ConfigurationFolder:
         except (OSError, ValueError) as error:
             log.error("configuration_state_unreadable", digest=digest, reason=str(error))
             return {}
-
-    def file_of(self, digest: str) -> str:
-        """Return the path of the file that a copy was made of; empty when it is not known."""
-        try:
-            content = json.loads((self.path / digest / ORIGIN).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return ""
-        return str(content.get("file", ""))
 
     def standing(self) -> Standing:
         """Return which configuration is what; of a damaged file nothing is believed."""

@@ -50,7 +50,7 @@ def test_a_copy_runs_without_the_files_it_was_made_of(tmp_path: Path) -> None:
     ]
     assert config.uplinks == before.uplinks
     assert config.gateway == before.gateway
-    assert kept.file_of(copy.digest) == str(path)
+    assert copy.origin.file == path
     assert not list((tmp_path / "state").rglob("token"))
 
 
@@ -130,9 +130,9 @@ TRIAL = OnTrial(digest=NEW, since_ns=5)
 )
 def test_a_start_takes_the_file_unless_it_was_left(before: Standing, given: str, runs: str) -> None:
     """A trial that was under way has failed; what has failed is not run by accident."""
-    after = at_start(before, given, now_ns=9)
+    after = at_start(before, given, file="gateway.toml", now_ns=9)
     assert (after.in_force, after.trial) == (runs, None)
     if before.trial is not None:
         assert after.left is not None
         assert after.left.digest == NEW
-    assert at_start(after, given, now_ns=10).in_force == runs
+    assert at_start(after, given, file="gateway.toml", now_ns=10).in_force == runs
