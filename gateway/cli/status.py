@@ -12,6 +12,9 @@ from gateway.api.device_answers import DeviceAnswer
 from gateway.cli.local import ask, json_option, socket_option
 from gateway.console.format import age, duration, plural, size
 
+ADDRESSES_MAX = 5
+"""Addresses that are named in a line."""
+
 
 class Overview(BaseModel):
     """What the command prints."""
@@ -54,6 +57,9 @@ def _lines(overview: Overview) -> Iterator[str]:
     for device in overview.devices:
         since = age(device.since, status.now)
         yield f"{'device':<10}{device.name}  {device.state} for {since}  {device.reason}".rstrip()
+        if device.set_aside:
+            addresses = ", ".join(point.address for point in device.set_aside[:ADDRESSES_MAX])
+            yield f"{'':<10}{len(device.set_aside)} set aside: {addresses}"
     for uplink in overview.uplinks:
         behind = f"{duration(uplink.lag_s)} behind, {plural(uplink.lag_records, 'record')}"
         yield f"{'uplink':<10}{uplink.name}  {uplink.state}  {behind}  {uplink.reason}".rstrip()

@@ -34,6 +34,9 @@ class Pulse(Static):
         shadows = sum(model.stage == "shadow" for model in snapshot.models)
         if shadows:
             parts.append(Text(f"{shadows} in shadow", style=ACCENT))
+        if status.configuration.is_on_trial:
+            # First, because the line may be longer than the terminal, and it passes.
+            parts.insert(0, Text("configuration on trial", style=WARN))
         line = Text(" ", no_wrap=True, overflow="ellipsis")
         self.update(line.append_text(Text(SEPARATOR, style=MUTED).join(parts)))
 

@@ -1,6 +1,7 @@
 """What a person does in the console, and what the gateway makes of it."""
 
 import getpass
+from dataclasses import replace
 
 from gateway.core.alarms import AlarmState
 from gateway.core.models import ModelStage
@@ -131,6 +132,15 @@ async def test_a_certificate_is_trusted_only_by_typing_its_digits() -> None:
         await console.shows("vault is trusted")
     assert view.trusted == [VAULT_SHA256]
     assert view.news.events(1)[0].operator == getpass.getuser()
+
+
+async def test_a_configuration_on_trial_is_said_on_every_view() -> None:
+    view = FakeView()
+    async with console_of(view) as console:
+        await console.shows("buffer 31 d")
+        assert "on trial" not in console.text()
+        view.configuration_status = replace(view.configuration_status, is_on_trial=True)
+        await console.shows("configuration on trial")
 
 
 async def test_a_test_read_follows_the_values_and_draws_one() -> None:

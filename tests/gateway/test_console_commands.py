@@ -49,6 +49,7 @@ def test_status_tells_losses_as_a_number(socket: Path) -> None:
     text = run(status.command, socket=socket).output
     assert "lost 0, gaps 1" in text
     assert "station  lost for 3 min" in text
+    assert "1 set aside: holding 120" in text
 
 
 def test_status_for_programs(socket: Path) -> None:

@@ -1,8 +1,10 @@
 """A new configuration on a running gateway: taken over, refused, left again, also after a kill."""
 
 import asyncio
+import contextlib
 import json
 import signal
+import socket
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -78,6 +80,18 @@ async def stopped(process: Process) -> dict[str, object]:
     return summary
 
 
+def states_told(manager: socket.socket) -> list[str]:
+    """Return what systemd was told of the service's state, in order."""
+    manager.setblocking(False)
+    states: list[str] = []
+    with manager, contextlib.suppress(BlockingIOError):
+        while True:
+            name = manager.recv(4096).decode().partition("=")[0]
+            if name not in ("WATCHDOG", "STATUS"):
+                states.append(name)
+    return states
+
+
 def events_of(folder: Path, *conditions: str) -> list[Event]:
     _, events = read_ledger_and_events(folder / "state" / "log.db")
     return [event for event in events if event.condition in conditions]
@@ -106,8 +120,16 @@ async def compressor_with(folder: Path, *tables: str) -> AsyncIterator[ModbusSer
 
 
 @pytest.mark.slow
-async def test_a_good_change_stays_and_loses_nothing(tmp_path: Path) -> None:
-    """Two changes in a row, one asked for by SIGHUP; every sample offered is stored."""
+async def test_a_good_change_stays_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two changes in a row, one asked for by SIGHUP; every sample offered is stored.
+
+    To systemd each of them is a reload: after a STOPPING=1 it would end the process.
+    """
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(str(tmp_path / "notify"))
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
     async with (
         compressor_with(tmp_path, TRIAL) as server,
         gateway_process(tmp_path) as process,
@@ -134,6 +156,7 @@ async def test_a_good_change_stays_and_loses_nothing(tmp_path: Path) -> None:
         summary = await stopped(process)
         assert summary["boot"] == 3
         assert_nothing_lost(tmp_path, server)
+    assert states_told(manager) == ["READY", "RELOADING", "READY", "RELOADING", "READY", "STOPPING"]
     told = events_of(tmp_path, "config_applied", "config_returned")
     assert [event.condition for event in told] == ["config_applied"] * 2
     assert applied.digest in told[0].text
