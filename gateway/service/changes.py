@@ -9,7 +9,7 @@ the trial is over.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -159,30 +159,25 @@ class Changes:
             former = self._folder.load(self._standing.in_force).uplinks
             self._former_uplinks = tuple(x for x in former if x not in self.config.uplinks)
 
-    def resumed(self, checkpoint: dict[str, bytes], *, afresh: Collection[str]) -> dict[str, bytes]:
-        """Return the parts of an earlier checkpoint to go on from; blocks.
+    def resumed(self, checkpoint: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Return what to go on from where the log's checkpoint says nothing; blocks.
 
-        At the begin of a trial the checkpoint is kept for the way back. On the way back there are
-        parts that the trial did not have, or made under its own configuration: those go on from
-        what they had learnt before it.
+        At the begin of a trial the checkpoint is kept for the way back, and nothing is returned.
+        On the way back it is what was learnt before: the trial may not have had all the parts, or
+        have made them under its own configuration.
 
         Args:
             checkpoint: The log's.
-            afresh: Parts in it that were made under another configuration.
         """
         standing = self._standing
-        if standing.trial is not None:
-            try:
-                self._folder.keep_state(standing.in_force, checkpoint)
-            except OSError as error:
-                log.error("configuration_state_not_kept", reason=str(error), stage="processing")
-            return {}
-        earlier = self._folder.state_of(standing.in_force)
-        return {
-            name: state
-            for name, state in earlier.items()
-            if name.startswith(LEARNING_PARTS) and (name in afresh or name not in checkpoint)
-        }
+        learnt = {x: state for x, state in checkpoint.items() if x.startswith(LEARNING_PARTS)}
+        if standing.trial is None:
+            return self._folder.state_of(standing.in_force)
+        try:
+            self._folder.keep_state(standing.in_force, learnt)
+        except OSError as error:
+            log.error("configuration_state_not_kept", reason=str(error), stage="processing")
+        return {}
 
     def status(self) -> ConfigurationStatus:
         """Return which configuration runs."""

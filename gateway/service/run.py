@@ -251,14 +251,14 @@ def _keeper(config: Config, parts: Parts, ingress: Ingress, *, clock: Clock) -> 
 async def restore_state(gateway: Gateway) -> None:
     """Bring all state to the end of the log, as if the service had never stopped."""
     seq, checkpoint = await asyncio.to_thread(gateway.store.load_checkpoints)
-    afresh = gateway.pipeline.restore(checkpoint)
+    earlier: dict[str, bytes] = {}
     if gateway.changes is not None:
-        names = [reason.partition(":")[0] for reason in afresh]
-        earlier = await asyncio.to_thread(gateway.changes.resumed, checkpoint, afresh=names)
-        afresh = tuple(x for x in afresh if x.partition(":")[0] not in earlier)
-        afresh += gateway.pipeline.restore(earlier)
-    for reason in afresh:
-        log.warning("part_starts_afresh", part=reason)
+        earlier = await asyncio.to_thread(gateway.changes.resumed, checkpoint)
+    # What the later one does not have, or cannot give, stays as the earlier one has it.
+    gateway.pipeline.restore(earlier)
+    for reason in gateway.pipeline.restore(checkpoint):
+        if reason.partition(":")[0] not in earlier:
+            log.warning("part_starts_afresh", part=reason)
     if gateway.keeper is not None:
         await gateway.keeper.restore()
     entries = gateway.store.replay(after=seq, table=gateway.table)
