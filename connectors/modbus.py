@@ -1,40 +1,46 @@
-"""The Modbus TCP connector: scans the registers of one unit at fixed rates.
+"""The Modbus connector: scans the registers of one unit at fixed rates.
 
-Every scan group has a task of its own on one connection; what the tags of a scan need is planned
-into few requests beforehand. The device has no clock, so samples carry the time when their
-response came. A block that the device refuses makes its own tags Bad, once, in a frame that says
-that it is ours; everything else goes on. A device that does not answer ends the session.
+Every scan group has a task of its own; all share the line with the other units on it. What the
+tags of a scan need is planned into few requests beforehand. The device has no clock, so samples
+carry the time when their response came. A block that the device refuses makes its own tags Bad,
+once, in a frame that says that it is ours; everything else goes on. A device that does not answer
+ends the session.
 """
 
 import asyncio
 import math
-import re
 import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, model_validator
 
 from connectors.cancellation import CancellationFirst
-from connectors.mbap import Answer, MbapClient, Request
+from connectors.exchange import Answer, Request
+from connectors.line import Lines
+from connectors.line_queue import URGENT
+from connectors.line_settings import LineSettings
 from connectors.messages import device_error
 from connectors.modbus_scan import Scan, Surroundings, plan_scan, run_scans
 from connectors.plan import REGISTERS_MAX, Block, plan_blocks
 from connectors.registers import Area, BlockDecoder, Point, encode_registers
 from connectors.taglist import ModbusRow, check_groups, read_modbus_tags
+from connectors.unit_client import UnitClient
 from gateway.core.arrays import IndexArray
 from gateway.core.device_status import ConnectorReport
 from gateway.core.errors import CommandError
+from gateway.core.events import Event, Transition
 from gateway.core.ports import Clock, Sink
 from gateway.core.settings import Settings
 from gateway.core.tags import Tag
 
-PORT = 502
-WRITE_PRIORITY = 0
+WRITE_PRIORITY = URGENT
 """Before every scan: a scan's priority is its period, 10 ms at the least."""
-
-_ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+)(:(?P<port>\d{1,5}))?")
+BACKUP = "backup_address_used"
+"""Condition of the events that say which address is in use."""
+BACKUP_SEVERITY = 300
+FIRST_SEVERITY = 100
 
 
 class ScanGroup(Settings):
@@ -44,13 +50,11 @@ class ScanGroup(Settings):
     """Time from the start of one scan of the group to the next."""
 
 
-class ModbusConfig(Settings):
-    """One unit on a Modbus TCP device."""
+class ModbusConfig(LineSettings):
+    """One unit on a Modbus line."""
 
     type: Literal["modbus"]
     """Protocol."""
-    address: str
-    """Where the device listens, as `host:port`; the port is 502 when left out."""
     unit: Annotated[int, Field(ge=0, le=255)] = 1
     """Unit number of the device, or of the one behind a gateway."""
     tags: Path
@@ -61,8 +65,6 @@ class ModbusConfig(Settings):
     """Periods of the groups that the tag list names."""
     timeout_s: Annotated[float, Field(gt=0, le=60)] = 2.0
     """Longest wait for the connection and for every answer; then the device counts as lost."""
-    requests_in_flight_max: Annotated[int, Field(ge=1, le=16)] = 1
-    """Requests sent before the first is answered; many devices take only one."""
     gap_registers_max: Annotated[int, Field(ge=0, le=120)] = 8
     """Unlisted registers in a row that one request may read along, to save a request."""
     block_registers_max: Annotated[int, Field(ge=4, le=REGISTERS_MAX)] = REGISTERS_MAX
@@ -70,30 +72,28 @@ class ModbusConfig(Settings):
     stop_s: Annotated[float, Field(gt=0, le=30)] = 2.0
     """Longest wait at a stop for answers that are on their way."""
 
-    @field_validator("address")
-    @classmethod
-    def _check_address(cls, address: str) -> str:
-        host_and_port(address)
-        return address
-
-
-def host_and_port(address: str) -> tuple[str, int]:
-    """Return the two parts of `host:port`.
-
-    Raises:
-        ValueError: it is not of that form.
-    """
-    match = _ADDRESS.fullmatch(address)
-    port = int(match["port"] or PORT) if match else 0
-    if match is None or not 0 < port < 1 << 16:
-        raise ValueError(f"{address!r} is not host:port, such as 10.0.4.17:502")
-    return match["host"].strip("[]"), port
+    @model_validator(mode="after")
+    def _check_unit(self) -> "ModbusConfig":
+        if self.is_rtu and self.unit == 0:
+            raise ValueError(
+                "unit: 0 is the broadcast of a serial line: all units would take it and none "
+                "answers, so nothing can be read; give the unit's own number, 1 to 247"
+            )
+        return self
 
 
 class ModbusConnector:
     """Implements `Connector`."""
 
-    def __init__(self, name: str, config: ModbusConfig, *, folder: Path, clock: Clock) -> None:
+    def __init__(
+        self,
+        name: str,
+        config: ModbusConfig,
+        *,
+        folder: Path,
+        clock: Clock,
+        lines: Lines | None = None,
+    ) -> None:
         """Read the register map and plan the requests.
 
         Args:
@@ -101,8 +101,10 @@ class ModbusConnector:
             config: Its settings.
             folder: That of the configuration file; `config.tags` starts there.
             clock: Time.
+            lines: Those of the gateway; without, the connector has a line to itself.
         Raises:
-            ConfigError: with all mistakes of the register map.
+            ConfigError: with all mistakes of the register map, or another connector wants the
+                line differently.
         """
         rows = read_modbus_tags(folder / config.tags)
         check_groups(
@@ -115,7 +117,9 @@ class ModbusConnector:
         self._clock = clock
         self._points = {tag.id: row.point for tag, row in zip(self.tags, rows, strict=True)}
         self._scans = _plan_scans(config, rows)
-        self._client: MbapClient | None = None
+        self._line = (lines or Lines(clock)).line(name, config)
+        self._client: UnitClient | None = None
+        self._address_noted = config.address
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -125,12 +129,8 @@ class ModbusConnector:
     async def session(self, sink: Sink, indices: IndexArray) -> None:
         """Connect and scan until cancelled; see `Connector`."""
         assert len(indices) == len(self.tags)
-        client = MbapClient(
-            device=self._device,
-            unit=self._config.unit,
-            in_flight_max=self._config.requests_in_flight_max,
-            timeout_s=self._config.timeout_s,
-            clock=self._clock,
+        client = self._line.client(
+            device=self._device, unit=self._config.unit, timeout_s=self._config.timeout_s
         )
         around = Surroundings(
             device=self._device,
@@ -142,8 +142,9 @@ class ModbusConnector:
         )
         with CancellationFirst():
             try:
-                await client.connect(*host_and_port(self._config.address))
+                await client.connect()
                 self._client = client
+                self._note_address(client.address, sink)
                 await run_scans(self._scans, around)
             finally:
                 self._client = None
@@ -166,12 +167,30 @@ class ModbusConnector:
 
     def report(self) -> ConnectorReport:
         """Return what it knows of its own doings."""
-        return ConnectorReport()
+        return ConnectorReport() if self._client is None else self._client.report()
 
     @property
     def _device(self) -> str:
         """Name and address, for messages."""
         return f"{self.name} ({self.address})"
+
+    def _note_address(self, address: str, sink: Sink) -> None:
+        """Say which address is in use when it is another than before."""
+        if address == self._address_noted:
+            return
+        self._address_noted = address
+        is_first = address == self._config.address
+        sink.note(
+            Event(
+                time_ns=self._clock.now_ns(),
+                source=self.name,
+                condition=BACKUP,
+                severity=FIRST_SEVERITY if is_first else BACKUP_SEVERITY,
+                transition=Transition.RETURNED if is_first else Transition.RAISED,
+                text=f"{self.name} is connected to its {'first' if is_first else 'backup'} "
+                f"address {address}",
+            )
+        )
 
     async def _ask(self, tag: Tag, request: Request) -> Answer:
         """Send one request before all scans, and return its answer."""

@@ -8,11 +8,12 @@ from typing import NoReturn
 import numpy as np
 import structlog
 
-from connectors.mbap import Answer, ExceptionCode, Exchange, MbapClient, Request
+from connectors.exchange import Answer, ExceptionCode, Exchange, Request
 from connectors.outbox import Outbox
 from connectors.plan import Block, plan_blocks
 from connectors.registers import BlockDecoder, Point
 from connectors.scan_clock import ScanClock
+from connectors.unit_client import UnitClient
 from gateway.core.arrays import FloatArray, IndexArray, index_column
 from gateway.core.errors import DeviceError
 from gateway.core.frame import Frame
@@ -59,7 +60,7 @@ class Surroundings:
 
     device: str
     """Name and address, for messages."""
-    client: MbapClient
+    client: UnitClient
     sink: Sink
     indices: IndexArray
     """Position in the tag table of each of the connector's tags."""

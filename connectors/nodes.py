@@ -47,6 +47,27 @@ class NodeAddress:
         return f"{prefix}{self.kind}={self.identifier}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodAddress:
+    """A method, and the object to call it on."""
+
+    object: NodeAddress | None
+    """None is the one that the method belongs to."""
+    method: NodeAddress
+
+
+def parse_method(text: str) -> MethodAddress:
+    """Return a method, written as its node id or as `object > method`.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    before, separator, after = text.rpartition(" > ")
+    return MethodAddress(
+        object=parse_node(before.strip()) if separator else None, method=parse_node(after.strip())
+    )
+
+
 def parse_node(text: str) -> NodeAddress:
     """Return the parts of a node id.
 

@@ -5,28 +5,35 @@ it is the server's, else ours. A node that the server does not know makes its ow
 in a frame that says that it is ours, and is asked for again now and then.
 """
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from connectors.cancellation import CancellationFirst
 from connectors.messages import device_error
+from connectors.opcua_events import EventSettings
+from connectors.opcua_security import SecuritySettings, read_credentials
 from connectors.taglist import check_groups, read_opcua_tags
 from gateway.core.arrays import IndexArray
 from gateway.core.device_status import ConnectorReport
-from gateway.core.errors import CommandError, ConfigError
+from gateway.core.errors import CommandError
 from gateway.core.ports import Clock, Sink
 from gateway.core.settings import Settings
 from gateway.core.tags import Tag
 
 if TYPE_CHECKING:
+    from connectors.opcua_certificates import CertificateWatch
     from connectors.opcua_connect import LinkSettings
-    from connectors.opcua_session import UaLink
+    from connectors.opcua_control import ControlLink
+    from connectors.opcua_event_feed import EventFeed
     from connectors.opcua_subscribe import Plan, Surroundings
 
+DATES_S = 3600.0
+"""How often the certificates' dates are looked at while a session stands."""
 INTERVAL_MS_MIN = 10
 INTERVAL_MS_MAX = 86_400_000
 Interval = Annotated[int, Field(ge=INTERVAL_MS_MIN, le=INTERVAL_MS_MAX)]
@@ -41,21 +48,13 @@ class SubscriptionGroup(Settings):
     """How often it reports what changed."""
 
 
-class OpcuaConfig(Settings):
+class OpcuaConfig(SecuritySettings):
     """One OPC UA server."""
 
     type: Literal["opcua"]
     """Protocol."""
     endpoint: str
     """Address of the server, as `opc.tcp://host:port/path`."""
-    security: Literal["None", "Basic256Sha256"]
-    """Basic256Sha256 signs and encrypts; None does neither, and is used only when written here."""
-    trust: Literal["folder", "first_use"] = "folder"
-    """Trust certificates in the folder `trusted`, or also the first one that the server shows."""
-    user: str = ""
-    """User name; empty logs in anonymously."""
-    password_file: Path | None = None
-    """File with the user's password, beside the configuration file; needs security."""
     tags: Path
     """CSV file with the node list, beside the configuration file."""
     sampling_ms: Interval = 1000
@@ -80,6 +79,8 @@ class OpcuaConfig(Settings):
     """How often to ask again for nodes that the server did not know."""
     stop_s: Annotated[float, Field(gt=0, le=30)] = 2.0
     """Longest wait at a stop for values that are on their way."""
+    events: EventSettings | None = None
+    """Alarms and events that the server tells; without this table, none."""
 
     @field_validator("endpoint")
     @classmethod
@@ -93,10 +94,6 @@ class OpcuaConfig(Settings):
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        if self.user and self.security == "None":
-            raise ValueError("a password would travel in the clear: set security")
-        if bool(self.user) != (self.password_file is not None):
-            raise ValueError("user and password_file belong together")
         if self.silence_s_max < 2 * self.keep_alive_s:
             raise ValueError(
                 f"silence_s_max {self.silence_s_max:g} is below twice keep_alive_s "
@@ -111,7 +108,7 @@ class OpcuaConnector:
     def __init__(
         self, name: str, config: OpcuaConfig, *, folder: Path, state_folder: Path, clock: Clock
     ) -> None:
-        """Read the node list and the password.
+        """Read the node list and the secrets.
 
         Args:
             name: Opens the ids of the tags.
@@ -120,7 +117,7 @@ class OpcuaConnector:
             state_folder: Keeps the gateway's certificate and those of trusted servers.
             clock: Time.
         Raises:
-            ConfigError: with all mistakes of the node list, or no password.
+            ConfigError: with all mistakes of the node list, or a secret that cannot be read.
         """
         rows = read_opcua_tags(folder / config.tags)
         check_groups(
@@ -131,10 +128,12 @@ class OpcuaConnector:
         self.tags = tuple(row.entry.tag(name) for row in rows)
         self._config = config
         self._rows = rows
-        self._password = _password(config, folder, name)
+        self._credentials = read_credentials(config, folder=folder, name=name)
         self._state_folder = state_folder
         self._clock = clock
-        self._link: UaLink | None = None
+        self._link: ControlLink | None = None
+        self._certificates: CertificateWatch | None = None
+        self._events: EventFeed | None = None
 
     async def session(self, sink: Sink, indices: IndexArray) -> None:
         """Subscribe and hand on values until cancelled; see `Connector`."""
@@ -143,18 +142,22 @@ class OpcuaConnector:
         from connectors.opcua_subscribe import Subscriber
 
         assert len(indices) == len(self.tags)
+        certificates = self._watched_certificates(sink)
         with CancellationFirst() as cancellation:
-            link = await open_link(self._link_settings(), self._clock)
+            link = await open_link(self._link_settings(certificates), self._clock)
+            dates = asyncio.create_task(_watch_dates(certificates), name=f"dates[{self.name}]")
             try:
                 cancellation.check()
                 self._link = link
                 await Subscriber(self._plans(), self._surroundings(link, sink, indices)).run()
             finally:
                 self._link = None
+                dates.cancel()
                 await link.close()
+                await asyncio.gather(dates, return_exceptions=True)
 
     async def write(self, tag: Tag, value: float) -> float:
-        """Write one value in engineering units and return what is read back."""
+        """Write one value in engineering units, or call its method; return what is read back."""
         if not tag.writable:
             raise CommandError(f"{tag.id} is not declared writable")
         if self._link is None:
@@ -164,20 +167,29 @@ class OpcuaConnector:
                 check="Write again when it is.",
                 expert=f"write {tag.id}",
             )
-        node = self._rows[self.tags.index(tag)].node
-        raw = await self._link.write(node, (value - tag.offset) / tag.scale)
+        row = self._rows[self.tags.index(tag)]
+        wanted = (value - tag.offset) / tag.scale
+        if row.call is None:
+            raw = await self._link.write(row.node, wanted)
+        else:
+            raw = await self._link.call(row.call, row.node, wanted)
         return raw * tag.scale + tag.offset
 
     def report(self) -> ConnectorReport:
         """Return what it knows of its own doings."""
-        return ConnectorReport()
+        if self._certificates is None:
+            return ConnectorReport()
+        return ConnectorReport(
+            certificate_expires_ns=self._certificates.expires_ns,
+            untrusted_certificate=self._certificates.untrusted,
+        )
 
     @property
     def _device(self) -> str:
         """Name and address, for messages."""
         return f"{self.name} ({self.address})"
 
-    def _surroundings(self, link: "UaLink", sink: Sink, indices: IndexArray) -> "Surroundings":
+    def _surroundings(self, link: "ControlLink", sink: Sink, indices: IndexArray) -> "Surroundings":
         from connectors.opcua_subscribe import Surroundings
 
         return Surroundings(
@@ -189,9 +201,39 @@ class OpcuaConnector:
             node_retry_s=self._config.node_retry_s,
             stop_s=self._config.stop_s,
             clock=self._clock,
+            events=self._event_feed(),
         )
 
-    def _link_settings(self) -> "LinkSettings":
+    def _event_feed(self) -> "EventFeed | None":
+        """Return what hears events; it remembers over all sessions what was told."""
+        from connectors.opcua_event_feed import EventFeed
+
+        config = self._config
+        if self._events is None and config.events is not None:
+            self._events = EventFeed(
+                self.name,
+                config.events,
+                publishing_ms=config.publishing_ms,
+                keep_alive_s=config.keep_alive_s,
+                clock=self._clock,
+            )
+        return self._events
+
+    def _watched_certificates(self, sink: Sink) -> "CertificateWatch":
+        """Return what is known of the certificates, telling this session's sink."""
+        from connectors.opcua_certificates import CertificateWatch
+
+        if self._certificates is None:
+            self._certificates = CertificateWatch(
+                self.name,
+                folder=self._state_folder,
+                warning_days=self._config.certificate_warning_days,
+                clock=self._clock,
+            )
+        self._certificates.listen(sink.note)
+        return self._certificates
+
+    def _link_settings(self, certificates: "CertificateWatch") -> "LinkSettings":
         from connectors.opcua_client import Decode
         from connectors.opcua_connect import LinkSettings
         from connectors.opcua_trust import Trust
@@ -201,10 +243,11 @@ class OpcuaConnector:
             device=self._device,
             name=self.name,
             endpoint=config.endpoint,
-            is_secure=config.security == "Basic256Sha256",
-            user=config.user,
-            password=self._password,
+            security=config.security,
+            mode=config.mode,
+            credentials=self._credentials,
             trust=Trust(config.trust),
+            certificates=certificates,
             folder=self._state_folder,
             timeout_s=config.timeout_s,
             decode=Decode(config.decode),
@@ -241,16 +284,8 @@ class OpcuaConnector:
         return plans
 
 
-def _password(config: OpcuaConfig, folder: Path, name: str) -> SecretStr:
-    """Return the user's password; empty when there is no user.
-
-    Raises:
-        ConfigError: its file cannot be read.
-    """
-    if config.password_file is None:
-        return SecretStr("")
-    path = folder / config.password_file
-    try:
-        return SecretStr(path.read_text(encoding="utf-8").rstrip("\r\n"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"connectors.{name}.password_file: {path}: {error}") from error
+async def _watch_dates(certificates: "CertificateWatch") -> None:
+    """Look at the certificates' dates now and then, until cancelled."""
+    while True:
+        await asyncio.sleep(DATES_S)
+        certificates.check_dates()

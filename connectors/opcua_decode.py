@@ -22,6 +22,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from connectors.opcua_events import ServerEvent
 from gateway.core.arrays import FloatArray, StatusArray, TimeArray
 from gateway.core.quality import Status
 
@@ -93,11 +94,13 @@ class Notification:
     """Empty for a keep-alive."""
     closed_status: int | None = None
     """Why the server closed the subscription; None while it stands."""
+    events: tuple[ServerEvent, ...] = ()
+    """What happened, in the order of the server."""
 
     @property
     def is_keep_alive(self) -> bool:
         """Whether it says only that the subscription stands."""
-        return not self.changes and self.closed_status is None
+        return not self.changes and not self.events and self.closed_status is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

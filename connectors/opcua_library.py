@@ -20,6 +20,8 @@ from asyncua.ua.uaerrors import UaError
 from asyncua.ua.uatypes import datetime_to_win_epoch
 
 from connectors.opcua_decode import Changes, Notification, OtherItem, unix_ns
+from connectors.opcua_event_fields import server_event
+from connectors.opcua_events import ServerEvent
 from gateway.core.arrays import TimeArray
 from gateway.core.quality import Status
 
@@ -65,17 +67,23 @@ def decode_response(body: bytes) -> Notification:
     response.ResponseHeader.ServiceResult.check()
     message = response.Parameters.NotificationMessage
     changes: list[Changes] = []
+    events: list[ServerEvent] = []
     closed_status: int | None = None
     for data in message.NotificationData or ():
         if isinstance(data, ua.DataChangeNotification):
             changes.append(changes_of(data.MonitoredItems))
         elif isinstance(data, ua.StatusChangeNotification):
             closed_status = int(data.Status.value)
+        elif isinstance(data, ua.EventNotificationList):
+            events += [
+                server_event(event.ClientHandle, event.EventFields) for event in data.Events or ()
+            ]
     return Notification(
         subscription=response.Parameters.SubscriptionId,
         sequence=message.SequenceNumber,
         changes=tuple(changes),
         closed_status=closed_status,
+        events=tuple(events),
     )
 
 

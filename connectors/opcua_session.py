@@ -1,4 +1,7 @@
-"""One session with an OPC UA server, in our types; no other module calls asyncua's services.
+"""One session with an OPC UA server, in our types.
+
+It and what is derived from it (`opcua_event_link`, `opcua_control`) are all that calls asyncua's
+services.
 
 A session is used once: connecting an asyncua client a second time can hang for ever, so every
 session has a client of its own (`opcua_connect` makes it).
@@ -47,9 +50,9 @@ _FILTER_REFUSALS = frozenset(
     }
 )
 _CHECK_BY_CODE = {
-    StatusCodes.BadUserAccessDenied: "Check user and password_file.",
-    StatusCodes.BadIdentityTokenRejected: "Check user and password_file.",
-    StatusCodes.BadIdentityTokenInvalid: "Check user and password_file.",
+    StatusCodes.BadUserAccessDenied: "Check user and password_file, or user_certificate.",
+    StatusCodes.BadIdentityTokenRejected: "Check user and password_file, or user_certificate.",
+    StatusCodes.BadIdentityTokenInvalid: "Check user and password_file, or user_certificate.",
     StatusCodes.BadCertificateUntrusted: "Let the server trust the gateway's certificate.",
     StatusCodes.BadSecurityChecksFailed: "Let the server trust the gateway's certificate.",
     StatusCodes.BadTooManySessions: "End other sessions, or raise the server's limit.",
@@ -187,37 +190,9 @@ class UaLink:
         with self._faults("does not end a subscription"):
             await self._session.delete_subscriptions(list(subscriptions))
 
-    async def write(self, node: NodeAddress, value: float) -> float:
-        """Write a number in the type that the node has, and return what is read back.
-
-        Raises:
-            DeviceError: the server refuses, or the node holds no number.
-        """
-        node_id = self._node_id(node)
-        if node_id is None:
-            raise self._error(f"has no namespace for {node}", expert="namespace array")
-        with self._faults(f"refuses a write to {node}"):
-            kind = (await self._read(node_id)).VariantType
-            whole = kind not in (ua.VariantType.Float, ua.VariantType.Double)
-            number = round(value) if whole else value
-            variant = ua.Variant(bool(number) if kind == ua.VariantType.Boolean else number, kind)
-            # Without times and status: most servers refuse to have those written.
-            [status] = await self._session.write_attributes([node_id], [ua.DataValue(variant)])
-            status.check()
-            return float((await self._read(node_id)).Value)
-
     async def close(self) -> None:
         """End session, channel and connection, as politely as time allows."""
         await self._client.close()
-
-    async def _read(self, node_id: ua.NodeId) -> ua.Variant:
-        [data] = await self._session.read_attributes([node_id], AttributeIds.Value)
-        if data.StatusCode is not None:
-            data.StatusCode.check()
-        variant = data.Value
-        if variant is None or not isinstance(variant.Value, bool | int | float):
-            raise ValueError(f"{node_id} holds no number")
-        return variant
 
     async def _create(
         self, subscription: Subscription, items: Sequence[tuple[Item, ua.NodeId]]

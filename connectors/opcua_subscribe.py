@@ -11,8 +11,10 @@ import structlog
 from connectors.messages import device_error
 from connectors.opcua_client import Received
 from connectors.opcua_decode import Changes
+from connectors.opcua_event_feed import EventFeed
+from connectors.opcua_event_link import EventLink
 from connectors.opcua_pump import PublishPump
-from connectors.opcua_session import Item, Subscription, UaLink
+from connectors.opcua_session import Item, Subscription
 from connectors.outbox import Outbox
 from gateway.core.arrays import IndexArray, index_column
 from gateway.core.errors import DeviceError
@@ -41,7 +43,7 @@ class Surroundings:
 
     device: str
     """Name and address, for messages."""
-    link: UaLink
+    link: EventLink
     sink: Sink
     indices: IndexArray
     """Position in the tag table of each of the connector's tags."""
@@ -49,6 +51,8 @@ class Surroundings:
     node_retry_s: float
     stop_s: float
     clock: Clock
+    events: EventFeed | None
+    """None when no events are wanted."""
 
 
 @dataclass(slots=True)
@@ -106,6 +110,15 @@ class Subscriber:
             watch = _Watch(subscription, list(plan.items))
             self._watches.append(watch)
             await self._watch_missing(watch)
+        await self._hear_events()
+
+    async def _hear_events(self) -> None:
+        """Subscribe to the server's events, if they are wanted."""
+        if self._around.events is None:
+            return
+        heard = await self._around.events.start(self._around.link, self._around.sink.note)
+        if heard is not None:
+            self._pump.listen(heard)
 
     async def _watch_missing(self, watch: _Watch) -> None:
         """Ask for the items that are not watched yet; state what is newly refused."""
@@ -149,6 +162,7 @@ class Subscriber:
             messages = self._pump.take()
             self._sort_in(messages)
             await self._outbox.flush()
+            await self._tell_events()
             self._check(messages)
 
     async def _retry_refused(self) -> None:
@@ -170,6 +184,9 @@ class Subscriber:
             async with asyncio.timeout(self._around.stop_s):
                 self._sort_in(self._pump.take())
                 await self._outbox.flush()
+                await self._tell_events()
+        except DeviceError as error:
+            log.warning("events_not_told", device=self._around.device, reason=repr(error))
         except TimeoutError:
             log.error(
                 "received_samples_dropped",
@@ -179,7 +196,7 @@ class Subscriber:
             )
 
     def _sort_in(self, messages: Sequence[Received]) -> None:
-        """Put the changes of all messages into one frame."""
+        """Put the changes of all messages into one frame, and their events aside."""
         frames = [
             self._received_frame(changes, received)
             for received in messages
@@ -187,6 +204,13 @@ class Subscriber:
         ]
         if frames:
             self._outbox.put(join_frames(frames))
+        if self._around.events is not None:
+            for received in messages:
+                self._around.events.take(received)
+
+    async def _tell_events(self) -> None:
+        if self._around.events is not None:
+            await self._around.events.flush()
 
     def _received_frame(self, changes: Changes, received: Received) -> Frame:
         """Return changes as samples; their time is the source's, the server's, or ours."""

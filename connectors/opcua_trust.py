@@ -7,8 +7,11 @@ The folder, given by whoever starts the gateway, holds
     rejected/    those that were refused, for a person to compare and move over
 
 Trust is in the certificate itself: no authority vouches for it, and its dates are not checked,
-because a gateway without a clock must come up too. `first_use` accepts the first certificate that
-a server shows and pins it under the connector's name; any other one later is refused.
+because a gateway without a clock must come up too. A certificate of an authority in `trusted`
+admits nobody but the server that shows exactly that one: without its revocation lists, believing
+whatever it signed would be a door that cannot be closed. `first_use` accepts the first certificate
+that a server shows and pins it under the connector's name; any other one later is refused, and so
+is one that lies in `rejected`.
 """
 
 import os
@@ -70,6 +73,7 @@ class OwnIdentity:
     key_path: Path
     application_uri: str
     """As the certificate says; a session must give the same."""
+    certificate: x509.Certificate
 
 
 def own_identity(folder: Path, *, now_ns: int) -> OwnIdentity:
@@ -89,11 +93,19 @@ def own_identity(folder: Path, *, now_ns: int) -> OwnIdentity:
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     [uri] = names.get_values_for_type(x509.UniformResourceIdentifier)
     return OwnIdentity(
-        certificate_path=own / _CERTIFICATE, key_path=own / _KEY, application_uri=uri
+        certificate_path=own / _CERTIFICATE,
+        key_path=own / _KEY,
+        application_uri=uri,
+        certificate=certificate,
     )
 
 
-def admit_server(certificate: bytes, *, folder: Path, trust: Trust, pin_name: str) -> None:
+def own_certificate(folder: Path) -> Path:
+    """Return where our certificate is, or will be."""
+    return folder / "own" / _CERTIFICATE
+
+
+def admit_server(certificate: bytes, *, folder: Path, trust: Trust, pin_name: str) -> bool:
     """Let a server pass whose certificate is trusted.
 
     Args:
@@ -101,23 +113,27 @@ def admit_server(certificate: bytes, *, folder: Path, trust: Trust, pin_name: st
         folder: See the module.
         trust: Rule in force.
         pin_name: Name of the connector.
+    Returns:
+        Whether it is trusted only now, because it is the first one.
     Raises:
         UntrustedError: it is not; the certificate is kept in `rejected`.
         OSError: the folder cannot be written.
     """
-    trusted = folder / "trusted"
-    trusted.mkdir(parents=True, exist_ok=True)
-    if certificate in _certificates(trusted):
-        return
+    trusted, rejected = folder / "trusted", folder / "rejected"
+    for each in (trusted, rejected):
+        each.mkdir(parents=True, exist_ok=True)
+    if certificate in certificates_in(trusted).values():
+        return False
     pin = trusted / f"first-use-{pin_name}.der"
-    if trust is Trust.FIRST_USE and not pin.exists():
+    refused = [path for path, other in certificates_in(rejected).items() if other == certificate]
+    if trust is Trust.FIRST_USE and not pin.exists() and not refused:
         _write_whole(pin, certificate)
-        return
+        return True
     fingerprint = fingerprint_of(certificate)
-    rejected = folder / "rejected" / f"{pin_name}-{fingerprint[:16]}.der"
-    rejected.parent.mkdir(exist_ok=True)
-    _write_whole(rejected, certificate)
-    raise UntrustedError(fingerprint, rejected, has_changed=pin.exists())
+    if not refused:
+        refused = [rejected / f"{pin_name}-{fingerprint[:16]}.der"]
+        _write_whole(refused[0], certificate)
+    raise UntrustedError(fingerprint, refused[0], has_changed=pin.exists())
 
 
 def fingerprint_of(certificate: bytes) -> str:
@@ -127,18 +143,30 @@ def fingerprint_of(certificate: bytes) -> str:
     return digest.finalize().hex()
 
 
-def _certificates(folder: Path) -> set[bytes]:
+def grouped(fingerprint: str) -> str:
+    """Return a fingerprint in groups of four digits, as people read it to one another."""
+    return " ".join(fingerprint[at : at + 4] for at in range(0, len(fingerprint), 4))
+
+
+def certificates_in(folder: Path) -> dict[Path, bytes]:
     """Return the certificates of a folder as DER; a file that is none is passed over."""
-    found = set()
-    for path in sorted(folder.iterdir()):
+    found: dict[Path, bytes] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.suffix.lower() in _SUFFIXES:
-            data = path.read_bytes()
-            with suppress(ValueError):
-                if data.startswith(b"-----BEGIN"):
-                    pem = x509.load_pem_x509_certificate(data)
-                    data = pem.public_bytes(serialization.Encoding.DER)
-                found.add(data)
+            with suppress(ValueError, FileNotFoundError):  # moved away just now, or damaged
+                found[path] = _der(path.read_bytes())
     return found
+
+
+def _der(data: bytes) -> bytes:
+    """Return a certificate in DER, whichever form it has.
+
+    Raises:
+        ValueError: it is none.
+    """
+    is_pem = data.startswith(b"-----BEGIN")
+    load = x509.load_pem_x509_certificate if is_pem else x509.load_der_x509_certificate
+    return load(data).public_bytes(serialization.Encoding.DER)
 
 
 def _make_identity(own: Path, now_ns: int) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectors.nodes import NodeAddress, parse_node
+from connectors.nodes import MethodAddress, NodeAddress, parse_method, parse_node
 from connectors.registers import Area, ByteOrder, NumberType, Point
 from connectors.sheet import Line, Sheet, read_sheet
 from gateway.core.errors import ConfigError
@@ -18,7 +18,7 @@ from gateway.core.tags import Tag, TagId
 
 _COMMON_COLUMNS = ("unit", "group", "scale", "offset", "low", "high", "writable")
 MODBUS_COLUMNS = ("tag", "address", "type", "order", *_COMMON_COLUMNS)
-OPCUA_COLUMNS = ("tag", "node", "dead_band", *_COMMON_COLUMNS)
+OPCUA_COLUMNS = ("tag", "node", "dead_band", "call", *_COMMON_COLUMNS)
 
 _TAG_NAME = re.compile(r"[\w.\-\[\]:]+")
 _BIT_TYPE = re.compile(r"bit(1[0-5]|[0-9])")
@@ -87,6 +87,8 @@ class OpcuaRow:
     node: NodeAddress
     dead_band: float
     """Absolute, in engineering units; 0 is none."""
+    call: MethodAddress | None
+    """What a command to the tag calls; None writes to the node."""
 
 
 def read_modbus_tags(path: Path) -> tuple[ModbusRow, ...]:
@@ -121,8 +123,9 @@ def read_opcua_tags(path: Path) -> tuple[OpcuaRow, ...]:
         dead_band = line.number_of("dead_band", 0.0)
         if dead_band < 0:
             line.mistake(f"dead_band {dead_band:g} is below 0")
+        call = _call(line, entry)
         if node is not None:
-            rows.append(OpcuaRow(entry=entry, node=node, dead_band=dead_band))
+            rows.append(OpcuaRow(entry=entry, node=node, dead_band=dead_band, call=call))
     _check_names(sheet, [row.entry for row in rows])
     _check_nodes(sheet, rows)
     sheet.check()
@@ -181,6 +184,20 @@ def _node(line: Line) -> NodeAddress | None:
         return parse_node(line.text("node"))
     except ValueError as error:
         line.mistake(str(error))
+        return None
+
+
+def _call(line: Line, entry: TagEntry) -> MethodAddress | None:
+    """Return the method of a line; None when it names none."""
+    text = line.text("call")
+    if not text:
+        return None
+    if not entry.writable:
+        line.mistake(f'"{entry.name}" has a method in `call`, but is not writable')
+    try:
+        return parse_method(text)
+    except ValueError as error:
+        line.mistake(f"call: {error}")
         return None
 
 

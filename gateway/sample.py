@@ -65,7 +65,8 @@ def sample() -> str:
 def _table(model: type[BaseModel], place: str) -> Iterator[str]:
     """Yield the lines of one table: its options first, then the tables inside it."""
     inner: list[tuple[str, FieldInfo]] = []
-    for name, field in model.model_fields.items():
+    # What a table is comes first, also where the settings of a base class stand before it.
+    for name, field in sorted(model.model_fields.items(), key=lambda item: item[0] != "type"):
         if _models_in(field.annotation):
             inner.append((name, field))
         else:

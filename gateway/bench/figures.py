@@ -24,6 +24,8 @@ class Figure:
     """The same for the plain way of doing it, in the same run; None where there is none."""
     budget: float | None = None
     """At the most; None where the design sets none."""
+    goal: float | None = None
+    """At the least; None where the design sets none."""
 
     @property
     def ratio(self) -> float | None:
@@ -39,6 +41,7 @@ class Figure:
             "plain": _rounded(self.plain),
             "ratio": _rounded(self.ratio),
             "budget": self.budget,
+            "goal": self.goal,
         }
 
 
@@ -73,7 +76,7 @@ def markdown_table(title: str, figures: Sequence[Figure]) -> str:
             f"{_text(each.value)} {each.unit}",
             "" if each.plain is None else f"{_text(each.plain)} {each.unit}",
             "" if each.ratio is None else f"{_text(each.ratio)} ×",
-            "" if each.budget is None else f"{_text(each.budget)} {each.unit}",
+            _limit_text(each),
         )
         for each in figures
     ]
@@ -84,6 +87,12 @@ def markdown_table(title: str, figures: Sequence[Figure]) -> str:
         f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |"
         for line in lines
     )
+
+
+def _limit_text(figure: Figure) -> str:
+    if figure.goal is not None:
+        return f"≥ {_text(figure.goal)} {figure.unit}"
+    return "" if figure.budget is None else f"{_text(figure.budget)} {figure.unit}"
 
 
 def _run_us(work: Callable[[InputT], object], inputs: Sequence[InputT]) -> float:

@@ -19,6 +19,7 @@ COMMANDS = {
     "write": "Write a value to a machine, in two steps.",
     "twin": "Show the digital twins.",
     "models": "List, promote and roll back models.",
+    "certs": "List, trust and reject the certificates of OPC UA servers.",
     "import": "Take in a recording as history, before the first start.",
     "train": "Train a model from recordings.",
     "score": "Score a recording with a model.",

@@ -5,7 +5,7 @@ import json
 import logging
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -56,6 +56,76 @@ def log(*, as_json: bool) -> None:
 def latency(*, as_json: bool) -> None:
     """Measure how long a decision takes, with twins, models and alarms."""
     _print({"latency": _latency()}, as_json=as_json)
+
+
+def _south_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that both protocols have."""
+    for option in (
+        click.option("--for", "window_s", default=4.0, help="Seconds that each run measures."),
+        click.option(
+            "--connect", "address", default="", help="Measure against this server instead of ours."
+        ),
+        click.option(
+            "--tags",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="Its tag list; needed with --connect.",
+        ),
+        click.option("--period-ms", default=100, help="With --connect: how often to ask."),
+    ):
+        command = option(command)
+    return json_option(command)
+
+
+@command.command("modbus")
+@_south_options
+def modbus(
+    *, as_json: bool, window_s: float, address: str, tags: Path | None, period_ms: int
+) -> None:
+    """Measure Modbus TCP: a thousand tags, from the server to the uplink. Takes a minute."""
+    _south("modbus", window_s, address, tags, period_ms, as_json=as_json)
+
+
+@command.command("opcua")
+@_south_options
+def opcua(
+    *, as_json: bool, window_s: float, address: str, tags: Path | None, period_ms: int
+) -> None:
+    """Measure OPC UA: a thousand tags, from the server to the uplink. Takes a minute."""
+    _south("opcua", window_s, address, tags, period_ms, as_json=as_json)
+
+
+def _south(
+    protocol: str,
+    window_s: float,
+    address: str,
+    tags: Path | None,
+    period_ms: int,
+    *,
+    as_json: bool,
+) -> None:
+    from gateway.bench import southbound  # here: asyncua, which the other figures do without
+
+    def tell(text: str) -> None:
+        click.echo(f"  {text}", err=True)
+
+    with tempfile.TemporaryDirectory(prefix="edgewright-bench-") as name:
+        folder = Path(name)
+        if address:
+            if tags is None:
+                raise click.UsageError("--connect needs --tags, the server's tag list")
+            there = southbound.Other(
+                protocol=protocol, address=address, tags=tags, period_ms=period_ms
+            )
+            work = southbound.measure_other(there, folder, window_s=window_s, tell=tell)
+        elif protocol == "modbus":
+            work = southbound.measure_modbus(folder, window_s=window_s, tell=tell)
+        else:
+            work = southbound.measure_opcua(folder, window_s=window_s, tell=tell)
+        report = asyncio.run(work)
+    if as_json:
+        click.echo(json.dumps(report.as_document(), indent=1))
+    else:
+        click.echo(markdown_table(protocol, southbound.figures_of(report)))
 
 
 def _pipeline() -> Sequence[Figure]:

@@ -10,7 +10,7 @@ import click
 
 from gateway.api.client import GatewayClient
 from gateway.cli import EXIT_FAILED
-from gateway.cli.live import LiveAnswer, load_text
+from gateway.cli.live import LiveAnswer, load_text, path_advice
 from gateway.config import Config, read_config
 from gateway.console.format import plural
 from gateway.service.build import Parts, build_parts
@@ -62,7 +62,13 @@ def command(
             click.echo(json.dumps({"ok": True, **asdict(forecast)}))
             return
         _tell_connectors(
-            {each.name: f"{each.address}   {load_text(each)}" for each in parts.connectors}
+            {
+                connector.name: _joined(
+                    f"{connector.address}   {load_text(connector)}",
+                    path_advice(config.connectors[connector.name]),
+                )
+                for connector in parts.connectors
+            }
         )
         _tell_rest(config, forecast)
         click.echo("no mistakes found")
@@ -102,7 +108,13 @@ async def _live(config: Config, parts: Parts, *, for_s: float) -> tuple[LiveAnsw
 
 
 def _text(answer: LiveAnswer, now: datetime) -> str:
-    return "\n".join([answer.head(), *(problem.text for problem in answer.problems(now=now))])
+    problems = [problem.text for problem in answer.problems(now=now)]
+    return _joined(answer.head(), path_advice(answer.settings), *problems)
+
+
+def _joined(*lines: str) -> str:
+    """Return the lines that say something, under one another."""
+    return "\n".join(line for line in lines if line)
 
 
 def _tell_connectors(texts: dict[str, str]) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
-from connectors.modbus import ModbusConnector
+from connectors.line_transport import stable_path
+from connectors.modbus import ModbusConfig, ModbusConnector
 from gateway.config import ConnectorConfig
 from gateway.console.format import duration, number, percent, plural, status_words
 from gateway.core.ports import Connector
@@ -93,8 +94,9 @@ class LiveAnswer:
         if not result.is_connected:
             # Nobody keeps trying here.
             reason = result.reason.removesuffix(" The gateway keeps trying.")
-            yield Problem(text=reason or "there is no session")
-        if report.untrusted_certificate:
+            reason = reason or "there is no session"
+            yield Problem(text=f"{reason}\n{result.detail}" if result.detail else reason)
+        elif report.untrusted_certificate:
             yield Problem(
                 text="its certificate is not trusted: compare this SHA-256 with the server's own "
                 f"display: {report.untrusted_certificate}"
@@ -175,6 +177,19 @@ class LiveAnswer:
         """Return the measured time of the line for one scan of all groups."""
         count, latency_ms = self._request_count(), self.result.report.latency_ms
         return None if count is None or latency_ms is None else count * latency_ms
+
+
+def path_advice(settings: ConnectorConfig) -> str:
+    """Return which path to write for a serial port whose own may change; empty when it is good."""
+    if not isinstance(settings, ModbusConfig):
+        return ""
+    stable = stable_path(settings.address)
+    if stable is None:
+        return ""
+    return (
+        f"{settings.address} may be another port after a restart: write {stable}, which stays the "
+        "same whatever is plugged in first"
+    )
 
 
 def load_text(connector: Connector) -> str:

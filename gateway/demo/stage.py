@@ -11,11 +11,11 @@ from typing import TypeAlias
 from cloud_sync.cloud.setup import CONFIGURATION, HAND_OVER, OPERATOR_TOKEN, create_cloud
 from gateway.core.errors import GatewayError
 from gateway.demo.link import Link
-from gateway.demo.processes import Child
 from gateway.demo.timeline import Timeline
 from gateway.simulate.plant import Plant
 from gateway.simulate.plant_config import plant_tables, write_sheets
 from gateway.simulate.recording import record
+from gateway.wire.child import Child
 from gateway.wire.clock import SystemClock
 
 GATEWAY_ID = "pumphouse-1"

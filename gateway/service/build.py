@@ -8,8 +8,10 @@ from analytics.alarms import LimitAlarms
 from analytics.defaults import default_alarms
 from analytics.limits import AlarmLimit, alarm_limit
 from analytics.multivariate import AnomalyDetector
+from connectors.line import Lines
 from connectors.modbus import ModbusConfig, ModbusConnector
 from connectors.opcua import OpcuaConfig, OpcuaConnector
+from connectors.opcua_security import CERTIFICATES_FOLDER
 from gateway.config import Config, ConnectorConfig
 from gateway.core.errors import ConfigError
 from gateway.core.ports import Clock, Connector
@@ -80,21 +82,30 @@ def _build_connectors(
     config: Config, mistakes: list[str], *, folder: Path, clock: Clock
 ) -> tuple[Connector, ...]:
     connectors: list[Connector] = []
+    lines = Lines(clock)
     for name, settings in config.connectors.items():
         try:
-            connectors.append(_connector(name, settings, config, folder=folder, clock=clock))
+            connectors.append(
+                _connector(name, settings, config, folder=folder, clock=clock, lines=lines)
+            )
         except ConfigError as error:
             mistakes += error.mistakes
     return tuple(connectors)
 
 
 def _connector(
-    name: str, settings: ConnectorConfig, config: Config, *, folder: Path, clock: Clock
+    name: str,
+    settings: ConnectorConfig,
+    config: Config,
+    *,
+    folder: Path,
+    clock: Clock,
+    lines: Lines,
 ) -> Connector:
     if isinstance(settings, ModbusConfig):
-        return ModbusConnector(name, settings, folder=folder, clock=clock)
+        return ModbusConnector(name, settings, folder=folder, clock=clock, lines=lines)
     assert isinstance(settings, OpcuaConfig)
-    state_folder = folder / config.gateway.state_folder / "opcua"
+    state_folder = folder / config.gateway.state_folder / CERTIFICATES_FOLDER
     return OpcuaConnector(name, settings, folder=folder, state_folder=state_folder, clock=clock)
 
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Final
 
-from connectors.opcua_trust import fingerprint_of
+from connectors.certificate_store import trust_certificate
+from connectors.opcua_security import CERTIFICATES_FOLDER
 from gateway.core.errors import CommandError
 
 TRUSTED: Final = "certificate_trusted"
@@ -11,27 +12,18 @@ TRUSTED: Final = "certificate_trusted"
 TRUSTED_SEVERITY: Final = 300
 
 
-def certificates_folder(state_folder: Path) -> Path:
-    """Return where OPC UA connectors keep certificates."""
-    return state_folder / "opcua"
-
-
-def trust_certificate(folder: Path, sha256: str) -> None:
+def trust_server(state_folder: Path, sha256: str) -> None:
     """Trust a certificate that was refused before; the next session with it is made. Blocks.
 
     Args:
-        folder: See `connectors.opcua_trust`.
+        state_folder: Of the gateway.
         sha256: Of the whole certificate, in small hexadecimal digits.
     Raises:
         CommandError: no such certificate was refused, or the disk refuses.
     """
-    rejected, trusted = folder / "rejected", folder / "trusted"
     try:
-        for path in sorted(rejected.glob("*.der")):
-            if fingerprint_of(path.read_bytes()) == sha256:
-                trusted.mkdir(parents=True, exist_ok=True)
-                path.rename(trusted / path.name)
-                return
+        trust_certificate(state_folder / CERTIFICATES_FOLDER, sha256)
+    except LookupError as error:
+        raise CommandError(str(error)) from error
     except OSError as error:
         raise CommandError(f"{error.filename}: {error.strerror}") from error
-    raise CommandError(f"no certificate with SHA-256 {sha256} was refused")

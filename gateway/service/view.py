@@ -28,12 +28,7 @@ from gateway.pipeline import Ingress, Pipeline
 from gateway.service.changes import Changes
 from gateway.service.feed import Feed
 from gateway.service.gauge import LogGauge
-from gateway.service.trust import (
-    TRUSTED,
-    TRUSTED_SEVERITY,
-    certificates_folder,
-    trust_certificate,
-)
+from gateway.service.trust import TRUSTED, TRUSTED_SEVERITY, trust_server
 from gateway.service.vision import Vision
 from gateway.supervisor import DeviceSupervisor
 
@@ -73,7 +68,7 @@ class ServiceView:
         self._gauge = gauge
         self._changes = changes
         self._clock = clock
-        self._certificates = certificates_folder(config.gateway.state_folder)
+        self._state_folder = config.gateway.state_folder
         self.identity = Identity(
             gateway=GatewayId(config.gateway.id),
             site=config.gateway.site,
@@ -165,7 +160,7 @@ class ServiceView:
 
     async def trust(self, device: str, sha256: str, *, operator: str) -> Event:
         """Trust the certificate that a device has shown; see `GatewayView`."""
-        await asyncio.to_thread(trust_certificate, self._certificates, sha256)
+        await asyncio.to_thread(trust_server, self._state_folder, sha256)
         event = Event(
             time_ns=self._clock.now_ns(),
             source=device,

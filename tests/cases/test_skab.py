@@ -30,10 +30,10 @@ from gateway.core.events import Event, Transition
 from gateway.core.quality import is_good
 from gateway.core.tags import TagId
 from gateway.demo.books import read_ledger_and_events
-from gateway.demo.processes import Child
 from gateway.simulate.replay import identifiers_of
 from gateway.store.reader import LogReader
 from gateway.wire.bundle import write_bundle
+from gateway.wire.child import Child
 from gateway.wire.clock import SystemClock
 
 SHARED = Path(__file__).parents[2].parent / "shared"

@@ -21,10 +21,10 @@ from gateway.core.events import Event
 from gateway.core.records import LedgerReason
 from gateway.core.tags import TagId
 from gateway.demo.books import read_ledger_and_events
-from gateway.demo.processes import Child
 from gateway.simulate.plant_config import write_sheets
 from gateway.store.reader import LogReader
 from gateway.wire.bundle import Bundle, write_bundle
+from gateway.wire.child import Child
 from tests.cloud_sync.edge_repository import Place
 from tests.gateway.tiny_detector import put, tiny_bundle
 

@@ -45,6 +45,15 @@ class OpcuaPlant(Plant):
         self.connector = self.connector_with()
 
     def connector_with(self, **settings: object) -> OpcuaConnector:
+        return OpcuaConnector(
+            "pumps",
+            self.connector_config(**settings),
+            folder=self.folder,
+            state_folder=self.folder / "state",
+            clock=SystemClock(),
+        )
+
+    def connector_config(self, **settings: object) -> OpcuaConfig:
         given = {
             "type": "opcua",
             "endpoint": f"opc.tcp://127.0.0.1:{self.wire.port}",
@@ -55,14 +64,7 @@ class OpcuaPlant(Plant):
             "groups": {"fast": {"sampling_ms": 10, "publishing_ms": 20}},
             "timeout_s": 5,
         }
-        config = OpcuaConfig.model_validate(given | settings)
-        return OpcuaConnector(
-            "pumps",
-            config,
-            folder=self.folder,
-            state_folder=self.folder / "state",
-            clock=SystemClock(),
-        )
+        return OpcuaConfig.model_validate(given | settings)
 
     def impatient(self) -> OpcuaConnector:
         return self.connector_with(timeout_s=1.5, keep_alive_s=0.4, silence_s_max=1.5)

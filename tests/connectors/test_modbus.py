@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 from pymodbus.constants import ExcCodes
+from pymodbus.framer import FramerType
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
@@ -41,6 +42,8 @@ unknown,9000,float32,,,,,,
 class ModbusPlant(Plant):
     """A device with a few registers, the rest refused."""
 
+    framing = "tcp"
+
     def __init__(self, folder: Path, wire: Wire) -> None:
         self.wire = wire
         self._folder = folder
@@ -57,6 +60,7 @@ class ModbusPlant(Plant):
             "groups": {"slow": {"period_ms": 100}},
             "timeout_s": 5,
             "gap_registers_max": 4,
+            "framing": self.framing,
         }
         config = ModbusConfig.model_validate(given | settings)
         return ModbusConnector("blower", config, folder=self._folder, clock=SystemClock())
@@ -95,7 +99,9 @@ class ModbusPlant(Plant):
             ),
             action=action,
         )
-        self._server = ModbusTcpServer(device, address=("127.0.0.1", self.wire.target_port))
+        framer = FramerType.RTU if self.framing == "rtu" else FramerType.SOCKET
+        address = ("127.0.0.1", self.wire.target_port)
+        self._server = ModbusTcpServer(device, framer=framer, address=address)
         await self._server.serve_forever(background=True)
         # pymodbus keeps the listening server where it keeps a connection otherwise.
         listener = cast("asyncio.Server", self._server.transport)
@@ -284,8 +290,8 @@ def test_every_mistake_in_a_register_map_is_told(tmp_path: Path) -> None:
         ModbusConnector("blower", config, folder=tmp_path, clock=SystemClock())
 
 
-@pytest.mark.parametrize("address", ["", "host:0", "host:70000", "/dev/ttyUSB0", "a b", "h:x"])
-def test_an_address_is_host_and_port(address: str) -> None:
+@pytest.mark.parametrize("address", ["", "host:0", "host:70000", "dev/ttyUSB0", "a b", "h:x"])
+def test_an_address_is_host_and_port_or_a_path(address: str) -> None:
     with pytest.raises(ValidationError, match="host:port"):
         ModbusConfig.model_validate({"type": "modbus", "address": address, "tags": "x.csv"})
 

@@ -1,7 +1,7 @@
-"""Basic256Sha256 against asyncua's server: trust, users, and no way round them."""
+"""Security against asyncua's server and node-opcua: policies, trust, and no way round them."""
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,14 +13,27 @@ from asyncua.server.user_managers import UserManager
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from connectors.certificate_store import Place, stored_certificates, trust_certificate
 from connectors.opcua import OpcuaConnector
-from connectors.opcua_trust import Trust, UntrustedError, admit_server, fingerprint_of, own_identity
+from connectors.opcua_trust import (
+    Trust,
+    UntrustedError,
+    admit_server,
+    fingerprint_of,
+    grouped,
+    own_identity,
+)
+from gateway.core.events import Transition
 from tests.connectors.contract import failure_of, running
+from tests.connectors.opcua_peer import MODES, POLICIES, PeerPlant, opened_peer
 from tests.connectors.opcua_plant import OpcuaPlant
 from tests.connectors.sinks import KeepingSink
 from tests.connectors.wire import Wire, until
+from tests.interop.peers import needs_node
 
 PASSWORD = "correct horse"
+ENDPOINTS = b"SecurityPolicy#"
+"""In the endpoints that a session's begin brings: readable unless the channel encrypts."""
 NOW_NS = 1_780_000_000_000_000_000
 
 
@@ -41,13 +54,17 @@ class OneUser(UserManager):
 class SecurePlant(OpcuaPlant):
     """A server that signs and encrypts, and nothing less."""
 
+    policies: Sequence[ua.SecurityPolicyType] = (
+        ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt,
+    )
+
     def connector_with(self, **settings: object) -> OpcuaConnector:
         secure: dict[str, object] = {"security": "Basic256Sha256", "trust": "first_use"}
         return super().connector_with(**(secure | settings))
 
     async def prepare(self, server: Server) -> None:
         server.set_security_policy(
-            [ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt],
+            list(self.policies),
             permission_ruleset=SimpleRoleRuleset(),  # type: ignore[no-untyped-call]  # asyncua's
         )
         identity = own_identity(self.folder / "server", now_ns=NOW_NS)
@@ -57,6 +74,16 @@ class SecurePlant(OpcuaPlant):
         server.iserver.user_manager = OneUser()
 
 
+class EveryPolicyPlant(SecurePlant):
+    """A server with every policy and mode that is safe, by default of asyncua."""
+
+    policies = tuple(
+        ua.SecurityPolicyType[f"{policy.replace('_', '')}_{mode}"]
+        for policy in POLICIES
+        for mode in MODES
+    )
+
+
 @pytest.fixture
 async def plant(tmp_path: Path) -> AsyncIterator[SecurePlant]:
     async with opened(tmp_path) as plant:
@@ -64,9 +91,9 @@ async def plant(tmp_path: Path) -> AsyncIterator[SecurePlant]:
 
 
 @asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[SecurePlant]:
+async def opened(folder: Path, kind: type[SecurePlant] = SecurePlant) -> AsyncIterator[SecurePlant]:
     async with Wire() as wire:
-        plant = SecurePlant(folder, wire)
+        plant = kind(folder, wire)
         await plant.start_server()
         yield plant
         await plant.stop_server()
@@ -94,18 +121,31 @@ async def test_first_use_pins_the_server(plant: SecurePlant) -> None:
 
 
 async def test_a_folder_of_trusted_certificates(plant: SecurePlant) -> None:
-    """Refused until a person has moved the certificate; the message says which and where."""
+    """Refused until a person trusts it; told once; trusted without making the connector anew."""
     plant.connector = plant.connector_with(trust="folder")
-    sink = KeepingSink()
-    async with running(plant, sink) as task:
-        error = await failure_of(task)
     folder = plant.folder / "state"
+    sink = KeepingSink()
+    for _ in range(2):
+        async with running(plant, sink) as task:
+            error = await failure_of(task)
     [rejected] = (folder / "rejected").iterdir()
-    assert fingerprint_of(rejected.read_bytes()) in str(error)
+    fingerprint = fingerprint_of(rejected.read_bytes())
+    assert fingerprint in str(error)
     assert str(rejected) in str(error)
-    rejected.rename(folder / "trusted" / rejected.name)
+    assert plant.connector.report().untrusted_certificate == fingerprint
+    [event] = sink.events
+    assert (event.source, event.condition) == ("pumps", "certificate_untrusted")
+    assert event.transition is Transition.RAISED
+    assert grouped(fingerprint) in event.text
+
+    trust_certificate(folder, fingerprint[:8])
     async with running(plant, sink):
         await until(lambda: bool(sink.received), what="values from a trusted server")
+    assert plant.connector.report().untrusted_certificate == ""
+    assert plant.connector.report().certificate_expires_ns is not None
+    assert [each.transition for each in sink.events] == [Transition.RAISED, Transition.RETURNED]
+    [stored] = [each for each in stored_certificates(folder) if each.fingerprint == fingerprint]
+    assert (stored.place, stored.connector) == (Place.TRUSTED, "pumps")
 
 
 async def test_a_user_logs_in_with_the_password_of_a_file(plant: SecurePlant) -> None:
@@ -129,6 +169,68 @@ async def test_a_stop_loses_nothing_over_a_secure_channel(plant: SecurePlant) ->
         await until(lambda: len(sink.received) >= 10, what="frames")
     values = sink.values_of(plant.index("Flow"))
     assert values == [values[0] + step for step in range(len(values))]
+
+
+async def assert_every_policy_and_mode_is_used(plant: SecurePlant | PeerPlant) -> None:
+    """Connect with each; the channel that the server opened has it, and hides what it should."""
+    for policy in POLICIES:
+        for mode in MODES:
+            plant.wire.downstream.clear()
+            plant.connector = plant.connector_with(security=policy, mode=mode)
+            sink = KeepingSink()
+            async with running(plant, sink) as task:
+                await until(lambda: bool(sink.received) or task.done(), what="values")  # noqa: B023
+            assert sink.received, f"{policy} with {mode}"
+            [channel] = [
+                bytes(stretch)
+                for stretch in plant.wire.downstream
+                if f"#{policy}".encode() in stretch[:120]
+            ]
+            assert (ENDPOINTS in channel[200:]) == (mode == "Sign")
+
+
+async def test_every_policy_and_mode_against_asyncua(tmp_path: Path) -> None:
+    async with opened(tmp_path, EveryPolicyPlant) as plant:
+        await assert_every_policy_and_mode_is_used(plant)
+
+
+@needs_node
+async def test_every_policy_and_mode_against_node_opcua(tmp_path: Path) -> None:
+    async with opened_peer(tmp_path, policies=",".join(POLICIES), modes=",".join(MODES)) as plant:
+        await assert_every_policy_and_mode_is_used(plant)
+
+
+@needs_node
+@pytest.mark.slow
+async def test_a_server_that_does_not_trust_us_gets_a_file_from_a_person(tmp_path: Path) -> None:
+    """The message names the file; the server lets us in once it has it."""
+    pki = tmp_path / "pki"
+    server = {"policies": "Basic256Sha256", "modes": "SignAndEncrypt", "trust": "refuse"}
+    async with opened_peer(tmp_path, **server) as plant:
+        async with running(plant, KeepingSink()) as task:
+            error = await failure_of(task)
+        own = tmp_path / "state" / "own" / "certificate.der"
+        assert f"Give the file {own} to whoever runs the server" in str(error)
+    [rejected] = (pki / "rejected").iterdir()
+    rejected.rename(pki / "trusted" / "certs" / rejected.name)
+    async with opened_peer(tmp_path, **server) as plant:
+        sink = KeepingSink()
+        async with running(plant, sink) as task:
+            await until(lambda: bool(sink.received) or task.done(), what="values")
+        assert sink.received
+
+
+async def test_a_weaker_endpoint_is_never_taken(tmp_path: Path) -> None:
+    """The right policy with the wrong mode, and the other way round; the offer is in the error."""
+    async with opened(tmp_path) as plant:
+        for settings in ({"mode": "Sign"}, {"security": "Aes256_Sha256_RsaPss"}):
+            plant.connector = plant.connector_with(**settings)
+            sink = KeepingSink()
+            async with running(plant, sink) as task:
+                error = await failure_of(task)
+            assert "never uses less than configured" in str(error)
+            assert "offered: Basic256Sha256 with SignAndEncrypt" in str(error)
+            assert sink.frames == []
 
 
 def test_our_certificate_is_made_once(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ import pytest
 
 from connectors.modbus import ModbusConfig, ModbusConnector, ScanGroup
 from connectors.opcua import OpcuaConfig, OpcuaConnector, SubscriptionGroup
+from connectors.opcua_events import EventSettings
 from connectors.taglist import MODBUS_COLUMNS, OPCUA_COLUMNS
 from gateway.wire.clock import SystemClock
 
 README = (Path(__file__).parents[2] / "connectors" / "README.md").read_text(encoding="utf-8")
-MODELS = (ModbusConfig, ScanGroup, OpcuaConfig, SubscriptionGroup)
+MODELS = (ModbusConfig, ScanGroup, OpcuaConfig, SubscriptionGroup, EventSettings)
 
 
 @pytest.mark.parametrize(

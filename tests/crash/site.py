@@ -16,10 +16,10 @@ from gateway.api.errors import GoneError
 from gateway.core.events import Event
 from gateway.core.records import LedgerEntry, LedgerReason, RecordKind
 from gateway.demo.books import close_books, read_ledger_and_events
-from gateway.demo.processes import Child
 from gateway.demo.report import Samples
 from gateway.simulate.plant_config import plant_tables, write_sheets
 from gateway.store.reader import LogReader
+from gateway.wire.child import Child
 from gateway.wire.clock import SystemClock
 from gateway.wire.frames import FRAME_KINDS, frames_of
 

@@ -69,7 +69,7 @@ def test_the_command_prints_json_and_nothing_else(arguments: tuple[str, ...]) ->
     assert list(printed) == (["pipeline"] if "pipeline" in arguments else whole)
     for figures in printed.values():
         for figure in figures:
-            assert set(figure) == {"name", "value", "unit", "plain", "ratio", "budget"}
+            assert set(figure) == {"name", "value", "unit", "plain", "ratio", "budget", "goal"}
 
 
 def test_a_table_shows_ratio_and_budget() -> None:

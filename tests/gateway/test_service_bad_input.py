@@ -1,10 +1,10 @@
 """What machines and servers get wrong stays theirs: the whole service, real protocols."""
 
+import getpass
 from pathlib import Path
 
 import pytest
 
-from connectors.opcua_trust import fingerprint_of
 from gateway.core.device_status import DeviceState
 from gateway.core.errors import CommandError
 from gateway.core.quality import Status
@@ -103,14 +103,14 @@ async def test_a_server_is_connected_to_once_a_person_trusts_it(tmp_path: Path) 
     async with opcua_server(tmp_path / "opcua") as pumps:
         table = pumps_table(pumps.endpoint, name="vault", security="Basic256Sha256")
         config = written(tmp_path, HEAD + table, pumps=NODES)
-        rejected = tmp_path / "state" / "opcua" / "rejected"
-        async with running(config, tmp_path) as gateway:
-            await until(lambda: bool(list(rejected.glob("*.der"))))
-            [refused] = rejected.glob("*.der")
-            with pytest.raises(CommandError, match="was refused"):
+        async with running(config, tmp_path) as gateway, client_of(tmp_path) as client:
+            devices = gateway.view.devices
+            await until(lambda: bool(devices()[0].report.untrusted_certificate))
+            [device] = (await client.devices()).devices
+            with pytest.raises(CommandError, match="no rejected certificate"):
                 await gateway.view.trust("vault", "0" * 64, operator="ada")
-            sha256 = fingerprint_of(refused.read_bytes())
-            event = await gateway.view.trust("vault", sha256, operator="ada")
-            assert (event.condition, event.operator) == ("certificate_trusted", "ada")
-            await until(lambda: gateway.view.devices()[0].state is DeviceState.OK)
-    assert event in events_in(tmp_path / "state" / "log.db")
+            told = await client.trust("vault", device.untrusted_certificate)
+            assert (told.condition, told.operator) == ("certificate_trusted", getpass.getuser())
+            await until(lambda: devices()[0].state is DeviceState.OK)
+            assert devices()[0].report.untrusted_certificate == ""
+    assert told.id in {event.id for event in events_in(tmp_path / "state" / "log.db")}

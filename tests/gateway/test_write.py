@@ -14,9 +14,9 @@ from gateway.api.client import GatewayClient
 from gateway.api.requests import TagsRequest
 from gateway.core.commands import CommandState
 from gateway.core.records import RecordKind
-from gateway.demo.processes import Child
 from gateway.simulate.plant_config import write_sheets
 from gateway.store.reader import LogReader
+from gateway.wire.child import Child
 from gateway.wire.documents import decode_command
 
 TAG = "pumps.P101.SpeedSetpoint"

@@ -23,6 +23,11 @@ needs_node = pytest.mark.skipif(
     reason="needs node and `make .cache/interop/ready`",
 )
 
+needs_libmodbus = pytest.mark.skipif(
+    shutil.which("gcc") is None or not Path("/usr/include/modbus/modbus.h").exists(),
+    reason="needs gcc and libmodbus-dev",
+)
+
 
 @asynccontextmanager
 async def running_peer(command: Sequence[str]) -> AsyncIterator[list[str]]:

@@ -1,4 +1,4 @@
-"""Child processes of the demo: start, wait for their first word, measure, stop."""
+"""Programs of ours as processes of their own: start, wait for the first word, measure, stop."""
 
 import asyncio
 import json
@@ -17,15 +17,19 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 class Child:
     """One `edgewright` command as a process of its own, its messages in a file."""
 
-    def __init__(self, name: str, arguments: list[str], *, folder: Path) -> None:
+    def __init__(
+        self, name: str, arguments: list[str], *, folder: Path, module: str = "gateway.cli"
+    ) -> None:
         """Prepare a command.
 
         Args:
             name: For people, and for the name of the file with its messages.
-            arguments: What follows `edgewright` on the command line.
+            arguments: What follows `edgewright`, or the module, on the command line.
             folder: Where `NAME.log` is written.
+            module: What to run instead of the command.
         """
         self.name = name
+        self._module = module
         self._arguments = arguments
         self.log_path = folder / f"{name}.log"
         self._process: asyncio.subprocess.Process | None = None
@@ -43,7 +47,7 @@ class Child:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "gateway.cli",
+                self._module,
                 *self._arguments,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=messages,
@@ -100,7 +104,24 @@ class Child:
         Raises:
             GatewayError: it does not stop in time (it is killed first), or stops with a failure.
         """
-        code = await self._end(signal.SIGTERM)
+        return await self._last_line(await self._end(signal.SIGTERM))
+
+    async def finish(self, *, deadline_s: float) -> dict[str, object]:
+        """Wait until it ends by itself, and return the JSON object of its last line.
+
+        Raises:
+            GatewayError: it does not end in time (it is killed), or ends with a failure.
+        """
+        assert self._process is not None
+        try:
+            async with asyncio.timeout(deadline_s):
+                code = await self._process.wait()
+        except TimeoutError as error:
+            await self.kill()
+            raise GatewayError(f"{self.name} did not end:\n{self.last_words()}") from error
+        return await self._last_line(code)
+
+    async def _last_line(self, code: int) -> dict[str, object]:
         if code != 0:
             raise GatewayError(f"{self.name} stopped with code {code}:\n{self.last_words()}")
         assert self._process is not None
