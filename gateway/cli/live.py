@@ -164,7 +164,8 @@ class LiveAnswer:
         cycle_ms, report = self._cycle_ms(), self.result.report
         if cycle_ms is not None:
             text += f", {cycle_ms:.0f} ms of a {period_ms(self.settings):.0f} ms period"
-        if report.busy_share is not None:
+        # A short session says little of it: the running gateway has measured for longer.
+        if report.busy_share is not None and self.result.is_from_gateway:
             text += f", bus {percent(report.busy_share)}"
         return text
 

@@ -30,6 +30,8 @@ LOOK_S: Final = 0.05
 """Time between two looks whether all has been said."""
 REPORT_S: Final = 2.0
 """Longest wait after that for the connector to know how fast it is."""
+STEADY_S: Final = 0.5
+"""Shortest session: its first requests also pay for the connection."""
 UNKNOWN_CODES: Final = frozenset(
     {0x8033_0000, int(Status.BAD_NODE_ID_UNKNOWN), 0x8035_0000, 0x8036_0000, 0x8037_0000}
 )
@@ -154,6 +156,7 @@ async def check_one(connector: Connector, *, deadline_s: float) -> LiveResult:
     session = asyncio.create_task(connector.session(seen, indices), name=connector.name)
     try:
         await _until(lambda: session.done() or seen.is_complete, deadline_s=deadline_s)
+        await _until(session.done, deadline_s=STEADY_S)
         await _until(lambda: session.done() or _is_known(connector.report()), deadline_s=REPORT_S)
         report = connector.report()
     finally:

@@ -4,6 +4,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -176,9 +177,12 @@ def answer_with(
 
 
 def test_what_the_line_is_busy_with_is_told(tmp_path: Path) -> None:
+    """The busy share only by the running gateway, which has measured it for longer."""
     answer = answer_with(tmp_path, ConnectorReport(latency_ms=38.0, busy_share=0.038))
-    assert "20 tags in 1 request, 38 ms of a 1000 ms period, bus 4 %" in answer.head()
+    assert answer.head().endswith("20 tags in 1 request, 38 ms of a 1000 ms period")
     assert answer.problems(now=NOW) == ()
+    asked = replace(answer, result=replace(answer.result, is_from_gateway=True))
+    assert "38 ms of a 1000 ms period, bus 4 %   asked the running gateway" in asked.head()
     slow = answer_with(tmp_path, ConnectorReport(latency_ms=1200.0))
     assert [x.text for x in slow.problems(now=NOW)] == [
         "one scan takes 1200 ms: longer than its period"
