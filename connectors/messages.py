@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from gateway.core.errors import DeviceError
 
 NS_PER_S = 1_000_000_000
+KEEPS_TRYING = " The gateway keeps trying."
+"""How the line for the engineer ends."""
 
 
 def device_error(
@@ -20,7 +22,7 @@ def device_error(
         since_ns: UTC time of the last good answer; None when there was none in this session.
     """
     since = "" if since_ns is None else f" since {utc_text(since_ns)}"
-    return DeviceError(f"{device} {what}{since}. {check} The gateway keeps trying.\n{expert}")
+    return DeviceError(f"{device} {what}{since}. {check}{KEEPS_TRYING}\n{expert}")
 
 
 def utc_text(time_ns: int) -> str:

@@ -2,38 +2,54 @@
 
 Every scan group has a task of its own; all share the line with the other units on it. What the
 tags of a scan need is planned into few requests beforehand. The device has no clock, so samples
-carry the time when their response came. A block that the device refuses makes its own tags Bad,
-once, in a frame that says that it is ours; everything else goes on. A device that does not answer
-ends the session.
+carry the time when their response came. An address that the device refuses is found and set aside:
+its tag becomes Bad, once, in a frame that says that it is ours; everything else goes on. A device
+that does not answer ends the session; what was learned of it (refused addresses, its timing) is
+kept for the next one.
 """
 
 import asyncio
-import math
-import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from connectors.bus_time import TCP_TIMING, BusForecast, serial_timing
 from connectors.cancellation import CancellationFirst
+from connectors.device_events import RefusalEvents
 from connectors.exchange import Answer, Request
+from connectors.learned import Learned
 from connectors.line import Lines
 from connectors.line_queue import URGENT
 from connectors.line_settings import LineSettings
 from connectors.messages import device_error
-from connectors.modbus_scan import Scan, Surroundings, plan_scan, run_scans
-from connectors.plan import REGISTERS_MAX, Block, plan_blocks
-from connectors.registers import Area, BlockDecoder, Point, encode_registers
+from connectors.modbus_scan import Surroundings, run_scans
+from connectors.modbus_write import (
+    OTHER_REMEDY,
+    REMEDIES,
+    changed_register_request,
+    mask_request,
+    register_request,
+    write_request,
+)
+from connectors.plan import Block, ReadTiming, block_of
+from connectors.plan_settings import PlanSettings, check_rows
+from connectors.point_group import GroupPoint, PointGroup
+from connectors.registers import BlockDecoder, NumberType, Point
+from connectors.schedule_watch import ScheduleWatch
+from connectors.set_aside import SetAsidePoints
 from connectors.taglist import ModbusRow, check_groups, read_modbus_tags
+from connectors.text_watch import TextWatch
 from connectors.unit_client import UnitClient
 from gateway.core.arrays import IndexArray
 from gateway.core.device_status import ConnectorReport
-from gateway.core.errors import CommandError
+from gateway.core.errors import CommandError, ConfigError
 from gateway.core.events import Event, Transition
 from gateway.core.ports import Clock, Sink
 from gateway.core.settings import Settings
-from gateway.core.tags import Tag
+from gateway.core.tags import Tag, TagId
 
 WRITE_PRIORITY = URGENT
 """Before every scan: a scan's priority is its period, 10 ms at the least."""
@@ -50,7 +66,7 @@ class ScanGroup(Settings):
     """Time from the start of one scan of the group to the next."""
 
 
-class ModbusConfig(LineSettings):
+class ModbusConfig(PlanSettings, LineSettings):
     """One unit on a Modbus line."""
 
     type: Literal["modbus"]
@@ -65,10 +81,6 @@ class ModbusConfig(LineSettings):
     """Periods of the groups that the tag list names."""
     timeout_s: Annotated[float, Field(gt=0, le=60)] = 2.0
     """Longest wait for the connection and for every answer; then the device counts as lost."""
-    gap_registers_max: Annotated[int, Field(ge=0, le=120)] = 8
-    """Unlisted registers in a row that one request may read along, to save a request."""
-    block_registers_max: Annotated[int, Field(ge=4, le=REGISTERS_MAX)] = REGISTERS_MAX
-    """Longest request, for devices that take less than the standard's 125."""
     stop_s: Annotated[float, Field(gt=0, le=30)] = 2.0
     """Longest wait at a stop for answers that are on their way."""
 
@@ -107,16 +119,20 @@ class ModbusConnector:
                 line differently.
         """
         rows = read_modbus_tags(folder / config.tags)
-        check_groups(
-            [row.entry for row in rows], config.groups, file=config.tags.name, connector=name
-        )
+        _check(rows, config, connector=name)
         self.name = name
         self.address = f"{config.address} unit {config.unit}"
-        self.tags = tuple(row.entry.tag(name) for row in rows)
+        # Text has no samples, and therefore no tag: it is told in events.
+        numbers = [row for row in rows if not row.point.is_text]
+        self.tags = tuple(row.entry.tag(name) for row in numbers)
         self._config = config
         self._clock = clock
-        self._points = {tag.id: row.point for tag, row in zip(self.tags, rows, strict=True)}
-        self._scans = _plan_scans(config, rows)
+        self._points = {tag.id: row.point for tag, row in zip(self.tags, numbers, strict=True)}
+        self._learned = Learned(config.rules, _first_timing(config))
+        self._groups = _point_groups(name, config, rows, self._learned)
+        self._schedule = ScheduleWatch(name, self._learned, self._groups, clock)
+        self._texts = TextWatch(name)
+        self._refusals = RefusalEvents(name)
         self._line = (lines or Lines(clock)).line(name, config)
         self._client: UnitClient | None = None
         self._address_noted = config.address
@@ -124,7 +140,11 @@ class ModbusConnector:
     @property
     def blocks(self) -> tuple[Block, ...]:
         """The requests of one scan of every group; for `check`."""
-        return tuple(member.block for scan in self._scans for member in scan.blocks)
+        return tuple(block for group in self._groups for block in group.load.blocks)
+
+    def forecast(self) -> BusForecast:
+        """Return what the scans take of the line's time: an estimate before it was measured."""
+        return self._schedule.forecast()
 
     async def session(self, sink: Sink, indices: IndexArray) -> None:
         """Connect and scan until cancelled; see `Connector`."""
@@ -139,13 +159,17 @@ class ModbusConnector:
             indices=indices,
             stop_s=self._config.stop_s,
             clock=self._clock,
+            learned=self._learned,
+            texts=self._texts,
+            refusals=self._refusals,
+            schedule=self._schedule,
         )
         with CancellationFirst():
             try:
                 await client.connect()
                 self._client = client
                 self._note_address(client.address, sink)
-                await run_scans(self._scans, around)
+                await run_scans(self._groups, around)
             finally:
                 self._client = None
                 client.close()
@@ -154,25 +178,50 @@ class ModbusConnector:
         """Write one value in engineering units and return what is read back."""
         point = self._points[tag.id]
         if not tag.writable:
-            raise CommandError(f"{tag.id} is not declared writable")
+            raise CommandError(
+                f"{tag.id} is not declared writable: set `writable` in its tag list if it is meant "
+                "to be"
+            )
         try:
-            request = _write_request(point, (value - tag.offset) / tag.scale)
+            await self._write_raw(tag, point, (value - tag.offset) / tag.scale)
         except ValueError as error:
-            raise CommandError(f"{tag.id}: {error}") from error
-        await self._ask(tag, request)
-        [block] = plan_blocks([point], gap_max=0)
+            raise CommandError(
+                f"{tag.id}: {error}; {value:g} {tag.unit} is what was asked for: check the value, "
+                "and `type`, `scale` and `offset` in its tag list"
+            ) from error
+        block = block_of([point], [0], self._config.rules)
         answer = await self._ask(tag, Request(block.pdu, block.payload_size))
         raw = BlockDecoder([point], start=block.start).decode(answer.payload)[0]
         return float(raw) * tag.scale + tag.offset
 
     def report(self) -> ConnectorReport:
         """Return what it knows of its own doings."""
-        return ConnectorReport() if self._client is None else self._client.report()
+        line = ConnectorReport() if self._client is None else self._client.report()
+        set_aside = tuple(each for group in self._groups for each in group.set_aside)
+        return replace(line, set_aside=set_aside)
 
     @property
     def _device(self) -> str:
         """Name and address, for messages."""
         return f"{self.name} ({self.address})"
+
+    async def _write_raw(self, tag: Tag, point: Point, raw: float) -> None:
+        """Write one value as the device holds it.
+
+        Raises:
+            ValueError: the point cannot hold it; nothing was sent.
+        """
+        functions = self._config.write_functions
+        if point.type is not NumberType.BIT:
+            request = write_request(point, raw, functions)
+        elif self._config.bit_writes == "mask":
+            request = mask_request(point, raw)
+        else:
+            # Checked before anything is sent: the register is not even read for a wrong value.
+            changed_register_request(point, raw, bytes(2), functions)
+            before = await self._ask(tag, register_request(point))
+            request = changed_register_request(point, raw, before.payload, functions)
+        await self._ask(tag, request)
 
     def _note_address(self, address: str, sink: Sink) -> None:
         """Say which address is in use when it is another than before."""
@@ -213,42 +262,65 @@ class ModbusConnector:
             raise device_error(
                 self._device,
                 f"refuses a write to {tag.id}",
-                check="Check the address, the value, and whether the device allows writes.",
+                check=REMEDIES.get(answer.exception_code, OTHER_REMEDY),
                 expert=f"exception {answer.exception_code}, request {request.pdu.hex(' ')}",
             )
         return answer
 
 
-def _plan_scans(config: ModbusConfig, rows: Sequence[ModbusRow]) -> tuple[Scan, ...]:
-    """Return the scans of all groups."""
-    scans = []
-    for group in sorted({row.entry.group for row in rows}):
-        positions = [index for index, row in enumerate(rows) if row.entry.group == group]
-        scans.append(
-            plan_scan(
-                [rows[index].point for index in positions],
-                positions,
-                period_ms=config.groups[group].period_ms if group else config.period_ms,
-                gap_max=config.gap_registers_max,
-                registers_max=config.block_registers_max,
-            )
-        )
-    return tuple(scans)
-
-
-def _write_request(point: Point, raw: float) -> Request:
-    """Return the request that writes a raw value (Modbus 6.5, 6.6, 6.12).
+def _check(rows: Sequence[ModbusRow], config: ModbusConfig, *, connector: str) -> None:
+    """Check the register map against the configuration.
 
     Raises:
-        ValueError: the point cannot hold it.
+        ConfigError: with every mistake.
     """
-    if not math.isfinite(raw):
-        raise ValueError(f"{raw} cannot be written")
-    if point.area is Area.COIL:
-        pdu = struct.pack(">BHH", 5, point.address, 0xFF00 if raw else 0)
-        return Request(pdu, 4)
-    octets = encode_registers(point, raw)
-    if point.size == 1:
-        return Request(struct.pack(">BH", 6, point.address) + octets, 4)
-    head = struct.pack(">BHHB", 16, point.address, point.size, len(octets))
-    return Request(head + octets, 4)
+    file = config.tags.name
+    mistakes: list[str] = []
+    try:
+        check_groups([row.entry for row in rows], config.groups, file=file, connector=connector)
+    except ConfigError as error:
+        mistakes.extend(error.mistakes)
+    try:
+        check_rows(rows, config, file=file, connector=connector)
+    except ConfigError as error:
+        mistakes.extend(error.mistakes)
+    if mistakes:
+        raise ConfigError(*mistakes)
+
+
+def _first_timing(config: ModbusConfig) -> ReadTiming:
+    """Return what reading costs on the line, before anything is known of the device."""
+    timing = serial_timing(config.baud_bd) if config.is_serial else TCP_TIMING
+    return replace(timing, request_ms=timing.request_ms + config.pause_between_requests_ms)
+
+
+def _point_groups(
+    connector: str, config: ModbusConfig, rows: Sequence[ModbusRow], learned: Learned
+) -> tuple[PointGroup, ...]:
+    """Return the groups with their plans."""
+    members: dict[str, list[GroupPoint]] = {}
+    position = 0
+    for row in rows:
+        members.setdefault(row.entry.group, []).append(
+            GroupPoint(
+                point=row.point,
+                tag=TagId(f"{connector}.{row.entry.name}"),
+                position=-1 if row.point.is_text else position,
+            )
+        )
+        position += not row.point.is_text
+    return tuple(
+        PointGroup(
+            members[group],
+            learned,
+            name=group,
+            period_ms=config.groups[group].period_ms if group else config.period_ms,
+            requests_max=config.isolation_requests_max,
+            set_aside=SetAsidePoints(
+                [member.point for member in members[group]],
+                first_s=config.retry_first_s,
+                cap_s=config.retry_cap_s,
+            ),
+        )
+        for group in sorted(members)
+    )

@@ -8,11 +8,17 @@ from typing import NoReturn
 import numpy as np
 import structlog
 
-from connectors.exchange import Answer, ExceptionCode, Exchange, Request
+from connectors.block_read import Read
+from connectors.device_events import RefusalEvents
+from connectors.exchange import Answer, Exchange
+from connectors.learned import Learned
+from connectors.modbus_exceptions import exception_text, status_of
 from connectors.outbox import Outbox
-from connectors.plan import Block, plan_blocks
-from connectors.registers import BlockDecoder, Point
+from connectors.point_group import PointGroup
+from connectors.registers import decode_text
 from connectors.scan_clock import ScanClock
+from connectors.schedule_watch import ScheduleWatch
+from connectors.text_watch import TextWatch
 from connectors.unit_client import UnitClient
 from gateway.core.arrays import FloatArray, IndexArray, index_column
 from gateway.core.errors import DeviceError
@@ -22,36 +28,7 @@ from gateway.core.quality import Status
 
 NS_PER_MS = 1_000_000
 
-STATUS_BY_EXCEPTION: dict[int, Status] = {
-    ExceptionCode.ILLEGAL_FUNCTION: Status.BAD_NODE_ID_UNKNOWN,
-    ExceptionCode.ILLEGAL_DATA_ADDRESS: Status.BAD_NODE_ID_UNKNOWN,
-    ExceptionCode.ILLEGAL_DATA_VALUE: Status.BAD_NODE_ID_UNKNOWN,
-    ExceptionCode.GATEWAY_PATH_UNAVAILABLE: Status.BAD_NO_COMMUNICATION,
-    ExceptionCode.GATEWAY_TARGET_FAILED_TO_RESPOND: Status.BAD_NO_COMMUNICATION,
-}
-"""Any other exception is BAD_DEVICE_FAILURE."""
-
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ScanBlock:
-    """One request of a scan, and how to read its answer."""
-
-    block: Block
-    request: Request
-    decoder: BlockDecoder
-    tags: IndexArray
-    """Position among the connector's tags of each value that the decoder gives, shape (n,)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scan:
-    """What one group reads at one rate."""
-
-    period_ms: int
-    blocks: tuple[ScanBlock, ...]
-    tag_count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,40 +44,13 @@ class Surroundings:
     stop_s: float
     """Longest wait at a stop for answers on their way."""
     clock: Clock
+    learned: Learned
+    texts: TextWatch
+    refusals: RefusalEvents
+    schedule: ScheduleWatch
 
 
-def plan_scan(
-    points: Sequence[Point],
-    positions: Sequence[int],
-    *,
-    period_ms: int,
-    gap_max: int,
-    registers_max: int,
-) -> Scan:
-    """Return how to read some points at one rate.
-
-    Args:
-        points: What to read.
-        positions: Position of each point among the connector's tags.
-        period_ms: From the start of one scan to the next.
-        gap_max: See `plan_blocks`.
-        registers_max: See `plan_blocks`.
-    """
-    blocks = []
-    for block in plan_blocks(points, gap_max=gap_max, registers_max=registers_max):
-        decoder = BlockDecoder([points[member] for member in block.members], start=block.start)
-        blocks.append(
-            ScanBlock(
-                block=block,
-                request=Request(block.pdu, block.payload_size),
-                decoder=decoder,
-                tags=index_column([positions[block.members[index]] for index in decoder.order]),
-            )
-        )
-    return Scan(period_ms=period_ms, blocks=tuple(blocks), tag_count=len(points))
-
-
-async def run_scans(scans: Sequence[Scan], around: Surroundings) -> NoReturn:
+async def run_scans(groups: Sequence[PointGroup], around: Surroundings) -> NoReturn:
     """Run all scans until cancelled, or until the connection ends.
 
     Raises:
@@ -110,8 +60,10 @@ async def run_scans(scans: Sequence[Scan], around: Surroundings) -> NoReturn:
     # No TaskGroup: in Python 3.11 it marks its own task as cancelled when a child fails, and then
     # a real cancellation cannot be told from a lost device (see `cancellation`).
     tasks = [
-        asyncio.create_task(_Scanner(scan, around, greeting).run(), name=f"scan[{scan.period_ms}]")
-        for scan in scans
+        asyncio.create_task(
+            _Scanner(group, around, greeting).run(), name=f"scan[{group.period_ms}]"
+        )
+        for group in groups
     ]
     tasks.append(asyncio.create_task(around.client.ended(), name="connection"))
     try:
@@ -140,31 +92,55 @@ class _Greeting:
 class _Scanner:
     """Runs the scans of one group in one session."""
 
-    def __init__(self, scan: Scan, around: Surroundings, greeting: _Greeting) -> None:
-        self._scan = scan
+    def __init__(self, group: PointGroup, around: Surroundings, greeting: _Greeting) -> None:
+        self._group = group
         self._around = around
         self._greeting = greeting
         self._outbox = Outbox(around.sink)
-        self._requests = [member.request for member in scan.blocks]
-        self._tag_index = [index_column(around.indices[member.tags]) for member in scan.blocks]
-        self._refusals = [0] * len(scan.blocks)
-        """Exception code that each block gave last; 0 for values."""
+        # Text has no tag in the table; -1 stands there, and is never asked for.
+        self._tag_index = index_column(np.append(around.indices, np.int32(-1))[group.tag_positions])
+        self._last: Answer | None = None
+        """The last answer of the scan."""
 
     async def run(self) -> NoReturn:
         """Scan at the group's rate."""
-        clock = ScanClock(period_ns=self._scan.period_ms * NS_PER_MS, clock=self._around.clock)
+        clock = ScanClock(period_ns=self._group.period_ms * NS_PER_MS, clock=self._around.clock)
+        self._group.begin_session()
         while True:
             slot = await clock.next_slot()
             if slot.skipped_count:
                 self._report_skipped(slot.skipped_count)
-            exchange = self._around.client.submit(self._requests, priority=self._scan.period_ms)
-            try:
-                await self._collect(exchange)
-            except asyncio.CancelledError:
-                await self._finish(exchange)
-                raise
+            self._around.schedule.look(self._group, self._around.sink)
+            await self._scan()
+            await self._close_scan()
 
-    async def _collect(self, exchange: Exchange) -> None:
+    async def _scan(self) -> None:
+        """Ask for everything once, and for the parts of what is refused."""
+        reads = self._group.begin(monotonic_ns=self._around.clock.monotonic_ns())
+        while reads:
+            sent_ns = self._around.clock.monotonic_ns()
+            exchange = self._around.client.submit(
+                [read.request for read in reads], priority=self._group.period_ms
+            )
+            try:
+                await self._collect(exchange, reads, sent_ns)
+            except asyncio.CancelledError:
+                await self._finish(exchange, reads, sent_ns)
+                raise
+            reads = self._group.follow_up()
+
+    async def _close_scan(self) -> None:
+        """Say what was found out about refusals."""
+        answer, self._last = self._last, None
+        if answer is None:
+            return
+        for members, status in self._group.end(answer):
+            self._outbox.put(_stated_frame(self._tag_index[members], status, answer))
+        for change in self._group.changes():
+            self._around.sink.note(self._around.refusals.event(self._group, change, answer))
+        await self._outbox.flush()
+
+    async def _collect(self, exchange: Exchange, reads: Sequence[Read], sent_ns: int) -> None:
         """Hand over what is answered, as it comes, until all is."""
         while True:
             await self._outbox.flush()
@@ -172,14 +148,16 @@ class _Scanner:
                 return
             await exchange.more()
             self._greeting.say()
-            self._sort_in(exchange.take())
+            answers = exchange.take()
+            sent_ns = self._learn(answers, reads, sent_ns)
+            self._sort_in(answers, reads)
 
-    async def _finish(self, exchange: Exchange) -> None:
+    async def _finish(self, exchange: Exchange, reads: Sequence[Read], sent_ns: int) -> None:
         """Hand over what the device was asked for already; ask for nothing more."""
         self._around.client.withdraw(exchange)
         try:
             async with asyncio.timeout(self._around.stop_s):
-                await self._collect(exchange)
+                await self._collect(exchange, reads, sent_ns)
         except (TimeoutError, DeviceError) as error:
             if self._outbox.sample_count:
                 log.error(
@@ -190,43 +168,86 @@ class _Scanner:
                     stage="receiving",
                 )
 
-    def _sort_in(self, answers: Sequence[tuple[int, Answer]]) -> None:
+    def _learn(
+        self, answers: Sequence[tuple[int, Answer]], reads: Sequence[Read], before_ns: int
+    ) -> int:
+        """Learn from the time between answers; return when the last one came.
+
+        Answers that came in one piece share the time before it. A refusal is no measure of what
+        reading takes.
+        """
+        together: list[tuple[int, Answer]] = []
+        for entry in answers:
+            if together and entry[1].arrival_ns != together[0][1].arrival_ns:
+                before_ns = self._measure(together, reads, before_ns)
+                together = []
+            together.append(entry)
+        return self._measure(together, reads, before_ns) if together else before_ns
+
+    def _measure(
+        self, together: Sequence[tuple[int, Answer]], reads: Sequence[Read], before_ns: int
+    ) -> int:
+        arrival_ns = together[0][1].arrival_ns
+        took_ms = (arrival_ns - before_ns) / NS_PER_MS / len(together)
+        for position, answer in together:
+            if not answer.exception_code and took_ms >= 0:
+                self._around.learned.timing.note(reads[position].block.registers, took_ms)
+        return arrival_ns
+
+    def _sort_in(self, answers: Sequence[tuple[int, Answer]], reads: Sequence[Read]) -> None:
         """Put the answered values into one frame, and each new refusal into one of its own."""
         good: list[tuple[IndexArray, FloatArray, Answer]] = []
         for position, answer in answers:
-            if answer.exception_code != self._refusals[position]:
-                self._note_change(position, answer)
-            if not answer.exception_code:
-                values = self._scan.blocks[position].decoder.decode(answer.payload)
-                good.append((self._tag_index[position], values, answer))
+            read = reads[position]
+            self._last = answer
+            if answer.exception_code:
+                self._note_refusal(read, answer)
+                continue
+            self._group.answered(read, answer)
+            if read.decoder is not None:
+                values = read.decoder.decode(answer.payload)
+                good.append((self._tag_index[read.members], values, answer))
+            if read.texts:
+                self._read_texts(read, answer)
         if good:
             self._outbox.put(_received_frame(good))
 
-    def _note_change(self, position: int, answer: Answer) -> None:
+    def _read_texts(self, read: Read, answer: Answer) -> None:
+        for index in read.texts:
+            member = self._group.members[index]
+            event = self._around.texts.read(
+                member.tag,
+                decode_text(member.point, answer.payload, start=read.block.start),
+                time_ns=answer.received_ns,
+                monotonic_ns=answer.arrival_ns,
+            )
+            if event is not None:
+                self._around.sink.note(event)
+
+    def _note_refusal(self, read: Read, answer: Answer) -> None:
         """Say that a block is refused now; that it is no longer, its values say themselves."""
-        code = answer.exception_code
-        self._refusals[position] = code
-        block = str(self._scan.blocks[position].block)
-        if not code:
-            log.info("block_restored", device=self._around.device, block=block)
+        members = self._group.refused(read, answer)
+        if not len(members):
             return
         log.warning(
             "block_refused",
             device=self._around.device,
-            block=block,
-            exception_code=code,
+            block=str(read.block),
+            reason=exception_text(answer.exception_code),
             stage="receiving",
         )
-        status = STATUS_BY_EXCEPTION.get(code, Status.BAD_DEVICE_FAILURE)
-        self._outbox.put(_stated_frame(self._tag_index[position], status, answer))
+        status = status_of(answer.exception_code)
+        self._outbox.put(_stated_frame(self._tag_index[members], status, answer))
 
     def _report_skipped(self, slot_count: int) -> None:
         """Tell the sink about scans that could not start in time."""
+        if not self._group.sample_count:
+            return
         now_ns = self._around.clock.now_ns()
         self._around.sink.skipped(
-            from_ns=now_ns - slot_count * self._scan.period_ms * NS_PER_MS,
+            from_ns=now_ns - slot_count * self._group.period_ms * NS_PER_MS,
             to_ns=now_ns,
-            count=slot_count * self._scan.tag_count,
+            count=slot_count * self._group.sample_count,
         )
 
 

@@ -6,15 +6,17 @@ in a frame that says that it is ours, and is asked for again now and then.
 """
 
 import asyncio
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from connectors.cancellation import CancellationFirst
+from connectors.greeting import Greeting
 from connectors.messages import device_error
+from connectors.opcua_data import DataSettings, RateSettings
 from connectors.opcua_events import EventSettings
 from connectors.opcua_security import SecuritySettings, read_credentials
 from connectors.taglist import check_groups, read_opcua_tags
@@ -22,7 +24,6 @@ from gateway.core.arrays import IndexArray
 from gateway.core.device_status import ConnectorReport
 from gateway.core.errors import CommandError
 from gateway.core.ports import Clock, Sink
-from gateway.core.settings import Settings
 from gateway.core.tags import Tag
 
 if TYPE_CHECKING:
@@ -30,25 +31,18 @@ if TYPE_CHECKING:
     from connectors.opcua_connect import LinkSettings
     from connectors.opcua_control import ControlLink
     from connectors.opcua_event_feed import EventFeed
-    from connectors.opcua_subscribe import Plan, Surroundings
+    from connectors.opcua_reception import Reception, ReceptionMemory
 
 DATES_S = 3600.0
 """How often the certificates' dates are looked at while a session stands."""
-INTERVAL_MS_MIN = 10
-INTERVAL_MS_MAX = 86_400_000
-Interval = Annotated[int, Field(ge=INTERVAL_MS_MIN, le=INTERVAL_MS_MAX)]
+NS_PER_S = 1_000_000_000
 
 
-class SubscriptionGroup(Settings):
-    """Tags that are reported at a rate of their own."""
-
-    sampling_ms: Interval
-    """How often the server looks at the values of the group."""
-    publishing_ms: Interval
-    """How often it reports what changed."""
+class SubscriptionGroup(RateSettings):
+    """Tags that are reported, or polled, at a rate of their own."""
 
 
-class OpcuaConfig(SecuritySettings):
+class OpcuaConfig(SecuritySettings, DataSettings):
     """One OPC UA server."""
 
     type: Literal["opcua"]
@@ -57,10 +51,6 @@ class OpcuaConfig(SecuritySettings):
     """Address of the server, as `opc.tcp://host:port/path`."""
     tags: Path
     """CSV file with the node list, beside the configuration file."""
-    sampling_ms: Interval = 1000
-    """How often the server looks at the values, for tags without a group."""
-    publishing_ms: Interval = 1000
-    """How often it reports what changed, for tags without a group."""
     groups: dict[str, SubscriptionGroup] = Field(default_factory=dict)
     """Rates of the groups that the tag list names."""
     queue_size: Annotated[int, Field(ge=1, le=100_000)] = 100
@@ -134,12 +124,12 @@ class OpcuaConnector:
         self._link: ControlLink | None = None
         self._certificates: CertificateWatch | None = None
         self._events: EventFeed | None = None
+        self._memory: ReceptionMemory | None = None
 
     async def session(self, sink: Sink, indices: IndexArray) -> None:
         """Subscribe and hand on values until cancelled; see `Connector`."""
         # Made here: asyncua takes half a second and 25 MB that a Modbus gateway does without.
         from connectors.opcua_connect import open_link
-        from connectors.opcua_subscribe import Subscriber
 
         assert len(indices) == len(self.tags)
         certificates = self._watched_certificates(sink)
@@ -149,7 +139,7 @@ class OpcuaConnector:
             try:
                 cancellation.check()
                 self._link = link
-                await Subscriber(self._plans(), self._surroundings(link, sink, indices)).run()
+                await self._run(link, sink, indices)
             finally:
                 self._link = None
                 dates.cancel()
@@ -177,11 +167,29 @@ class OpcuaConnector:
 
     def report(self) -> ConnectorReport:
         """Return what it knows of its own doings."""
+        report = self._data_report()
         if self._certificates is None:
-            return ConnectorReport()
-        return ConnectorReport(
+            return report
+        return replace(
+            report,
             certificate_expires_ns=self._certificates.expires_ns,
             untrusted_certificate=self._certificates.untrusted,
+        )
+
+    def _data_report(self) -> ConnectorReport:
+        """Return what is known of requests and refused nodes."""
+        if self._memory is None:
+            return ConnectorReport()
+        from connectors.opcua_report import report_of
+
+        return report_of(
+            self._memory.figures,
+            self._memory.refusals,
+            rows=self._rows,
+            names=[tag.id for tag in self.tags],
+            node_retry_s=self._config.node_retry_s,
+            now_ns=self._clock.now_ns(),
+            monotonic_ns=self._clock.monotonic_ns(),
         )
 
     @property
@@ -189,19 +197,89 @@ class OpcuaConnector:
         """Name and address, for messages."""
         return f"{self.name} ({self.address})"
 
-    def _surroundings(self, link: "ControlLink", sink: Sink, indices: IndexArray) -> "Surroundings":
-        from connectors.opcua_subscribe import Surroundings
+    async def _run(self, link: "ControlLink", sink: Sink, indices: IndexArray) -> NoReturn:
+        """Divide the tags between subscriptions and polls, and run both."""
+        from connectors.opcua_limits import Profile
+        from connectors.opcua_plan import divide, wishes_of
+        from connectors.opcua_poller import PollSurroundings
+        from connectors.opcua_polls import Polls
+        from connectors.opcua_reception import ReceptionMemory
+        from connectors.opcua_subscribe import Subscriber, Surroundings
 
-        return Surroundings(
-            device=self._device,
-            link=link,
-            sink=sink,
+        config = self._config
+        await link.refresh_namespaces()
+        traits = await link.learn(Profile(config.profile))
+        if self._memory is None:
+            self._memory = ReceptionMemory()
+        greeting, reception = Greeting(sink), self._reception(sink, indices, self._memory)
+        wishes = wishes_of(
+            self._rows,
+            config,
+            config.groups,
+            keep_alive_s=config.keep_alive_s,
+            queue_size=config.queue_size,
+            reports_updates=config.report == "updates",
+        )
+        polls = Polls(
+            wishes.periods_ms,
+            PollSurroundings(
+                device=self._device,
+                name=self.name,
+                link=link,
+                sink=sink,
+                greeting=greeting,
+                reception=reception,
+                figures=self._memory.figures,
+                node_retry_s=config.node_retry_s,
+                stop_s=config.stop_s,
+                clock=self._clock,
+            ),
+        )
+        division = divide(wishes.plans, traits)
+        polls.add(wishes.polled)
+        polls.take_over(division.rest)
+        subscriber = None
+        events = self._event_feed()
+        if division.plans or events is not None:
+            around = Surroundings(
+                device=self._device,
+                link=link,
+                sink=sink,
+                indices=indices,
+                greeting=greeting,
+                reception=reception,
+                polls=polls,
+                events=events,
+                silence_s_max=config.silence_s_max,
+                node_retry_s=config.node_retry_s,
+                stop_s=config.stop_s,
+                clock=self._clock,
+            )
+            running = Subscriber(division.plans, around).run()
+            subscriber = asyncio.create_task(running, name="subscriber")
+        await polls.run_beside(subscriber)
+
+    def _reception(self, sink: Sink, indices: IndexArray, memory: "ReceptionMemory") -> "Reception":
+        from connectors.opcua_reception import Reception, ReceptionRules
+
+        config = self._config
+        return Reception(
+            names=[tag.id for tag in self.tags],
             indices=indices,
-            silence_s_max=self._config.silence_s_max,
-            node_retry_s=self._config.node_retry_s,
-            stop_s=self._config.stop_s,
+            elements={
+                handle: row.element
+                for handle, row in enumerate(self._rows)
+                if row.element is not None
+            },
+            rules=ReceptionRules(
+                uses_source_time=config.time == "source",
+                source_ahead_ns_max=round(config.source_ahead_s_max * NS_PER_S),
+                texts_per_min_max=config.text_events_per_min_max,
+            ),
+            memory=memory,
+            sink=sink,
+            name=self.name,
             clock=self._clock,
-            events=self._event_feed(),
         )
 
     def _event_feed(self) -> "EventFeed | None":
@@ -252,36 +330,6 @@ class OpcuaConnector:
             timeout_s=config.timeout_s,
             decode=Decode(config.decode),
         )
-
-    def _plans(self) -> "Sequence[Plan]":
-        """Return one subscription for each group; an item's handle is its tag's position."""
-        from connectors.opcua_session import Item
-        from connectors.opcua_subscribe import Plan
-
-        config = self._config
-        plans = []
-        for name in sorted({row.entry.group for row in self._rows}):
-            rate = config.groups[name] if name else config
-            items = tuple(
-                Item(
-                    handle=position,
-                    node=row.node,
-                    sampling_ms=rate.sampling_ms,
-                    queue_size=config.queue_size,
-                    dead_band=row.dead_band / abs(row.entry.scale),
-                    reports_updates=config.report == "updates",
-                )
-                for position, row in enumerate(self._rows)
-                if row.entry.group == name
-            )
-            plans.append(
-                Plan(
-                    publishing_ms=rate.publishing_ms,
-                    keep_alive_s=config.keep_alive_s,
-                    items=items,
-                )
-            )
-        return plans
 
 
 async def _watch_dates(certificates: "CertificateWatch") -> None:

@@ -69,6 +69,9 @@ class EventFeed:
             subscription = await link.subscribe(
                 publishing_ms=self._publishing_ms, keep_alive_s=self._keep_alive_s
             )
+            if subscription is None:
+                self._refused("all nodes", "no room for a subscription")
+                return None
             codes = await link.watch_events(subscription, self._settings.addresses)
         except DeviceError as error:
             # Were the connection lost, the values' own subscription would say so.

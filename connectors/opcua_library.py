@@ -19,10 +19,11 @@ from asyncua.ua.ua_binary import struct_from_binary
 from asyncua.ua.uaerrors import UaError
 from asyncua.ua.uatypes import datetime_to_win_epoch
 
-from connectors.opcua_decode import Changes, Notification, OtherItem, unix_ns
+from connectors.opcua_decode import Notification
 from connectors.opcua_event_fields import server_event
 from connectors.opcua_events import ServerEvent
-from gateway.core.arrays import TimeArray
+from connectors.opcua_items import Changes, OtherItem, OtherValue, unix_ns, unix_s
+from gateway.core.arrays import StatusArray, TimeArray
 from gateway.core.quality import Status
 
 ParsedT = TypeVar("ParsedT")
@@ -42,19 +43,23 @@ _NUMBERS = frozenset(
         ua.VariantType.Double,
     }
 )
+_WORDS = {
+    ua.VariantType.ExtensionObject: "a structure",
+    ua.VariantType.ByteString: "raw bytes",
+}
 
 
 def decode_item(body: bytes, position: int) -> OtherItem:
-    """Implement `ItemDecoder` with the library."""
+    """Implement `ItemDecoder` with the library, for an item with its client handle."""
     buffer = Buffer(body, position)
     item = _parsed(ua.MonitoredItemNotification, buffer)
-    return OtherItem(
-        handle=item.ClientHandle,
-        status=_status(item.Value),
-        source=_filetime(item.Value.SourceTimestamp),
-        server=_filetime(item.Value.ServerTimestamp),
-        end=buffer.cur_pos,
-    )
+    return _other_item(item.ClientHandle, item.Value, buffer)
+
+
+def decode_value(body: bytes, position: int) -> OtherItem:
+    """Implement `ItemDecoder` with the library, for a value without a handle."""
+    buffer = Buffer(body, position)
+    return _other_item(0, _parsed(ua.DataValue, buffer), buffer)
 
 
 def decode_response(body: bytes) -> Notification:
@@ -87,9 +92,25 @@ def decode_response(body: bytes) -> Notification:
     )
 
 
+def decode_read(body: bytes) -> Changes:
+    """Return the values of a read response, every value through the library.
+
+    Raises:
+        ValueError: the library cannot read it either.
+    """
+    response = _parsed(ua.ReadResponse, Buffer(body))
+    response.ResponseHeader.ServiceResult.check()
+    results = response.Results or ()
+    return _columns(np.arange(len(results), dtype=np.uint32), results)
+
+
 def changes_of(items: Sequence[ua.MonitoredItemNotification]) -> Changes:
     """Return the library's items as columns."""
-    values = [item.Value for item in items]
+    handles = np.array([item.ClientHandle for item in items], dtype=np.uint32)
+    return _columns(handles, [item.Value for item in items])
+
+
+def _columns(handles: StatusArray, values: Sequence[ua.DataValue]) -> Changes:
     value = np.array([_number(data) for data in values], dtype=np.float64)
     status = np.array([_status(data) for data in values], dtype=np.uint32)
     is_typed = np.array([_is_number(data) for data in values], dtype=np.bool_)
@@ -98,13 +119,46 @@ def changes_of(items: Sequence[ua.MonitoredItemNotification]) -> Changes:
     status[is_unsaid & is_typed] = Status.BAD_OUT_OF_RANGE
     status[is_unsaid & ~is_typed] = Status.BAD_TYPE_MISMATCH
     value[is_lost] = np.nan
+    others = {place: _other(data) for place, data in enumerate(values)}
     return Changes(
-        handles=np.array([item.ClientHandle for item in items], dtype=np.uint32),
+        handles=handles,
         value=value,
         status=status,
         source_ns=_times([data.SourceTimestamp for data in values]),
         server_ns=_times([data.ServerTimestamp for data in values]),
+        others={place: other for place, other in others.items() if other is not None},
     )
+
+
+def _other_item(handle: int, data: ua.DataValue, buffer: Buffer) -> OtherItem:
+    return OtherItem(
+        handle=handle,
+        status=_status(data),
+        source=_filetime(data.SourceTimestamp),
+        server=_filetime(data.ServerTimestamp),
+        end=buffer.cur_pos,
+        other=_other(data),
+    )
+
+
+def _other(data: ua.DataValue) -> OtherValue | None:
+    """Return what a value is that is not one number; None for a number and for nothing."""
+    variant = data.Value
+    if variant is None or variant.VariantType == ua.VariantType.Null or _is_number(data):
+        return None
+    kind, value, status = variant.VariantType, variant.Value, _status(data)
+    if variant.is_array:
+        members = value if isinstance(value, list) else []
+        is_numeric = kind in _NUMBERS and not any(isinstance(one, list) for one in members)
+        numbers = tuple(float(one) for one in members) if is_numeric else ()
+        return OtherValue(
+            what=f"an array of {len(members)} {kind.name}", status=status, numbers=numbers
+        )
+    if kind == ua.VariantType.String:
+        return OtherValue(what="text", status=status, text=value or "")
+    if kind == ua.VariantType.LocalizedText:
+        return OtherValue(what="text", status=status, text=(value.Text if value else None) or "")
+    return OtherValue(what=_WORDS.get(kind, f"a {kind.name}"), status=status)
 
 
 def _parsed(kind: type[ParsedT], buffer: Buffer) -> ParsedT:
@@ -129,11 +183,16 @@ def _is_number(data: ua.DataValue) -> bool:
     variant = data.Value
     if variant is None or variant.Value is None or variant.is_array:
         return False
-    return variant.VariantType in _NUMBERS
+    return variant.VariantType in _NUMBERS or variant.VariantType == ua.VariantType.DateTime
 
 
 def _number(data: ua.DataValue) -> float:
-    return float(data.Value.Value) if data.Value and _is_number(data) else math.nan
+    if data.Value is None or not _is_number(data):
+        return math.nan
+    value = data.Value.Value
+    if isinstance(value, datetime):
+        return float(unix_s(np.array([_filetime(value)], dtype=np.int64))[0])
+    return float(value)
 
 
 def _status(data: ua.DataValue) -> int:

@@ -9,7 +9,7 @@ session has a client of its own (`opcua_connect` makes it).
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
@@ -20,6 +20,7 @@ from asyncua.ua.status_codes import StatusCodes
 from asyncua.ua.uaerrors import (
     BadTimeout,
     BadTooManyPublishRequests,
+    BadTooManySubscriptions,
     UaError,
     UaStatusCodeError,
 )
@@ -27,11 +28,18 @@ from cryptography.exceptions import InvalidSignature
 
 from connectors.messages import device_error
 from connectors.nodes import NodeAddress
-from connectors.opcua_client import SESSION_TIMEOUT_MS, ColumnClient, Received
+from connectors.opcua_client import (
+    SESSION_TIMEOUT_MS,
+    ColumnClient,
+    PreparedRead,
+    ReadValues,
+    Received,
+)
+from connectors.opcua_limits import Profile, ServerFacts, Traits, traits_of
+from connectors.opcua_monitor import REVISION_RATIO, Item, MonitoredItems, read_value_id
 from gateway.core.errors import DeviceError
 from gateway.core.quality import Status
 
-ITEMS_PER_CALL_MAX = 1000
 MS_PER_S = 1000
 
 LIBRARY_FAILURES = (
@@ -41,14 +49,6 @@ LIBRARY_FAILURES = (
     InvalidSignature,
 )
 """What asyncua raises when server or network are to blame; a timeout is an OSError."""
-_FILTER_REFUSALS = frozenset(
-    {
-        StatusCodes.BadMonitoredItemFilterInvalid,
-        StatusCodes.BadMonitoredItemFilterUnsupported,
-        StatusCodes.BadFilterNotAllowed,
-        StatusCodes.BadDeadbandFilterInvalid,
-    }
-)
 _CHECK_BY_CODE = {
     StatusCodes.BadUserAccessDenied: "Check user and password_file, or user_certificate.",
     StatusCodes.BadIdentityTokenRejected: "Check user and password_file, or user_certificate.",
@@ -57,24 +57,21 @@ _CHECK_BY_CODE = {
     StatusCodes.BadSecurityChecksFailed: "Let the server trust the gateway's certificate.",
     StatusCodes.BadTooManySessions: "End other sessions, or raise the server's limit.",
 }
+_FACTS: dict[str, int] = {
+    "manufacturer": ObjectIds.Server_ServerStatus_BuildInfo_ManufacturerName,
+    "product": ObjectIds.Server_ServerStatus_BuildInfo_ProductName,
+    "items_per_call": ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
+    "nodes_per_read": ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
+    "items": ObjectIds.Server_ServerCapabilities_MaxMonitoredItems,
+    "items_per_subscription": ObjectIds.Server_ServerCapabilities_MaxMonitoredItemsPerSubscription,
+    "subscriptions": ObjectIds.Server_ServerCapabilities_MaxSubscriptions,
+    "session_subscriptions": ObjectIds.Server_ServerCapabilities_MaxSubscriptionsPerSession,
+    "sampling_ms_min": ObjectIds.Server_ServerCapabilities_MinSupportedSampleRate,
+}
+"""Where a server says what it is and can take (OPC 10000-5, 6.3.2 and 6.3.11)."""
 _CHECK = "Check that the server runs, its address, and the network to it."
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
-    """A node to be watched."""
-
-    handle: int
-    """Comes back with every value."""
-    node: NodeAddress
-    sampling_ms: float
-    queue_size: int
-    dead_band: float
-    """Absolute, in the server's numbers; 0 is none."""
-    reports_updates: bool
-    """Whether a new source time alone is reported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +92,10 @@ class UaLink:
         self._session = client.columns.column_session
         self._device = device
         self._namespaces: list[str] = []
+        self._items = MonitoredItems(self._session, device)
+        self._answered_ns: int | None = None
+        self.traits = Traits()
+        """How to treat the server; as for any, until `learn`."""
 
     async def refresh_namespaces(self) -> None:
         """Read which index each namespace has now.
@@ -105,24 +106,36 @@ class UaLink:
         with self._faults("does not tell its namespaces"):
             self._namespaces = list(await self._client.get_namespace_array())
 
-    async def items_per_call(self) -> int:
-        """Return how many items the server lets us create at once; our own limit if unsaid.
+    async def learn(self, profile: Profile) -> Traits:
+        """Read what the server says of its make and its limits, and keep to it from now on.
 
         Raises:
             DeviceError: no answer.
         """
-        node = self._client.get_node(
-            ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall
+        nodes = [ua.NodeId(ua.Int32(number)) for number in _FACTS.values()]
+        answers = []
+        with self._faults("does not tell its limits"), suppress(UaStatusCodeError):
+            answers = await self._session.read_attributes(nodes, AttributeIds.Value)
+        # Optional nodes: their absence, a value of another type, or a refusal says nothing.
+        pairs = zip(_FACTS, answers, strict=True) if answers else ()
+        said = {name: data.Value.Value for name, data in pairs if data.Value}
+        facts = ServerFacts(
+            manufacturer=_text(said.get("manufacturer")),
+            product=_text(said.get("product")),
+            items_per_call=_count(said.get("items_per_call")),
+            nodes_per_read=_count(said.get("nodes_per_read")),
+            items=_count(said.get("items")),
+            items_per_subscription=_count(said.get("items_per_subscription")),
+            subscriptions=_count(said.get("session_subscriptions"))
+            or _count(said.get("subscriptions")),
+            sampling_ms_min=_interval(said.get("sampling_ms_min")),
         )
-        with self._faults("does not tell its limits"):
-            try:
-                limit = await node.read_value()
-            except UaStatusCodeError:
-                limit = None  # an optional node: its absence says nothing
-        return min(int(limit), ITEMS_PER_CALL_MAX) if limit else ITEMS_PER_CALL_MAX
+        self.traits = traits_of(profile, facts)
+        self._items.takes_filters = self.traits.takes_filters
+        return self.traits
 
-    async def subscribe(self, *, publishing_ms: float, keep_alive_s: float) -> Subscription:
-        """Create a subscription without items.
+    async def subscribe(self, *, publishing_ms: float, keep_alive_s: float) -> Subscription | None:
+        """Create a subscription without items; None when the server has no more of them.
 
         Raises:
             DeviceError: the server refuses.
@@ -139,7 +152,17 @@ class UaLink:
             PublishingEnabled=True,
         )
         with self._faults("refuses a subscription"):
-            result = await self._session.create_subscription(params, _ignore)
+            try:
+                result = await self._session.create_subscription(params, _ignore)
+            except BadTooManySubscriptions:
+                return None
+        if result.RevisedPublishingInterval >= REVISION_RATIO * publishing_ms:
+            log.warning(
+                "publishing_revised",
+                device=self._device,
+                publishing_ms=publishing_ms,
+                granted_publishing_ms=result.RevisedPublishingInterval,
+            )
         return Subscription(
             id=result.SubscriptionId,
             keep_alive_s=result.RevisedPublishingInterval
@@ -157,10 +180,43 @@ class UaLink:
         """
         known = [(item, self._node_id(item.node)) for item in items]
         asked = [(item, node) for item, node in known if node is not None]
-        codes = iter(await self._create(subscription, asked))
+        with self._faults("refuses items"):
+            codes = iter(await self._items.create(subscription.id, asked) if asked else ())
         return [
             int(Status.BAD_NODE_ID_UNKNOWN) if node is None else next(codes) for _, node in known
         ]
+
+    async def unwatch(self, handles: Sequence[int]) -> None:
+        """Delete monitored items; what the server has sent for them still comes.
+
+        Raises:
+            DeviceError: no answer.
+        """
+        with self._faults("does not end the watch of items"):
+            await self._items.delete(handles)
+
+    def knows(self, node: NodeAddress) -> bool:
+        """Tell whether the server has the namespace of a node."""
+        return self._node_id(node) is not None
+
+    def prepare_read(self, items: Sequence[Item]) -> PreparedRead:
+        """Return a request for the values of items whose namespaces the server has."""
+        nodes = [(item, self._node_id(item.node)) for item in items]
+        return PreparedRead([read_value_id(item, node) for item, node in nodes if node is not None])
+
+    async def read_columns(self, read: PreparedRead) -> ReadValues:
+        """Read values once.
+
+        Raises:
+            UaStatusCodeError: the server refuses the call as a whole.
+            DeviceError: the connection is lost, or the answer is none.
+        """
+        with self._faults(
+            "does not answer a read", but=UaStatusCodeError, since_ns=self._answered_ns
+        ):
+            values = await self._session.read_columns(read)
+        self._answered_ns = values.received_ns
+        return values
 
     async def next_notification(self, seen: Sequence[tuple[int, int]]) -> Received | None:
         """Send one publish request and wait, for as long as it takes, for its response.
@@ -194,55 +250,6 @@ class UaLink:
         """End session, channel and connection, as politely as time allows."""
         await self._client.close()
 
-    async def _create(
-        self, subscription: Subscription, items: Sequence[tuple[Item, ua.NodeId]]
-    ) -> list[int]:
-        if not items:
-            return []
-        try:
-            codes = await self._create_once(subscription, items, has_dead_band=True)
-        except UaStatusCodeError as error:
-            if len(items) == 1:
-                return [int(error.code)]
-            middle = len(items) // 2
-            first = await self._create(subscription, items[:middle])
-            return first + await self._create(subscription, items[middle:])
-        refused = [index for index, code in enumerate(codes) if code in _FILTER_REFUSALS]
-        if refused:
-            log.warning("dead_band_refused", device=self._device, count=len(refused))
-            again = [items[index] for index in refused]
-            with self._faults("refuses items"):
-                retried = await self._create_once(subscription, again, has_dead_band=False)
-            for index, code in zip(refused, retried, strict=True):
-                codes[index] = code
-        return codes
-
-    async def _create_once(
-        self,
-        subscription: Subscription,
-        items: Sequence[tuple[Item, ua.NodeId]],
-        *,
-        has_dead_band: bool,
-    ) -> list[int]:
-        """Create items in one call.
-
-        Raises:
-            UaStatusCodeError: the server refuses the call as a whole.
-            DeviceError: the connection is lost.
-        """
-        params = ua.CreateMonitoredItemsParameters(
-            SubscriptionId=subscription.id,
-            TimestampsToReturn=ua.TimestampsToReturn.Both,
-            ItemsToCreate=[
-                _create_request(item, node, has_dead_band=has_dead_band) for item, node in items
-            ],
-        )
-        with self._faults("refuses items", but=UaStatusCodeError):
-            results = await self._session.create_monitored_items(params)
-        if len(results) != len(items):
-            raise self._error("answers for other items", expert=f"{len(results)}/{len(items)}")
-        return [int(result.StatusCode.value) for result in results]
-
     def _node_id(self, node: NodeAddress) -> ua.NodeId | None:
         """Return the node id as this server numbers its namespaces; None when it lacks one."""
         index = node.namespace
@@ -253,14 +260,16 @@ class UaLink:
         return ua.NodeId.from_string(f"ns={index};{node.kind}={node.identifier}")
 
     @contextmanager
-    def _faults(self, what: str, *, but: type[Exception] | None = None) -> Iterator[None]:
+    def _faults(
+        self, what: str, *, but: type[Exception] | None = None, since_ns: int | None = None
+    ) -> Iterator[None]:
         """Turn what the library raises into our errors, but for one kind."""
         try:
             yield
         except LIBRARY_FAILURES as error:
             if but is not None and isinstance(error, but):
                 raise
-            raise fault(self._device, what, error) from error
+            raise fault(self._device, what, error, since_ns=since_ns) from error
 
     def _error(self, what: str, *, expert: str) -> DeviceError:
         return device_error(self._device, what, check=_CHECK, expert=expert)
@@ -270,36 +279,23 @@ async def _ignore(_: ua.PublishResult) -> None:
     """Stand in for the callback of the library's publish loop, which never runs."""
 
 
-def _create_request(
-    item: Item, node: ua.NodeId, *, has_dead_band: bool
-) -> ua.MonitoredItemCreateRequest:
-    parameters = ua.MonitoringParameters(
-        ClientHandle=item.handle,
-        SamplingInterval=item.sampling_ms,
-        QueueSize=item.queue_size,
-        DiscardOldest=True,
-    )
-    dead_band = item.dead_band if has_dead_band else 0.0
-    if dead_band or item.reports_updates:
-        trigger = ua.DataChangeTrigger.StatusValue
-        if item.reports_updates:
-            trigger = ua.DataChangeTrigger.StatusValueTimestamp
-        kind = ua.DeadbandType.Absolute if dead_band else ua.DeadbandType.None_
-        parameters.Filter = ua.DataChangeFilter(
-            Trigger=trigger, DeadbandType=kind, DeadbandValue=dead_band
-        )
-    return ua.MonitoredItemCreateRequest(
-        ItemToMonitor=ua.ReadValueId(NodeId=node, AttributeId=AttributeIds.Value),
-        MonitoringMode=ua.MonitoringMode.Reporting,
-        RequestedParameters=parameters,
-    )
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
-def fault(device: str, what: str, error: Exception) -> DeviceError:
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _interval(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def fault(device: str, what: str, error: Exception, *, since_ns: int | None = None) -> DeviceError:
     """Return our error for what the library raised, with the advice that fits its code."""
     check = _CHECK
     if isinstance(error, UaStatusCodeError):
         check = _CHECK_BY_CODE.get(error.code, "See the code at the end.")
     elif isinstance(error, ValueError):
         check = "Check that it is an OPC UA server, and the value that it gave."
-    return device_error(device, what, check=check, expert=repr(error))
+    return device_error(device, what, check=check, expert=repr(error), since_ns=since_ns)

@@ -5,18 +5,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-import numpy as np
 import structlog
 
+from connectors.greeting import Greeting
 from connectors.messages import device_error
 from connectors.opcua_client import Received
-from connectors.opcua_decode import Changes
 from connectors.opcua_event_feed import EventFeed
 from connectors.opcua_event_link import EventLink
+from connectors.opcua_items import Changes
+from connectors.opcua_monitor import ITEMS_RAN_OUT, Item
+from connectors.opcua_polls import Polls
 from connectors.opcua_pump import PublishPump
-from connectors.opcua_session import Item, Subscription
+from connectors.opcua_reception import Reception
+from connectors.opcua_session import Subscription
 from connectors.outbox import Outbox
-from gateway.core.arrays import IndexArray, index_column
+from gateway.core.arrays import IndexArray
 from gateway.core.errors import DeviceError
 from gateway.core.frame import Frame, join_frames
 from gateway.core.ports import Clock, Sink
@@ -47,6 +50,10 @@ class Surroundings:
     sink: Sink
     indices: IndexArray
     """Position in the tag table of each of the connector's tags."""
+    greeting: Greeting
+    reception: Reception
+    polls: Polls
+    """Take over what the server cannot watch."""
     silence_s_max: float
     node_retry_s: float
     stop_s: float
@@ -91,7 +98,8 @@ class Subscriber:
         async with self._pump:
             try:
                 await self._subscribe()
-                self._around.sink.connected()
+                self._around.polls.tell_taken_over()
+                self._around.greeting.say()
                 await self._deliver()
             except asyncio.CancelledError:
                 await self._finish()
@@ -101,11 +109,14 @@ class Subscriber:
         """Make all subscriptions with their items."""
         link = self._around.link
         await link.refresh_namespaces()
-        self._items_per_call = await link.items_per_call()
+        self._items_per_call = link.traits.items_per_call
         for plan in self._plans:
             subscription = await link.subscribe(
                 publishing_ms=plan.publishing_ms, keep_alive_s=plan.keep_alive_s
             )
+            if subscription is None:
+                self._around.polls.take_over(plan.items)
+                continue
             self._pump.listen(subscription)
             watch = _Watch(subscription, list(plan.items))
             self._watches.append(watch)
@@ -128,7 +139,11 @@ class Subscriber:
             part = wanted[begin : begin + self._items_per_call]
             codes += await self._around.link.watch(watch.subscription, part)
         news: dict[int, int] = {}
+        ran_out = [item for item, code in zip(wanted, codes, strict=True) if code == ITEMS_RAN_OUT]
+        self._around.polls.take_over(ran_out)
         for item, code in zip(wanted, codes, strict=True):
+            if code == ITEMS_RAN_OUT:
+                continue
             if code >= Status.BAD:
                 watch.missing.append(item)
                 if self._refusals.get(item.handle) != code:
@@ -145,7 +160,7 @@ class Subscriber:
                 status=f"0x{next(iter(news.values())):08X}",
                 stage="receiving",
             )
-            self._outbox.put(self._stated_frame(news))
+            self._outbox.put(self._around.reception.refused(news))
 
     async def _deliver(self) -> NoReturn:
         """Hand on what comes; ask for refused nodes again now and then."""
@@ -161,8 +176,11 @@ class Subscriber:
             await self._pump.more(wait_s=wait_ns / NS_PER_S)
             messages = self._pump.take()
             self._sort_in(messages)
+            unfit = self._around.reception.take_unfit()  # now: pollers find theirs as well
             await self._outbox.flush()
             await self._tell_events()
+            if unfit:
+                await self._around.link.unwatch(unfit)
             self._check(messages)
 
     async def _retry_refused(self) -> None:
@@ -213,20 +231,10 @@ class Subscriber:
             await self._around.events.flush()
 
     def _received_frame(self, changes: Changes, received: Received) -> Frame:
-        """Return changes as samples; their time is the source's, the server's, or ours."""
-        indices = self._around.indices
-        time_ns = np.where(changes.source_ns != 0, changes.source_ns, changes.server_ns)
-        time_ns[time_ns == 0] = received.received_ns
-        is_known = changes.handles < len(indices)
-        frame = Frame(
-            tag_index=indices[np.where(is_known, changes.handles, 0)],
-            time_ns=time_ns,
-            value=changes.value,
-            status=changes.status,
-            received_ns=received.received_ns,
-            arrival_ns=received.arrival_ns,
+        """Return changes as samples."""
+        return self._around.reception.frame(
+            changes, received_ns=received.received_ns, arrival_ns=received.arrival_ns
         )
-        return frame if is_known.all() else frame.where(is_known)
 
     def _check(self, messages: Sequence[Received]) -> None:
         """Look for what ends a session in messages whose values were handed on.
@@ -252,16 +260,3 @@ class Subscriber:
                         check="Tell the maker of the server.",
                         expert=f"client handle {handle} of {len(self._around.indices)}",
                     )
-
-    def _stated_frame(self, codes: dict[int, int]) -> Frame:
-        """Return what we say of nodes that the server refuses."""
-        now_ns = self._around.clock.now_ns()
-        return Frame(
-            tag_index=index_column(self._around.indices[list(codes)]),
-            time_ns=np.full(len(codes), now_ns, dtype=np.int64),
-            value=np.full(len(codes), np.nan),
-            status=np.array(list(codes.values()), dtype=np.uint32),
-            received_ns=now_ns,
-            arrival_ns=self._around.clock.monotonic_ns(),
-            is_received=False,
-        )

@@ -5,8 +5,11 @@ over registers is nobody's standard, so each point names its order after what th
 (most significant) to D look like on the wire: `ABCD`, `DCBA`, `BADC` (bytes swapped within each
 register), `CDAB` (registers swapped). With 64 bits the same rule goes over four registers.
 
+Text is spread in the same way, two characters to a register: `CDAB` turns its registers round.
+
 Decoding is a table look-up: the bytes of all the points of a block are gathered in one step,
 most significant first and points of one kind side by side, and then each kind is read at once.
+Text is no number: it is read apart, by `decode_text`.
 """
 
 import math
@@ -35,6 +38,11 @@ class Area(Enum):
         return self in (Area.COIL, Area.DISCRETE_INPUT)
 
     @property
+    def word(self) -> str:
+        """What people write before an address: `holding`, `input`, `coil`, `discrete`."""
+        return self.name.partition("_")[0].lower()
+
+    @property
     def is_writable(self) -> bool:
         """Whether Modbus can write there at all."""
         return self in (Area.COIL, Area.HOLDING_REGISTER)
@@ -55,6 +63,17 @@ class NumberType(StrEnum):
     UINT64 = "uint64"
     FLOAT32 = "float32"
     FLOAT64 = "float64"
+    INT8_HIGH = "int8_high"
+    """The high byte of a register, and so on: the one that is sent first, unless the order says
+    that the bytes are swapped."""
+    INT8_LOW = "int8_low"
+    UINT8_HIGH = "uint8_high"
+    UINT8_LOW = "uint8_low"
+    BCD16 = "bcd16"
+    """Four decimal digits, four bits each."""
+    BCD32 = "bcd32"
+    STRING = "string"
+    """Text, one byte a character; ends at the first zero."""
 
 
 class ByteOrder(StrEnum):
@@ -77,7 +96,24 @@ DTYPES: dict[NumberType, np.dtype[np.generic]] = {
     NumberType.UINT64: np.dtype(">u8"),
     NumberType.FLOAT32: np.dtype(">f4"),
     NumberType.FLOAT64: np.dtype(">f8"),
+    NumberType.INT8_HIGH: np.dtype(">i1"),
+    NumberType.INT8_LOW: np.dtype(">i1"),
+    NumberType.UINT8_HIGH: np.dtype(">u1"),
+    NumberType.UINT8_LOW: np.dtype(">u1"),
+    NumberType.BCD16: np.dtype(">u2"),
+    NumberType.BCD32: np.dtype(">u4"),
 }
+"""How the gathered bytes of a number are read; text is not among them."""
+STRING_LENGTH_MAX = 250
+"""Characters in the 125 registers that one request can read (Modbus 6.3)."""
+
+_HIGH_HALVES = (NumberType.INT8_HIGH, NumberType.UINT8_HIGH)
+_LOW_HALVES = (NumberType.INT8_LOW, NumberType.UINT8_LOW)
+HALVES = (*_HIGH_HALVES, *_LOW_HALVES)
+"""Types of one byte."""
+_TRUTHS = (NumberType.BOOL, NumberType.BIT)
+_DECIMALS = (NumberType.BCD16, NumberType.BCD32)
+_SWAPPED = (ByteOrder.BADC, ByteOrder.DCBA)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,16 +127,43 @@ class Point:
     order: ByteOrder = ByteOrder.ABCD
     bit: int = 0
     """Only for `NumberType.BIT`."""
+    length: int = 0
+    """Characters; only for `NumberType.STRING`."""
 
     @property
     def size(self) -> int:
         """Addresses that it takes: registers, or bits in a bit area."""
-        return 1 if self.area.is_bits else DTYPES[self.type].itemsize // 2
+        if self.type is NumberType.STRING:
+            return (self.length + 1) // 2
+        return 1 if self.area.is_bits else max(1, DTYPES[self.type].itemsize // 2)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether its value is no number."""
+        return self.type is NumberType.STRING
 
     @property
     def end(self) -> int:
         """First address behind it."""
         return self.address + self.size
+
+    @property
+    def type_text(self) -> str:
+        """Its type as people write it, such as `float32`, `bit3`, `string16`."""
+        number = {NumberType.BIT: self.bit, NumberType.STRING: self.length}.get(self.type)
+        return self.type.value if number is None else f"{self.type.value}{number}"
+
+    def __str__(self) -> str:
+        """Say where it is, as people write it: `holding 9000`."""
+        return f"{self.area.word} {self.address}"
+
+
+class _Form(Enum):
+    """What is made of the gathered bytes."""
+
+    NUMBER = 0
+    TRUTH = 1
+    DIGITS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +173,9 @@ class _Segment:
     dtype: np.dtype[np.generic]
     octets: slice
     values: slice
-    mask: NDArray[np.uint16] | None
-    """Bits that make the value 1; None where the value is the number itself."""
+    form: _Form
+    mask: NDArray[np.uint16]
+    """Bits that make a truth value 1; empty for the other forms."""
 
 
 class BlockDecoder:
@@ -121,12 +185,13 @@ class BlockDecoder:
         """Build the tables.
 
         Args:
-            points: All of one area, at `start` or behind it; not empty.
+            points: All of one area, at `start` or behind it, and numbers; not empty.
             start: Address that the first byte of a response belongs to.
         """
         assert points
         assert len({point.area for point in points}) == 1
         assert all(point.address >= start for point in points)
+        assert not any(point.is_text for point in points)
         order = sorted(range(len(points)), key=lambda index: _kind(points[index]))
         self.order: IndexArray = index_column(order)
         """Which of the points each value of a result belongs to, shape (n,)."""
@@ -146,7 +211,8 @@ class BlockDecoder:
             payload: Bytes of the response behind the byte count, of all addresses of the block.
         Returns:
             Shape (n,), as the device gave them: not a number and infinite values included;
-            integers beyond 2**53 are rounded to the nearest float64.
+            integers beyond 2**53 are rounded to the nearest float64. Decimal digits above 9
+            give NaN.
         """
         octets = np.frombuffer(payload, dtype=np.uint8)
         if self._is_bits:
@@ -158,11 +224,31 @@ class BlockDecoder:
         with np.errstate(invalid="ignore"):  # widening a signalling NaN quietens it, no more
             for segment in self._segments:
                 numbers = gathered[segment.octets].view(segment.dtype)
-                if segment.mask is None:
-                    values[segment.values] = numbers
-                else:
-                    values[segment.values] = (numbers & segment.mask) != 0
+                match segment.form:
+                    case _Form.NUMBER:
+                        values[segment.values] = numbers
+                    case _Form.TRUTH:
+                        values[segment.values] = (numbers & segment.mask) != 0
+                    case _Form.DIGITS:
+                        values[segment.values] = _from_digits(numbers, segment.dtype.itemsize)
         return values
+
+
+def decode_text(point: Point, payload: bytes, *, start: int) -> str:
+    """Return the text at a point.
+
+    Args:
+        point: Of `NumberType.STRING`.
+        payload: Bytes of the response behind the byte count.
+        start: Address that the first byte belongs to.
+    Returns:
+        Up to the first zero, without the spaces behind it; each byte is the character of that
+        number (ISO 8859-1), so that nothing is lost and nothing fails.
+    """
+    octets = np.frombuffer(payload, dtype=np.uint8)
+    positions = 2 * (point.address - start) + _wire_positions(point.order, 2 * point.size)
+    written = octets[positions].tobytes()[: point.length]
+    return written.partition(b"\0")[0].decode("latin-1").rstrip(" ")
 
 
 def encode_registers(point: Point, value: float) -> bytes:
@@ -173,6 +259,8 @@ def encode_registers(point: Point, value: float) -> bytes:
     """
     assert not point.area.is_bits
     assert point.type is not NumberType.BIT
+    assert not point.is_text
+    assert point.type not in HALVES
     dtype = DTYPES[point.type]
     if dtype.kind == "f":
         with np.errstate(over="ignore"):
@@ -180,15 +268,41 @@ def encode_registers(point: Point, value: float) -> bytes:
         is_held = bool(np.isfinite(number))
     else:
         whole = _whole(point.type, value)
-        limits = np.iinfo(dtype.str[1:])
-        is_held = whole is not None and limits.min <= whole <= limits.max
-        number = np.array(whole if is_held else 0, dtype=dtype)
+        low, high = _limits(point.type)
+        if whole is None or not low <= whole <= high:
+            is_held, number = False, np.zeros((), dtype=dtype)
+        else:
+            digits = int(str(whole), 16) if point.type in _DECIMALS else whole
+            is_held, number = True, np.array(digits, dtype=dtype)
     if not is_held:
-        raise ValueError(f"{value} does not fit into {point.type}")
+        low, high = _limits(point.type)
+        raise ValueError(f"{value} does not fit into {point.type} ({low:g} to {high:g})")
     significant_first = np.frombuffer(number.tobytes(), dtype=np.uint8)
     octets = np.empty_like(significant_first)
     octets[_wire_positions(point.order, dtype.itemsize)] = significant_first
     return octets.tobytes()
+
+
+def _limits(number_type: NumberType) -> tuple[float, float]:
+    """Return the least and the greatest value that a register type holds."""
+    dtype = DTYPES[number_type]
+    if dtype.kind == "f":
+        reals = np.finfo(dtype.str[1:])
+        return float(reals.min), float(reals.max)
+    if number_type in _DECIMALS:
+        return 0, 10 ** (2 * dtype.itemsize) - 1
+    integers = np.iinfo(dtype.str[1:])
+    return integers.min, integers.max
+
+
+def _from_digits(numbers: NDArray[np.generic], size: int) -> FloatArray:
+    """Return what decimal digits of four bits each say; NaN where one is above 9."""
+    rest = numbers.astype(np.uint32)
+    values = np.zeros(len(rest), dtype=np.float64)
+    for digit in range(2 * size):
+        here = (rest >> np.uint32(4 * digit)) & np.uint32(0xF)
+        values += np.where(here > 9, np.nan, here * 10.0**digit)
+    return values
 
 
 def _whole(number_type: NumberType, value: float) -> int | None:
@@ -208,23 +322,31 @@ def payload_size(area: Area, *, count: int) -> int:
     return (count + 7) // 8 if area.is_bits else 2 * count
 
 
-def _kind(point: Point) -> tuple[int, str, bool]:
+def _kind(point: Point) -> tuple[int, str, int]:
     """Sorts wide values first, so that every view into the gathered bytes is aligned."""
     dtype = DTYPES[point.type]
-    return (-dtype.itemsize, dtype.str, point.type in (NumberType.BOOL, NumberType.BIT))
+    return (-dtype.itemsize, dtype.str, _form(point).value)
+
+
+def _form(point: Point) -> _Form:
+    if point.type in _TRUTHS:
+        return _Form.TRUTH
+    return _Form.DIGITS if point.type in _DECIMALS else _Form.NUMBER
 
 
 def _gather_table(points: Sequence[Point], *, start: int) -> IndexArray:
     """Return where each byte of each point stands in the payload, most significant first."""
     return index_column(
-        np.concatenate(
-            [
-                2 * (point.address - start)
-                + _wire_positions(point.order, DTYPES[point.type].itemsize)
-                for point in points
-            ]
-        )
+        np.concatenate([2 * (point.address - start) + _octets_of(point) for point in points])
     )
+
+
+def _octets_of(point: Point) -> IndexArray:
+    """Return the positions of a number's bytes behind its address, most significant first."""
+    if point.type in HALVES:
+        is_second = (point.type in _LOW_HALVES) != (point.order in _SWAPPED)
+        return np.array([int(is_second)], dtype=np.int32)
+    return _wire_positions(point.order, DTYPES[point.type].itemsize)
 
 
 def _wire_positions(order: ByteOrder, size: int) -> IndexArray:
@@ -232,7 +354,7 @@ def _wire_positions(order: ByteOrder, size: int) -> IndexArray:
     positions = np.arange(size, dtype=np.int32).reshape(-1, 2)
     if order in (ByteOrder.CDAB, ByteOrder.DCBA):
         positions = positions[::-1]
-    if order in (ByteOrder.BADC, ByteOrder.DCBA):
+    if order in _SWAPPED:
         positions = positions[:, ::-1]
     return positions.reshape(-1)
 
@@ -253,7 +375,8 @@ def _segments(points: Sequence[Point]) -> tuple[_Segment, ...]:
                 dtype=dtype,
                 octets=slice(octet, octet + size),
                 values=slice(begin, end),
-                mask=_masks(points[begin:end]) if kind[2] else None,
+                form=_form(points[begin]),
+                mask=_masks(points[begin:end]),
             )
         )
         begin, octet = end, octet + size
@@ -261,6 +384,7 @@ def _segments(points: Sequence[Point]) -> tuple[_Segment, ...]:
 
 
 def _masks(points: Sequence[Point]) -> NDArray[np.uint16]:
-    """Return the bits that make each truth value true."""
-    masks = [1 << point.bit if point.type is NumberType.BIT else 0xFFFF for point in points]
+    """Return the bits that make each truth value true; empty for other forms."""
+    truths = [point for point in points if point.type in _TRUTHS]
+    masks = [1 << point.bit if point.type is NumberType.BIT else 0xFFFF for point in truths]
     return frozen(np.array(masks, dtype=np.uint16))

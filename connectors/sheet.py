@@ -73,13 +73,14 @@ class Line:
         """Return a cell without the space around it; empty when there is none."""
         return self._cells.get(column, "")
 
-    def number_of(self, column: str, default: float) -> float:
-        """Return a cell as a finite number."""
+    def number_of(self, column: str, default: float, *, unit: str = "") -> float:
+        """Return a cell as a finite number; a unit may stand behind it."""
         text = self.text(column)
         if not text:
             return default
+        digits = text.removesuffix(unit).rstrip()
         try:
-            number = float(text.replace(",", ".") if self._has_decimal_comma else text)
+            number = float(digits.replace(",", ".") if self._has_decimal_comma else digits)
         except ValueError:
             number = math.nan
         if not math.isfinite(number):

@@ -11,32 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connectors.nodes import MethodAddress, NodeAddress, parse_method, parse_node
-from connectors.registers import Area, ByteOrder, NumberType, Point
+from connectors.point_text import area_words, parse_point
+from connectors.registers import HALVES, Area, ByteOrder, NumberType, Point
 from connectors.sheet import Line, Sheet, read_sheet
 from gateway.core.errors import ConfigError
 from gateway.core.tags import Tag, TagId
 
 _COMMON_COLUMNS = ("unit", "group", "scale", "offset", "low", "high", "writable")
 MODBUS_COLUMNS = ("tag", "address", "type", "order", *_COMMON_COLUMNS)
-OPCUA_COLUMNS = ("tag", "node", "dead_band", "call", *_COMMON_COLUMNS)
+OPCUA_COLUMNS = ("tag", "node", "element", "dead_band", "call", *_COMMON_COLUMNS)
 
 _TAG_NAME = re.compile(r"[\w.\-\[\]:]+")
-_BIT_TYPE = re.compile(r"bit(1[0-5]|[0-9])")
-_PREFIXED = re.compile(r"(?P<area>[a-z]+)[: ]\s*(?P<address>\w+)")
-
-_AREA_BY_WORD = {
-    "coil": Area.COIL,
-    "discrete": Area.DISCRETE_INPUT,
-    "input": Area.INPUT_REGISTER,
-    "holding": Area.HOLDING_REGISTER,
-}
-_AREA_BY_DIGIT = {
-    "0": Area.COIL,
-    "1": Area.DISCRETE_INPUT,
-    "3": Area.INPUT_REGISTER,
-    "4": Area.HOLDING_REGISTER,
-}
-_ADDRESS_MAX = 0xFFFF
+_PARTS = (NumberType.BIT, *HALVES)
+"""Types of which several may be in one register."""
+_ELEMENT_MAX = 0xFFFF_FFFF
+_PERCENT_MAX = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +69,24 @@ class ModbusRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeadBand:
+    """The smallest change that a server reports."""
+
+    size: float
+    """In engineering units, or in percent; 0 is none."""
+    is_percent: bool = False
+    """Of the range of the value (OPC 10000-8, 6.2: of its EURange)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpcuaRow:
     """A line of a node list."""
 
     entry: TagEntry
     node: NodeAddress
-    dead_band: float
-    """Absolute, in engineering units; 0 is none."""
+    element: int | None
+    """Which element of an array, from 0; None for a value that is no array."""
+    dead_band: DeadBand
     call: MethodAddress | None
     """What a command to the tag calls; None writes to the node."""
 
@@ -120,12 +120,14 @@ def read_opcua_tags(path: Path) -> tuple[OpcuaRow, ...]:
     rows = []
     for line in sheet.lines:
         entry, node = _entry(line), _node(line)
-        dead_band = line.number_of("dead_band", 0.0)
-        if dead_band < 0:
-            line.mistake(f"dead_band {dead_band:g} is below 0")
-        call = _call(line, entry)
+        element, dead_band, call = _element(line), _dead_band(line), _call(line, entry)
+        if element is not None and entry.writable:
+            line.mistake(
+                f'"{entry.name}" is writable, but an element of an array cannot be written'
+            )
         if node is not None:
-            rows.append(OpcuaRow(entry=entry, node=node, dead_band=dead_band, call=call))
+            row = OpcuaRow(entry=entry, node=node, element=element, dead_band=dead_band, call=call)
+            rows.append(row)
     _check_names(sheet, [row.entry for row in rows])
     _check_nodes(sheet, rows)
     sheet.check()
@@ -201,78 +203,49 @@ def _call(line: Line, entry: TagEntry) -> MethodAddress | None:
         return None
 
 
+def _element(line: Line) -> int | None:
+    """Return which element of an array a line means; None when it means the whole value."""
+    text = line.text("element")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and int(text) <= _ELEMENT_MAX):
+        line.mistake(f"element {text!r} is not a whole number from 0 on")
+        return None
+    return int(text)
+
+
+def _dead_band(line: Line) -> DeadBand:
+    """Return the dead band of a line: `0.5` in engineering units, or `5%` of the range."""
+    size = line.number_of("dead_band", 0.0, unit="%")
+    is_percent = line.text("dead_band").endswith("%")
+    if size < 0:
+        line.mistake(f"dead_band {line.text('dead_band')} is below 0")
+    if is_percent and size > _PERCENT_MAX:
+        line.mistake(f"dead_band {line.text('dead_band')} is above {_PERCENT_MAX}%")
+    return DeadBand(size=size, is_percent=is_percent)
+
+
 def _point(line: Line) -> Point | None:
     """Return where the value of a line is and how to read it; None when that is not clear."""
-    word = line.text("type").lower()
     order = line.choice_of("order", ByteOrder.ABCD)
-    bit = 0
-    if match := _BIT_TYPE.fullmatch(word):
-        number_type, bit = NumberType.BIT, int(match[1])
-    elif word in ("coil", "discrete"):
-        number_type = NumberType.BOOL
-    else:
-        names = [name.value for name in NumberType if name is not NumberType.BIT]
-        if word not in names:
-            line.mistake(
-                f"type {word!r} is not one of {', '.join(names)}, bit0 to bit15, coil, discrete"
-            )
-            return None
-        number_type = NumberType(word)
     try:
-        area, address = _parse_address(line.text("address"), number_type)
+        return parse_point(line.text("address"), line.text("type"), order)
     except ValueError as error:
         line.mistake(str(error))
         return None
-    area_of_type = _AREA_BY_WORD.get(word)
-    if area and area_of_type and area is not area_of_type:
-        line.mistake(f"address {line.text('address')} is among the {_words(area)}, not a {word}")
-        return None
-    area = area or area_of_type or Area.HOLDING_REGISTER
-    if area.is_bits and number_type is not NumberType.BOOL:
-        line.mistake(f"type {word!r} does not fit {_words(area)}: use bool")
-        return None
-    point = Point(area=area, address=address, type=number_type, order=order, bit=bit)
-    if point.end > _ADDRESS_MAX + 1:
-        line.mistake(f"address {line.text('address')} leaves no room for {number_type}")
-        return None
-    return point
-
-
-def _parse_address(text: str, number_type: NumberType) -> tuple[Area | None, int]:
-    """Return the area, None when the text names none, and the zero-based address.
-
-    Five and six digits that open with 0, 1, 3 or 4 are traditional: one-based, the first digit
-    names the area. A register type at 1xxxx is an ordinary zero-based address all the same.
-
-    Raises:
-        ValueError: it is no address.
-    """
-    match = _PREFIXED.fullmatch(text.lower())
-    if match and match["area"] in _AREA_BY_WORD:
-        return _AREA_BY_WORD[match["area"]], _zero_based(match["address"], text)
-    is_traditional = text.isdecimal() and len(text) in (5, 6)
-    area = _AREA_BY_DIGIT.get(text[0]) if is_traditional else None
-    if area is None or (area.is_bits and number_type is not NumberType.BOOL):
-        return None, _zero_based(text, text)
-    address = int(text[1:]) - 1
-    if not 0 <= address <= _ADDRESS_MAX:
-        raise ValueError(f"address {text} does not count from 1 to 65536 behind its first digit")
-    return area, address
-
-
-def _zero_based(digits: str, text: str) -> int:
-    try:
-        address = int(digits, 16 if digits.lower().startswith("0x") else 10)
-    except ValueError:
-        address = -1
-    if not 0 <= address <= _ADDRESS_MAX:
-        raise ValueError(f"address {text!r} is not 0 to 65535, 4xxxx, 3xxxx, or such as input:70")
-    return address
 
 
 def _check_writable(line: Line, entry: TagEntry, point: Point) -> None:
-    if entry.writable and (not point.area.is_writable or point.type is NumberType.BIT):
-        what = "a bit of a register" if point.type is NumberType.BIT else _words(point.area)
+    if not entry.writable:
+        return
+    what = ""
+    if not point.area.is_writable:
+        what = area_words(point.area)
+    elif point.is_text:
+        what = "text"
+    elif point.type in HALVES:
+        what = "half a register"
+    if what:
         line.mistake(f'"{entry.name}" is writable, but {what} cannot be written')
 
 
@@ -287,11 +260,12 @@ def _check_names(sheet: Sheet, entries: Iterable[TagEntry]) -> None:
 
 
 def _check_nodes(sheet: Sheet, rows: Iterable[OpcuaRow]) -> None:
-    owners: dict[NodeAddress, TagEntry] = {}
+    owners: dict[tuple[NodeAddress, int | None], TagEntry] = {}
     for row in rows:
-        owner = owners.setdefault(row.node, row.entry)
+        owner = owners.setdefault((row.node, row.element), row.entry)
         if owner is not row.entry:
-            sheet.mistake(row.entry.line, f'node {row.node} is "{owner.name}" already')
+            which = "" if row.element is None else f" element {row.element}"
+            sheet.mistake(row.entry.line, f'node {row.node}{which} is "{owner.name}" already')
 
 
 def _check_overlaps(sheet: Sheet, rows: Iterable[ModbusRow]) -> None:
@@ -305,22 +279,14 @@ def _check_overlaps(sheet: Sheet, rows: Iterable[ModbusRow]) -> None:
                     sheet.mistake(
                         row.entry.line,
                         f"address {row.address_text} overlaps "
-                        f'"{other.entry.name}" ({other.address_text}, {_type_text(other.point)})',
+                        f'"{other.entry.name}" ({other.address_text}, {other.point.type_text})',
                     )
             sharing.append(row)
 
 
 def _may_share(point: Point, other: Point) -> bool:
-    """Tell whether two points at one register are different bits of it, or a word and a bit."""
-    if point.size > 1 or other.size > 1:
+    """Tell whether two points at one register are different parts of it, or a word and a bit."""
+    if point.size > 1 or other.size > 1 or point.is_text or other.is_text:
         return False
-    bits = [one.bit for one in (point, other) if one.type is NumberType.BIT]
-    return len(set(bits)) == len(bits) > 0
-
-
-def _type_text(point: Point) -> str:
-    return f"bit{point.bit}" if point.type is NumberType.BIT else point.type.value
-
-
-def _words(area: Area) -> str:
-    return f"{area.name.lower().replace('_', ' ')}s"
+    parts = [one.type_text for one in (point, other) if one.type in _PARTS]
+    return len(set(parts)) == len(parts) > 0

@@ -37,8 +37,6 @@ EXAMPLES: dict[str, object] = {
     "OpcuaConfig.endpoint": "opc.tcp://10.0.4.20:4840",
     "OpcuaConfig.security": "Basic256Sha256",
     "OpcuaConfig.tags": "pumps.csv",
-    "SubscriptionGroup.sampling_ms": 10_000,
-    "SubscriptionGroup.publishing_ms": 10_000,
     "ModbusConfig.address": "10.0.4.17:502",
     "ModbusConfig.tags": "blower.csv",
     "ScanGroup.period_ms": 10_000,
@@ -63,10 +61,15 @@ def sample() -> str:
 
 
 def _table(model: type[BaseModel], place: str) -> Iterator[str]:
-    """Yield the lines of one table: its options first, then the tables inside it."""
+    """Yield the lines of one table: its options first, then the tables inside it.
+
+    What must be given stands before what has a default, wherever its class was derived from.
+    """
     inner: list[tuple[str, FieldInfo]] = []
-    # What a table is comes first, also where the settings of a base class stand before it.
-    for name, field in sorted(model.model_fields.items(), key=lambda item: item[0] != "type"):
+    for name, field in sorted(
+        model.model_fields.items(),
+        key=lambda named: (named[0] != "type", not named[1].is_required()),
+    ):
         if _models_in(field.annotation):
             inner.append((name, field))
         else:

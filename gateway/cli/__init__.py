@@ -17,6 +17,7 @@ COMMANDS = {
     "tail": "Follow values and events as they come.",
     "alarms": "List, acknowledge and shelve alarms.",
     "write": "Write a value to a machine, in two steps.",
+    "modbus": "Look into a Modbus device: read values, find units and addresses.",
     "twin": "Show the digital twins.",
     "models": "List, promote and roll back models.",
     "certs": "List, trust and reject the certificates of OPC UA servers.",

@@ -10,7 +10,7 @@ import click
 
 from gateway.api.client import GatewayClient
 from gateway.cli import EXIT_FAILED
-from gateway.cli.live import LiveAnswer, load_text, path_advice
+from gateway.cli.live import LiveAnswer, load_text, path_advice, tight_texts
 from gateway.config import Config, read_config
 from gateway.console.format import plural
 from gateway.service.build import Parts, build_parts
@@ -58,14 +58,16 @@ def command(
     parts = build_parts(config, folder=path.resolve().parent, clock=SystemClock())
     forecast = forecast_of(config, parts)
     if not is_live:
+        tight = {each.name: texts for each in parts.connectors if (texts := tight_texts(each))}
         if as_json:
-            click.echo(json.dumps({"ok": True, **asdict(forecast)}))
+            click.echo(json.dumps({"ok": True, **asdict(forecast), "too_tight": tight}))
             return
         _tell_connectors(
             {
                 connector.name: _joined(
                     f"{connector.address}   {load_text(connector)}",
                     path_advice(config.connectors[connector.name]),
+                    *(f"too tight, as estimated: {x}" for x in tight.get(connector.name, ())),
                 )
                 for connector in parts.connectors
             }

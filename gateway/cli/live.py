@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
+from connectors.bus_time import tight_text
 from connectors.line_transport import stable_path
 from connectors.modbus import ModbusConfig, ModbusConnector
 from gateway.config import ConnectorConfig
 from gateway.console.format import duration, number, percent, plural, status_words
 from gateway.core.ports import Connector
 from gateway.service.configurations import CONNECTOR_SHEET
-from gateway.service.forecast import TagPlace, period_ms, tag_places
+from gateway.service.forecast import TagPlace, tag_places
 from gateway.service.live_check import Finding, LiveResult, Trouble
 
 PLACES_MAX = 8
@@ -113,8 +114,11 @@ class LiveAnswer:
             if found:
                 text = f"{self._noun(trouble, len(found))}: {self._places(found)}"
                 yield Problem(text=text, is_unknown=trouble is Trouble.UNKNOWN)
-        cycle_ms, wanted_ms = self._cycle_ms(), period_ms(self.settings)
-        if cycle_ms is not None and cycle_ms > wanted_ms:
+        cycle_ms, wanted_ms = self._cycle_ms(), self._period_ms()
+        if cycle_ms is None or wanted_ms is None:
+            for text in tight_texts(self.connector):
+                yield Problem(text=f"too tight, as estimated: {text}")
+        elif cycle_ms > wanted_ms:
             yield Problem(text=f"one scan takes {cycle_ms:.0f} ms: longer than its period")
 
     def _noun(self, trouble: Trouble, count: int) -> str:
@@ -160,10 +164,12 @@ class LiveAnswer:
         return None if place is None else place.line
 
     def _load(self) -> str:
-        text = load_text(self.connector)
         cycle_ms, report = self._cycle_ms(), self.result.report
-        if cycle_ms is not None:
-            text += f", {cycle_ms:.0f} ms of a {period_ms(self.settings):.0f} ms period"
+        if cycle_ms is None:
+            return load_text(self.connector)
+        text = f"{_requests_text(self.connector)}, {cycle_ms:.0f} ms"
+        wanted_ms = self._period_ms()
+        text += " for all groups" if wanted_ms is None else f" of a {wanted_ms} ms period"
         # A short session says little of it: the running gateway has measured for longer.
         if report.busy_share is not None and self.result.is_from_gateway:
             text += f", bus {percent(report.busy_share)}"
@@ -173,6 +179,12 @@ class LiveAnswer:
         """Return the requests of one scan of all groups."""
         connector = self.connector
         return len(connector.blocks) if isinstance(connector, ModbusConnector) else None
+
+    def _period_ms(self) -> int | None:
+        """Return the one period that all is read at; None where there are several, or none."""
+        connector = self.connector
+        groups = connector.forecast().groups if isinstance(connector, ModbusConnector) else ()
+        return groups[0].period_ms if len(groups) == 1 else None
 
     def _cycle_ms(self) -> float | None:
         """Return the measured time of the line for one scan of all groups."""
@@ -194,7 +206,26 @@ def path_advice(settings: ConnectorConfig) -> str:
 
 
 def load_text(connector: Connector) -> str:
-    """Return how much a connector will ask for, for a person."""
+    """Return how much a connector will ask for and what that takes, as estimated, for a person."""
+    text = _requests_text(connector)
+    if isinstance(connector, ModbusConnector):
+        bus = connector.forecast()
+        if len(bus.groups) == 1:
+            [group] = bus.groups
+            text += f", about {group.scan_ms:.0f} ms of a {group.period_ms} ms period"
+        else:
+            text += f", about {percent(bus.busy_share)} of the line's time"
+    return text
+
+
+def tight_texts(connector: Connector) -> list[str]:
+    """Return which schedules of a connector cannot be kept, as far as that can be known before."""
+    if not isinstance(connector, ModbusConnector):
+        return []
+    return [tight_text(group) for group in connector.forecast().groups if not group.is_kept]
+
+
+def _requests_text(connector: Connector) -> str:
     text = plural(len(connector.tags), "tag")
     if isinstance(connector, ModbusConnector):
         text += f" in {plural(len(connector.blocks), 'request')}"

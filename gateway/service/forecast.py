@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from connectors.opcua_data import RateSettings
 from connectors.sheet import read_sheet
 from gateway.config import Config
 from gateway.core.errors import ConfigError
@@ -23,7 +24,6 @@ PAGES_PER_COMMIT: Final = 4
 DAY_S: Final = 86_400
 PUBLISHED_PERIOD_MS: Final = 1000
 """What is reckoned with where machines publish when they like."""
-_RATE_FIELDS: Final = ("period_ms", "sampling_ms")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +96,10 @@ def samples_per_s(settings: Settings, *, sheet: Path | None, tag_count: int) -> 
 
 def period_ms(rate: Settings) -> float:
     """Return how often tags at this rate, a group's or a connector's, can have new values."""
-    for name in _RATE_FIELDS:
-        value = getattr(rate, name, None)
-        if isinstance(value, int):
-            return value
-    return PUBLISHED_PERIOD_MS
+    if isinstance(rate, RateSettings) and rate.read == "subscribe":
+        return rate.sampling_ms
+    period: float = getattr(rate, "period_ms", PUBLISHED_PERIOD_MS)
+    return period
 
 
 def tag_places(sheet: Path) -> dict[str, TagPlace]:

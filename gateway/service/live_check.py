@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from connectors.text_watch import TEXT_CHANGED
 from gateway.api.answers import TagAnswer
 from gateway.api.client import GatewayClient
 from gateway.api.device_answers import DeviceAnswer
@@ -93,6 +94,8 @@ class _Seen:
     value: list[float] = field(default_factory=list)
     status: list[int | None] = field(default_factory=list)
     """None before the first value."""
+    texts: set[int] = field(default_factory=set)
+    """Tags that hold text, by their position."""
 
     def __post_init__(self) -> None:
         """Begin with silence."""
@@ -116,17 +119,27 @@ class _Seen:
         """A scan more or less makes no difference here."""
 
     def note(self, event: Event) -> None:
-        """What the connector has to tell shows in the values and its report."""
+        """Take in that a tag holds text, which is no sample; the rest shows in the values."""
+        if event.condition != TEXT_CHANGED:
+            return
+        for index, tag in enumerate(self.tags):
+            if event.text.startswith((f"{tag.id} ", f"{tag.id}:")):
+                self.texts.add(index)
 
     @property
     def is_complete(self) -> bool:
         """Whether every tag has said something."""
-        return None not in self.status
+        spoken = (index in self.texts for index, x in enumerate(self.status) if x is None)
+        return all(spoken)
 
     def findings(self) -> tuple[Finding, ...]:
         """Return every tag that is not as it should be."""
-        columns = zip(self.tags, self.value, self.status, strict=True)
-        found = (finding_of(tag, value=value, status=status) for tag, value, status in columns)
+        columns = enumerate(zip(self.tags, self.value, self.status, strict=True))
+        found = (
+            finding_of(tag, value=value, status=status)
+            for index, (tag, value, status) in columns
+            if index not in self.texts
+        )
         return tuple(each for each in found if each is not None)
 
 

@@ -186,7 +186,7 @@ async def test_a_refused_block_comes_back(plant: ModbusPlant) -> None:
         "tag,address,type\na,0,float32\nb,500,float32\nsetpoint,20,int16\nunknown,9000,bool\n",
         encoding="utf-8",
     )
-    plant.connector = plant.connector_with(groups={})
+    plant.connector = plant.connector_with(groups={}, retry_first_s=0.05)
     is_refused = True
 
     async def action(

@@ -13,12 +13,9 @@ from asyncua.common.utils import ServiceError
 from asyncua.server.server import Server
 from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
-from pydantic import ValidationError
 
-from connectors.opcua import OpcuaConfig, OpcuaConnector
-from gateway.core.errors import ConfigError, DeviceError
+from gateway.core.errors import DeviceError
 from gateway.core.quality import Quality, Status
-from gateway.wire.clock import SystemClock
 from tests.connectors.contract import ConnectorContract, failure_of, running
 from tests.connectors.opcua_plant import OpcuaPlant
 from tests.connectors.sinks import KeepingSink
@@ -68,30 +65,122 @@ async def test_the_source_time_is_kept(plant: OpcuaPlant) -> None:
     assert time_ns == int(time.timestamp()) * 1_000_000_000 + 890_000_000
 
 
-async def test_text_and_arrays_are_bad_and_alone(plant: OpcuaPlant) -> None:
-    """A value that is no number is a Bad sample of its tag; its neighbours stay Good."""
+async def test_arrays_are_bad_once_and_alone(plant: OpcuaPlant) -> None:
+    """What is no number is told with the remedy, and not asked for any more."""
     assert plant.server is not None
-    values: dict[str, object] = {"Text": "on", "Array": [1.0, 2.0]}
-    for name, value in values.items():
-        node_id = ua.NodeId.from_string(f"ns=2;s=P101.{name}")
-        await plant.server.nodes.objects.add_variable(node_id, name, value)
+    node_id = ua.NodeId.from_string("ns=2;s=P101.Array")
+    array = await plant.server.nodes.objects.add_variable(node_id, "Array", [1.0, 2.0])
     (plant.folder / "pumps.csv").write_text(
-        "tag,node\nFlow,ns=2;s=P101.Flow\nText,ns=2;s=P101.Text\nSpeed,ns=2;s=P101.Speed\n"
-        "Array,ns=2;s=P101.Array\nSetpoint,ns=2;s=P101.Setpoint\n",
+        "tag,node\nFlow,ns=2;s=P101.Flow\nArray,ns=2;s=P101.Array\nSetpoint,ns=2;s=P101.Setpoint\n",
         encoding="utf-8",
     )
     plant.connector = plant.connector_with(groups={})
-    bad = {plant.index("Text"), plant.index("Array")}
+    bad = plant.index("Array")
     sink = KeepingSink()
     async with running(plant, sink):
-        await until(
-            lambda: all(sink.values_of(index) for index in plant.indices), what="all values"
-        )
+        await until(lambda: all(map(sink.values_of, plant.indices)), what="all values")
+        count = len(sink.values_of(plant.index("Flow")))
+        await until(lambda: len(sink.values_of(plant.index("Flow"))) > count, what="one more")
+        for step in range(3):
+            await array.write_value([1.0, float(step)])
+            count = len(sink.received)
+            await until(lambda: len(sink.received) > count + 2, what="more")  # noqa: B023
     for frame in sink.received:
-        is_bad = np.isin(frame.tag_index, list(bad))
+        is_bad = frame.tag_index == bad
         assert (frame.status[is_bad] == Status.BAD_TYPE_MISMATCH).all()
         assert np.isnan(frame.value[is_bad]).all()
         assert (frame.quality[~is_bad] == Quality.GOOD).all()
+    assert len(sink.values_of(bad)) == 1
+    [event] = sink.events
+    assert (event.source, event.condition) == ("pumps.Array", "value_unfit")
+    assert "an array of 2 Double" in event.text
+    assert "column `element`" in event.text
+
+
+async def test_texts_are_events_and_no_samples(plant: OpcuaPlant) -> None:
+    """Each new text is told once, also over a new session; the numbers beside it go on."""
+    assert plant.server is not None
+    node_id = ua.NodeId.from_string("ns=2;s=P101.Mode")
+    mode = await plant.server.nodes.objects.add_variable(node_id, "Mode", "manual")
+    (plant.folder / "pumps.csv").write_text(
+        "tag,node\nFlow,ns=2;s=P101.Flow\nMode,ns=2;s=P101.Mode\n", encoding="utf-8"
+    )
+    plant.connector = plant.connector_with(groups={})
+    for session in range(2):
+        sink = KeepingSink()
+        async with running(plant, sink):
+            await until(lambda: len(sink.received) > 2, what="frames")  # noqa: B023
+            await mode.write_value(f"auto {session}")
+            await until(lambda: len(sink.events) > 1 - session, what="the text")  # noqa: B023
+        texts = [event.text for event in sink.events]
+        assert {event.condition for event in sink.events} == {"text_changed"}
+        assert {event.source for event in sink.events} == {"pumps.Mode"}
+        assert sink.values_of(plant.index("Mode")) == []
+        if session == 0:
+            assert texts == ["pumps.Mode: 'manual'", "pumps.Mode: 'auto 0' (was 'manual')"]
+        else:
+            assert texts == ["pumps.Mode: 'auto 1' (was 'auto 0')"]
+
+
+@pytest.mark.parametrize("read", ["subscribe", "poll"])
+async def test_elements_of_an_array_are_tags(plant: OpcuaPlant, read: str) -> None:
+    """Asyncua's server knows no index ranges and sends the whole array: the element is picked."""
+    assert plant.server is not None
+    node_id = ua.NodeId.from_string("ns=2;s=P101.Array")
+    await plant.server.nodes.objects.add_variable(node_id, "Array", [1.0, 2.0, 4.0])
+    (plant.folder / "pumps.csv").write_text(
+        "tag,node,element\nFirst,ns=2;s=P101.Array,0\nThird,ns=2;s=P101.Array,2\n"
+        "Tenth,ns=2;s=P101.Array,9\n",
+        encoding="utf-8",
+    )
+    rates = {"sampling_ms": None, "publishing_ms": None, "read": "poll", "period_ms": 20}
+    plant.connector = plant.connector_with(groups={}, **(rates if read == "poll" else {}))
+    sink = KeepingSink()
+    async with running(plant, sink):
+        await until(lambda: all(map(sink.values_of, plant.indices)), what="all values")
+    assert set(sink.values_of(plant.index("First"))) == {1.0}
+    assert set(sink.values_of(plant.index("Third"))) == {4.0}
+    assert np.isnan(sink.values_of(plant.index("Tenth"))).all()
+    [event] = sink.events
+    assert event.text.startswith("pumps.Tenth is an array of 3 Double")
+    assert "Its last element is 2" in event.text
+
+
+async def test_a_wrong_source_time_is_replaced_and_told(plant: OpcuaPlant) -> None:
+    """The value keeps coming, Uncertain and with the time of receipt; the right ones stay Good."""
+    past, future = datetime(1984, 1, 1, tzinfo=UTC), datetime(2099, 1, 1, tzinfo=UTC)
+    await plant.write("Setpoint", data_value(1.0, source=past))
+    sink = KeepingSink()
+    index = plant.index("Setpoint")
+    async with running(plant, sink):
+        await until(lambda: sink.values_of(index) == [1.0], what="the old value")
+        await plant.write("Setpoint", data_value(2.0, source=future))
+        await until(lambda: sink.values_of(index) == [1.0, 2.0], what="the future value")
+        await plant.write("Setpoint", data_value(3.0, source=datetime.now(UTC)))
+        await until(lambda: sink.values_of(index) == [1.0, 2.0, 3.0], what="a right value")
+    samples = [
+        (frame, int(time_ns), int(status))
+        for frame in sink.received
+        for at, time_ns, status in zip(frame.tag_index, frame.time_ns, frame.status, strict=True)
+        if at == index
+    ]
+    wrong = Status.UNCERTAIN_CONFIGURATION_ERROR
+    assert [status for _, _, status in samples] == [wrong, wrong, Status.GOOD]
+    assert all(abs(time_ns - frame.received_ns) < 60 * 10**9 for frame, time_ns, _ in samples)
+    [event] = sink.events
+    assert (event.source, event.condition) == ("pumps", "source_time_wrong")
+    assert "pumps.Setpoint: 1984-01-01" in event.text
+
+
+async def test_sources_without_a_clock_can_be_given_ours(plant: OpcuaPlant) -> None:
+    await plant.write("Setpoint", data_value(1.0, source=datetime(1984, 1, 1, tzinfo=UTC)))
+    plant.connector = plant.connector_with(time="receipt")
+    sink = KeepingSink()
+    async with running(plant, sink):
+        await until(lambda: bool(sink.values_of(plant.index("Setpoint"))), what="the value")
+    assert all((frame.time_ns == frame.received_ns).all() for frame in sink.received[:1])
+    assert all((frame.quality == Quality.GOOD).all() for frame in sink.received)
+    assert sink.events == []
 
 
 async def test_the_status_code_of_the_server_is_kept(plant: OpcuaPlant) -> None:
@@ -255,57 +344,3 @@ async def test_a_server_without_the_security_is_refused(plant: OpcuaPlant) -> No
         error = await failure_of(task)
     assert "does not offer Basic256Sha256 with SignAndEncrypt" in str(error)
     assert sink.frames == []
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"endpoint": "http://host:4840"}, "opc.tcp"),
-        ({"endpoint": "opc.tcp://me:secret@host:4840"}, "not in the endpoint"),
-        ({"user": "me", "password_file": "p"}, "in the clear"),
-        ({"user": "me", "security": "Basic256Sha256"}, "belong together"),
-        ({"mode": "Sign"}, "needs a security"),
-        ({"user_certificate": "u.pem", "user_key": "u.key"}, "needs security"),
-        ({"user_certificate": "u.pem", "security": "Basic256Sha256"}, "belong together"),
-        (
-            {
-                "user": "me",
-                "password_file": "p",
-                "user_certificate": "u.pem",
-                "user_key": "u.key",
-                "security": "Basic256Sha256",
-            },
-            "two ways to log in",
-        ),
-        ({"silence_s_max": 5}, "below twice"),
-        ({"security": "Basic128Rsa15"}, "Basic256Sha256"),
-        ({"unknown": 1}, "not permitted"),
-    ],
-)
-def test_settings_that_make_no_sense(settings: dict[str, object], message: str) -> None:
-    given = {"type": "opcua", "endpoint": "opc.tcp://h:4840", "security": "None", "tags": "p.csv"}
-    with pytest.raises(ValidationError, match=message):
-        OpcuaConfig.model_validate(given | settings)
-
-
-def test_security_has_no_default() -> None:
-    with pytest.raises(ValidationError, match="security"):
-        OpcuaConfig.model_validate(
-            {"type": "opcua", "endpoint": "opc.tcp://h:4840", "tags": "p.csv"}
-        )
-
-
-def test_a_missing_password_is_a_mistake_in_the_configuration(tmp_path: Path) -> None:
-    (tmp_path / "pumps.csv").write_text("tag,node\nFlow,i=3\n", encoding="utf-8")
-    config = OpcuaConfig.model_validate(
-        {
-            "type": "opcua",
-            "endpoint": "opc.tcp://h:4840",
-            "security": "Basic256Sha256",
-            "tags": "pumps.csv",
-            "user": "gateway",
-            "password_file": "secret",
-        }
-    )
-    with pytest.raises(ConfigError, match="password_file"):
-        OpcuaConnector("pumps", config, folder=tmp_path, state_folder=tmp_path, clock=SystemClock())

@@ -3,11 +3,14 @@
 import inspect
 
 import pytest
+from asyncua import ua
 from asyncua.client.client import Client
 from asyncua.client.ua_client import UaClient, UASocketProtocol
 from asyncua.client.ua_session import UaSession
+from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.ua_binary import struct_to_binary
 
-from connectors.opcua_client import PRIVATE_NAMES, ColumnClient, Decode
+from connectors.opcua_client import PRIVATE_NAMES, ColumnClient, Decode, PreparedRead
 from gateway.wire.clock import SystemClock
 
 
@@ -22,8 +25,12 @@ def new_client() -> ColumnClient:
 )
 async def test_private_names_are_where_they_were(owner: type, name: str) -> None:
     client = Client("opc.tcp://127.0.0.1:4840")
-    instance = client.uaclient if owner is UaClient else client.uaclient.session
-    assert hasattr(instance, name)
+    instances: dict[type, object] = {
+        UaClient: client.uaclient,
+        UaSession: client.uaclient.session,
+        UASocketProtocol: client.uaclient._make_protocol(),
+    }
+    assert hasattr(instances[owner], name)
 
 
 async def test_only_listed_private_names_are_used() -> None:
@@ -33,7 +40,12 @@ async def test_only_listed_private_names_are_used() -> None:
     listed = {name for names in PRIVATE_NAMES.values() for name in names}
     private = {
         name
-        for owner in (stock, stock.uaclient, stock.uaclient.session)
+        for owner in (
+            stock,
+            stock.uaclient,
+            stock.uaclient.session,
+            stock.uaclient._make_protocol(),
+        )
         for name in dir(owner)
         if name.startswith("_") and not name.startswith("__")
     }
@@ -70,3 +82,33 @@ async def test_the_library_s_publish_loop_never_starts() -> None:
     client.uaclient.session._subscription_callbacks[1] = print
     client.uaclient.session.ensure_publish_loop()
     assert client.uaclient.session._publish_task is None
+
+
+async def test_a_read_encoded_before_is_what_the_library_would_send() -> None:
+    """The bytes are those of asyncua for the same nodes; only the header differs each time."""
+    nodes = [
+        ua.ReadValueId(NodeId=ua.NodeId.from_string(text), AttributeId=AttributeIds.Value)
+        for text in ("ns=2;s=P101.Flow", "i=2258", "ns=1;i=70000", "ns=3;b=AQID")
+    ]
+    nodes[0].IndexRange = "3"
+    request = ua.ReadRequest()
+    request.RequestHeader.RequestHandle = 5
+    request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
+    request.Parameters.NodesToRead = nodes
+    prepared = PreparedRead(nodes)
+    assert prepared.node_count == len(nodes)
+    assert prepared.encoded(request.RequestHeader) == bytes(struct_to_binary(request))
+
+
+async def test_sending_does_what_the_library_does() -> None:
+    """What `_send_request` of the library calls and sets, by its source; ours does the same."""
+    source = inspect.getsource(UASocketProtocol._send_request)
+    for part in (
+        "self._setup_request_header(request.RequestHeader, timeout)",
+        "self.revolve_security_token()",
+        "self._connection.message_to_binary(",
+        "self._request_id = next_request_id",
+        "self._callbackmap[self._request_id] = future",
+        "self.transport.write(msg)",
+    ):
+        assert part in source

@@ -15,6 +15,7 @@ from connectors.registers import (
     ByteOrder,
     NumberType,
     Point,
+    decode_text,
     encode_registers,
     payload_size,
     read_pdu,
@@ -130,6 +131,72 @@ def test_bits_of_a_register() -> None:
     assert [index for index in range(16) if by_point[index]] == [0, 2, 15]
     assert by_point[16] == float(0b1000_0000_0000_0101)
     assert by_point[17] == 1.0
+
+
+def test_decimal_digits_are_read_and_written() -> None:
+    """What is above 9 is no digit, and the value is none."""
+    short, wide = holding(0, NumberType.BCD16), holding(1, NumberType.BCD32, ByteOrder.CDAB)
+    decoder = BlockDecoder([short, wide], start=0)
+    values = decoder.decode(bytes.fromhex("1234 5678 9012".replace(" ", "")))
+    by_point = dict(zip(decoder.order.tolist(), values.tolist(), strict=True))
+    assert by_point == {0: 1234.0, 1: 90125678.0}
+    [none] = BlockDecoder([short], start=0).decode(bytes.fromhex("12A4"))
+    assert np.isnan(none)
+    assert encode_registers(short, 1234.4) == bytes.fromhex("1234")
+    assert encode_registers(wide, 90125678.0) == bytes.fromhex("56789012")
+    for value in (-1.0, 10_000.0):
+        with pytest.raises(ValueError, match="does not fit into bcd16"):
+            encode_registers(short, value)
+
+
+@given(st.integers(0, 99_999_999), st.sampled_from(ByteOrder))
+def test_decimal_digits_read_back(number: int, order: ByteOrder) -> None:
+    point = holding(0, NumberType.BCD32, order)
+    [again] = BlockDecoder([point], start=0).decode(encode_registers(point, float(number)))
+    assert again == number
+
+
+def test_halves_of_a_register() -> None:
+    """The high one comes first on the wire, unless the bytes are swapped."""
+    points = [
+        holding(0, NumberType.INT8_HIGH),
+        holding(0, NumberType.INT8_LOW),
+        holding(0, NumberType.UINT8_HIGH, ByteOrder.BADC),
+        holding(0, NumberType.UINT8_LOW, ByteOrder.BADC),
+        holding(1, NumberType.FLOAT32),
+    ]
+    decoder = BlockDecoder(points, start=0)
+    values = decoder.decode(bytes.fromhex("80FE42280000"))
+    by_point = dict(zip(decoder.order.tolist(), values.tolist(), strict=True))
+    assert by_point == {0: -128.0, 1: -2.0, 2: 254.0, 3: 128.0, 4: 42.0}
+
+
+@pytest.mark.parametrize(
+    ("order", "octets"),
+    [
+        (ByteOrder.ABCD, b"xxPUMP-7 "),
+        (ByteOrder.BADC, b"xxUPPM7- "),
+        (ByteOrder.CDAB, b"xx-7MPPU"),
+    ],
+)
+def test_text(order: ByteOrder, octets: bytes) -> None:
+    length = 6 if order is ByteOrder.CDAB else 7
+    point = Point(
+        area=Area.HOLDING_REGISTER,
+        address=11,
+        type=NumberType.STRING,
+        order=order,
+        length=length,
+    )
+    payload = octets.ljust(10, b"\0")
+    expected = "PUMP-7"
+    assert decode_text(point, payload, start=10) == expected
+    assert (point.size, point.type_text) == ((length + 1) // 2, f"string{length}")
+
+
+def test_text_ends_at_the_first_zero_and_any_byte_is_a_character() -> None:
+    point = Point(area=Area.HOLDING_REGISTER, address=0, type=NumberType.STRING, length=8)
+    assert decode_text(point, b"A\xe9 \0xyz.", start=0) == "A\xe9"
 
 
 def test_coils_come_eight_to_a_byte() -> None:

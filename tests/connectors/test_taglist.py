@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from connectors.registers import Area, ByteOrder, NumberType
-from connectors.taglist import check_groups, read_modbus_tags, read_opcua_tags
+from connectors.taglist import DeadBand, check_groups, read_modbus_tags, read_opcua_tags
 from gateway.core.errors import ConfigError
 
 
@@ -96,7 +96,8 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
         "blower.csv:4: order 'XYZ' is not one of ABCD, DCBA, BADC, CDAB",
         'blower.csv:4: address 40070 overlaps "speed" (40069, float32)',
         "blower.csv:5: type 'int8' is not one of bool, int16, uint16, int32, uint32, int64, "
-        "uint64, float32, float64, bit0 to bit15, coil, discrete",
+        "uint64, float32, float64, int8_high, int8_low, uint8_high, uint8_low, bcd16, bcd32, "
+        "bit0 to bit15, string1 to string250, coil, discrete",
         "blower.csv:6: tag 'bad tag' is not made of letters, digits and . _ - : [ ]",
         "blower.csv:6: address '70000' is not 0 to 65535, 4xxxx, 3xxxx, or such as input:70",
         'blower.csv:7: "in" is writable, but input registers cannot be written',
@@ -116,6 +117,32 @@ def test_bits_may_share_a_register_but_not_each_other(tmp_path: Path) -> None:
     ]
     assert mistakes(written(tmp_path, head + "wide,4,float32\na,5,bit0\n")) == [
         'blower.csv:3: address 5 overlaps "wide" (4, float32)'
+    ]
+
+
+def test_text_decimal_digits_and_halves(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "tag,address,type,writable\nname,100,string15,\nhigh,5,uint8_high,\nlow,5,INT8_low,\n"
+        "total,40011,bcd32,yes\nrun,7,bit3,yes\n",
+    )
+    name, high, low, total, run = read_modbus_tags(path)
+    assert (name.point.type, name.point.length, name.point.end) == (NumberType.STRING, 15, 108)
+    assert (high.point.type_text, low.point.type_text) == ("uint8_high", "int8_low")
+    assert (total.point.size, str(total.point)) == (2, "holding 10")
+    assert run.entry.writable
+    bad = written(
+        tmp_path,
+        "tag,address,type,writable\nname,100,string9,x\nother,104,int16,\nbig,1,string251,\n"
+        "half,5,uint8_low,x\nagain,5,uint8_low,\nbit,input:3,bit3,x\n",
+    )
+    assert mistakes(bad) == [
+        'blower.csv:2: "name" is writable, but text cannot be written',
+        'blower.csv:3: address 104 overlaps "name" (100, string9)',
+        "blower.csv:4: type 'string251' is not string1 to string250",
+        'blower.csv:5: "half" is writable, but half a register cannot be written',
+        'blower.csv:6: address 5 overlaps "half" (5, uint8_low)',
+        'blower.csv:7: "bit" is writable, but input registers cannot be written',
     ]
 
 
@@ -142,9 +169,43 @@ def test_a_node_list(tmp_path: Path) -> None:
         'db,"ns=3;s=""DB"".""x;y""",,,,,,x\n',
     )
     flow, db = read_opcua_tags(path)
-    assert (flow.entry.name, flow.dead_band, flow.entry.high) == ("P101.Flow", 0.5, 20.0)
+    assert (flow.entry.name, flow.entry.high) == ("P101.Flow", 20.0)
+    assert flow.dead_band == DeadBand(size=0.5)
+    assert (flow.element, db.dead_band) == (None, DeadBand(size=0.0))
     assert str(db.node) == 'ns=3;s="DB"."x;y"'
     assert db.entry.writable
+
+
+def test_elements_and_dead_bands_in_percent(tmp_path: Path) -> None:
+    """Elements of one array are tags of their own; a dead band in percent stays one."""
+    path = written(
+        tmp_path,
+        "tag;node;element;dead_band\na;i=4;0;2,5 %\nb;i=4;7;5%\nc;i=4;;0,5\n",
+    )
+    rows = read_opcua_tags(path)
+    assert [row.element for row in rows] == [0, 7, None]
+    assert [row.dead_band for row in rows] == [
+        DeadBand(size=2.5, is_percent=True),
+        DeadBand(size=5.0, is_percent=True),
+        DeadBand(size=0.5),
+    ]
+
+
+def test_mistakes_in_elements_and_dead_bands(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "tag,node,element,dead_band,writable\na,i=4,-1,,\nb,i=5,2,120%,\nc,i=5,2,,\n"
+        "d,i=6,1,x%,yes\n",
+    )
+    with pytest.raises(ConfigError) as caught:
+        read_opcua_tags(path)
+    assert list(caught.value.mistakes) == [
+        "blower.csv:2: element '-1' is not a whole number from 0 on",
+        "blower.csv:3: dead_band 120% is above 100%",
+        'blower.csv:4: node i=5 element 2 is "b" already',
+        "blower.csv:5: dead_band 'x%' is not a number",
+        'blower.csv:5: "d" is writable, but an element of an array cannot be written',
+    ]
 
 
 def test_mistakes_in_a_node_list(tmp_path: Path) -> None:

@@ -17,7 +17,12 @@ Speed;0;float32;
 Flow;2;float32;slow
 InletDp;4;float32;slow
 """
-NODES = "tag,node,group\nLevel,ns=2;s=Level,\nTotal,ns=2;s=Total,hourly\n"
+NODES = """\
+tag,node,group
+Level,ns=2;s=Level,
+Total,ns=2;s=Total,hourly
+Mode,ns=2;s=Mode,polled
+"""
 PUMPS = """
 [connectors.pumps]
 type = "opcua"
@@ -29,17 +34,21 @@ sampling_ms = 500
 [connectors.pumps.groups.hourly]
 sampling_ms = 3_600_000
 publishing_ms = 3_600_000
+
+[connectors.pumps.groups.polled]
+read = "poll"
+period_ms = 5_000
 """
 SLOW = "\n[connectors.compressor.groups.slow]\nperiod_ms = 10_000\n"
 
 
 def test_tags_of_a_group_count_at_its_rate(tmp_path: Path) -> None:
-    """One tag every 50 ms, two every 10 s, one every 500 ms and one an hour."""
+    """One tag every 50 ms, two every 10 s; one every 500 ms, one an hour, one polled every 5 s."""
     text = HEAD + compressor_table("127.0.0.1:1") + SLOW + PUMPS
     config = written(tmp_path, text, k01=REGISTERS, pumps=NODES)
     parts = build_parts(config, folder=tmp_path, clock=SystemClock())
     forecast = forecast_of(config, parts)
-    assert forecast.samples_per_s == pytest.approx(20 + 2 / 10 + 2 + 1 / 3600)
+    assert forecast.samples_per_s == pytest.approx(20 + 2 / 10 + 2 + 1 / 3600 + 1 / 5)
     assert forecast.bytes_per_day == round(forecast.samples_per_s * BYTES_PER_SAMPLE * 86_400)
     days = config.log.backlog_bytes_max / forecast.bytes_per_day
     assert forecast.buffer_days == pytest.approx(days)

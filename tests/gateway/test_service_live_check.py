@@ -44,6 +44,7 @@ tag,node,unit
 Flow,ns=2;s=P101.Flow,m3/h
 NotThere,ns=2;s=P101.Nothing,
 # seen on the nameplate
+Maker,ns=0;i=2261,
 NotHere,ns=2;s=P109.Nothing,
 """
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -56,7 +57,10 @@ async def checked(folder: Path, *arguments: str) -> tuple[int, str, str]:
 
 @pytest.mark.slow
 async def test_every_device_is_asked_and_every_trouble_is_named(tmp_path: Path) -> None:
-    """Unknown nodes and addresses by their lines, NaN, a value outside, a device that is not on."""
+    """Unknown nodes and addresses by their lines, NaN, a value outside, a device that is not on.
+
+    A tag with text is as it should be, and nothing waits for a sample of it.
+    """
     (tmp_path / "opcua").mkdir()
     async with opcua_server(tmp_path / "opcua") as pumps, modbus_server(tmp_path) as compressor:
         await compressor.show([1.0, 12.5, float("nan"), *[0.0] * 6, 0.0], 0)
@@ -73,10 +77,10 @@ async def test_every_device_is_asked_and_every_trouble_is_named(tmp_path: Path) 
             "1 value outside the range: compressor.Flow (line 2) is 12.50, not 0 to 10.00" in output
         )
         assert "1 tag Bad: compressor.NoNumber (line 3) out of range" in output
-        assert "2 unknown nodes: lines 3, 5 of pumps.csv" in output
+        assert "2 unknown nodes: lines 3, 6 of pumps.csv" in output
         assert "away (127.0.0.1:1 unit 1) cannot be reached. Check that" in output
         assert "4 tags in 2 requests" in output
-        assert "load     220 samples a second at the most" in output
+        assert "load     240 samples a second at the most" in output
         assert "5 problems: fix them, or let what the devices do not have pass" in output
         book = read_offered(tmp_path / "compressor.book")
         assert set(book.service.tolist()) <= {int(Service.READ)}, "nothing is written"
@@ -87,7 +91,7 @@ async def test_every_device_is_asked_and_every_trouble_is_named(tmp_path: Path) 
         assert not found["away"]["is_connected"]
         assert [(x["line"], x["trouble"]) for x in found["pumps"]["findings"]] == [
             (3, "unknown"),
-            (5, "unknown"),
+            (6, "unknown"),
         ]
         assert found["pumps"]["security"] == "None"
 
