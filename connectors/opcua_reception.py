@@ -152,6 +152,7 @@ class Reception:
             status=status,
             received_ns=received_ns,
             arrival_ns=arrival_ns,
+            server_ns=changes.server_ns if changes.server_ns.any() else None,
         )
         return frame if is_sample.all() else frame.where(is_sample)
 

@@ -17,9 +17,9 @@ from connectors.sheet import Line, Sheet, read_sheet
 from gateway.core.errors import ConfigError
 from gateway.core.tags import Tag, TagId
 
-_COMMON_COLUMNS = ("unit", "group", "scale", "offset", "low", "high", "writable")
-MODBUS_COLUMNS = ("tag", "address", "type", "order", *_COMMON_COLUMNS)
-OPCUA_COLUMNS = ("tag", "node", "element", "dead_band", "call", *_COMMON_COLUMNS)
+COMMON_COLUMNS = ("unit", "group", "scale", "offset", "low", "high", "writable")
+MODBUS_COLUMNS = ("tag", "address", "type", "order", *COMMON_COLUMNS)
+OPCUA_COLUMNS = ("tag", "node", "element", "dead_band", "call", *COMMON_COLUMNS)
 
 _TAG_NAME = re.compile(r"[\w.\-\[\]:]+")
 _PARTS = (NumberType.BIT, *HALVES)
@@ -100,11 +100,11 @@ def read_modbus_tags(path: Path) -> tuple[ModbusRow, ...]:
     sheet = read_sheet(path, MODBUS_COLUMNS, required=("tag", "address", "type"))
     rows = []
     for line in sheet.lines:
-        entry, point = _entry(line), _point(line)
+        entry, point = tag_entry(line), _point(line)
         if point is not None:
             _check_writable(line, entry, point)
             rows.append(ModbusRow(entry=entry, point=point, address_text=line.text("address")))
-    _check_names(sheet, [row.entry for row in rows])
+    check_names(sheet, [row.entry for row in rows])
     _check_overlaps(sheet, rows)
     sheet.check()
     return tuple(rows)
@@ -119,7 +119,7 @@ def read_opcua_tags(path: Path) -> tuple[OpcuaRow, ...]:
     sheet = read_sheet(path, OPCUA_COLUMNS, required=("tag", "node"))
     rows = []
     for line in sheet.lines:
-        entry, node = _entry(line), _node(line)
+        entry, node = tag_entry(line), _node(line)
         element, dead_band, call = _element(line), _dead_band(line), _call(line, entry)
         if element is not None and entry.writable:
             line.mistake(
@@ -128,7 +128,7 @@ def read_opcua_tags(path: Path) -> tuple[OpcuaRow, ...]:
         if node is not None:
             row = OpcuaRow(entry=entry, node=node, element=element, dead_band=dead_band, call=call)
             rows.append(row)
-    _check_names(sheet, [row.entry for row in rows])
+    check_names(sheet, [row.entry for row in rows])
     _check_nodes(sheet, rows)
     sheet.check()
     return tuple(rows)
@@ -156,8 +156,8 @@ def check_groups(
         )
 
 
-def _entry(line: Line) -> TagEntry:
-    """Return what every tag list has."""
+def tag_entry(line: Line) -> TagEntry:
+    """Return what every tag list says of a tag; mistakes are noted in the sheet."""
     name = line.text("tag")
     if not _TAG_NAME.fullmatch(name):
         line.mistake(f"tag {name!r} is not made of letters, digits and . _ - : [ ]")
@@ -249,7 +249,8 @@ def _check_writable(line: Line, entry: TagEntry, point: Point) -> None:
         line.mistake(f'"{entry.name}" is writable, but {what} cannot be written')
 
 
-def _check_names(sheet: Sheet, entries: Iterable[TagEntry]) -> None:
+def check_names(sheet: Sheet, entries: Iterable[TagEntry]) -> None:
+    """Note every name that stands there twice, and a list without any."""
     owners: dict[str, TagEntry] = {}
     for entry in entries:
         owner = owners.setdefault(entry.name, entry)

@@ -15,7 +15,9 @@ from cloud_sync.edge.http import HttpUplinkConfig
 from cloud_sync.edge.models import ModelSourceConfig
 from connectors.camera import FolderCameraSettings
 from connectors.modbus import ModbusConfig
+from connectors.mqtt import MqttConfig
 from connectors.opcua import OpcuaConfig
+from connectors.sparkplug import SparkplugConfig
 from gateway.api import ApiConfig
 from gateway.commands import WriteSettings
 from gateway.core.manifest import MODEL_NAME_PATTERN
@@ -28,7 +30,9 @@ from twins import CentrifugalPumpSettings, CompressorSettings, GenericSettings
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
 Name: TypeAlias = Annotated[str, Field(pattern=NAME_PATTERN)]
 
-ConnectorConfig: TypeAlias = Annotated[OpcuaConfig | ModbusConfig, Field(discriminator="type")]
+ConnectorConfig: TypeAlias = Annotated[
+    OpcuaConfig | ModbusConfig | MqttConfig | SparkplugConfig, Field(discriminator="type")
+]
 
 
 class GatewaySettings(Settings):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from cloud_sync.cloud.unpack import Piece
 from gateway.core.arrays import FloatArray, IndexArray, StatusArray, TimeArray, frozen
 from gateway.core.errors import StoreError
+from gateway.core.frame import Frame, join_server_ns
 from gateway.core.records import GatewayId, RecordKind
 from gateway.core.tags import TagId
 
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 COLUMNS: Final = (
-    "gateway", "boot", "seq", "row", "kind", "tag", "time_ns", "value", "status", "received_ns",
+    "gateway", "boot", "seq", "row", "kind", "tag", "time_ns", "server_ns", "value", "status",
+    "received_ns",
 )  # fmt: skip
-"""Columns of every file, in their order."""
+"""Columns of every new file, in their order; the oldest files lack `server_ns`."""
 FILE_SUFFIX: Final = ".parquet"
 
 _ROW_GROUP_ROWS: Final = 131_072
@@ -90,6 +92,7 @@ def write_samples(pieces: Iterable[tuple[str, Piece]], path: Path) -> int:
             "seq": "DELTA_BINARY_PACKED",
             "row": "DELTA_BINARY_PACKED",
             "time_ns": "DELTA_BINARY_PACKED",
+            "server_ns": "DELTA_BINARY_PACKED",
             "received_ns": "DELTA_BINARY_PACKED",
             "value": "BYTE_STREAM_SPLIT",
         },
@@ -127,8 +130,8 @@ def count_in_lake(folder: Path) -> LakeCount:
         StoreError: a file is damaged.
     """
     paths = sorted(folder.glob(f"*{FILE_SUFFIX}"))
-    table = _read(paths, RecordKind.FRAME, [name for name in COLUMNS if name != "kind"])
     identity = ["gateway", "boot", "seq", "row"]
+    table = _read(paths, RecordKind.FRAME, [*identity, "tag", "time_ns", "value", "status"])
     distinct = table.group_by(identity).aggregate([]).num_rows
     samples = _samples_of(table)
     counts = np.bincount(samples.tag_index, minlength=len(samples.tags))
@@ -172,12 +175,23 @@ def _table_of(pieces: Sequence[tuple[str, Piece]]) -> "pa.Table":
         "kind": spread((piece.stored.kind for _, piece in pieces), np.int8),
         "tag": pa.DictionaryArray.from_arrays(pa.array(tag), list(tags)),
         "time_ns": np.concatenate([frame.time_ns for frame in frames]),
+        "server_ns": _server_times(frames),
         "value": np.concatenate([frame.value for frame in frames]),
         "status": np.concatenate([frame.status for frame in frames]),
         "received_ns": spread((frame.received_ns for frame in frames), np.int64),
     }
     assert tuple(columns) == COLUMNS
     return pa.table(columns).take(np.lexsort((tag, columns["kind"])))
+
+
+def _server_times(frames: Sequence[Frame]) -> "pa.Array":
+    """Return the server's time of each sample, null where it gave none."""
+    import pyarrow as pa
+
+    server_ns = join_server_ns(frames)
+    if server_ns is None:
+        return pa.nulls(sum(map(len, frames)), pa.int64())
+    return pa.array(server_ns, mask=server_ns == 0)
 
 
 def _read(
@@ -216,7 +230,7 @@ def _empty_table() -> "pa.Table":
     import pyarrow as pa
 
     name, integer = pa.dictionary(pa.int32(), pa.string()), pa.int64()
-    types = (name, integer, integer, pa.int32(), pa.int8(), name, integer, pa.float64(),
+    types = (name, integer, integer, pa.int32(), pa.int8(), name, integer, integer, pa.float64(),
              pa.uint32(), integer)  # fmt: skip
     return pa.schema(list(zip(COLUMNS, types, strict=True))).empty_table()
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "write": "Write a value to a machine, in two steps.",
     "modbus": "Look into a Modbus device: read values, find units and addresses.",
     "twin": "Show the digital twins.",
+    "sparkplug": "Find what the edge nodes behind an MQTT broker report.",
     "models": "List, promote and roll back models.",
     "certs": "List, trust and reject the certificates of OPC UA servers.",
     "import": "Take in a recording as history, before the first start.",

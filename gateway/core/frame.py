@@ -1,6 +1,6 @@
 """The frame: columns of samples, the one shape in which data moves through the gateway."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -45,6 +45,11 @@ class Frame:
     """Live, historical or replayed."""
     is_received: bool = True
     """Whether a server offered these values; false for what the gateway states or computes."""
+    server_ns: TimeArray | None = None
+    """When the server last knew each value to hold, UTC, shape (n,); 0 where it did not say.
+
+    None when no sample has one (Modbus, derived, stated).
+    """
 
     def __post_init__(self) -> None:
         """Check the equal lengths and switch writing off."""
@@ -55,6 +60,9 @@ class Frame:
         assert self.status.shape == (count,)
         for column in (self.tag_index, self.time_ns, self.value, self.status):
             frozen(column)
+        if self.server_ns is not None:
+            assert self.server_ns.shape == (count,)
+            frozen(self.server_ns)
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -68,7 +76,7 @@ class Frame:
     @property
     def size_bytes(self) -> int:
         """Bytes that the columns take in memory."""
-        return 24 * len(self)
+        return (24 if self.server_ns is None else 32) * len(self)
 
     def where(self, mask: BoolArray) -> "Frame":
         """Return the samples for which the mask of shape (n,) holds, in the same order."""
@@ -78,6 +86,7 @@ class Frame:
             time_ns=self.time_ns[mask],
             value=self.value[mask],
             status=self.status[mask],
+            server_ns=None if self.server_ns is None else self.server_ns[mask],
         )
 
 
@@ -105,4 +114,19 @@ def join_frames(frames: Sequence[Frame]) -> Frame:
         arrival_ns=min(frame.arrival_ns for frame in frames),
         origin=first.origin,
         is_received=first.is_received,
+        server_ns=join_server_ns(frames),
+    )
+
+
+def join_server_ns(frames: Iterable[Frame]) -> TimeArray | None:
+    """Return the server's times of several frames one after the other, 0 where there is none.
+
+    Returns:
+        One time for each sample of all frames; None when no frame has any.
+    """
+    columns = [(frame.server_ns, len(frame)) for frame in frames]
+    if all(column is None for column, _ in columns):
+        return None
+    return np.concatenate(
+        [np.zeros(count, np.int64) if column is None else column for column, count in columns]
     )

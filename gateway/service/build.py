@@ -1,5 +1,6 @@
 """Builds the parts of a gateway from its configuration. Checks everything, connects to nothing."""
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,10 @@ from analytics.limits import AlarmLimit, alarm_limit
 from analytics.multivariate import AnomalyDetector
 from connectors.line import Lines
 from connectors.modbus import ModbusConfig, ModbusConnector
+from connectors.mqtt import MqttConfig, MqttConnector
 from connectors.opcua import OpcuaConfig, OpcuaConnector
 from connectors.opcua_security import CERTIFICATES_FOLDER
+from connectors.sparkplug import SparkplugConfig, SparkplugConnector
 from gateway.config import Config, ConnectorConfig
 from gateway.core.errors import ConfigError
 from gateway.core.ports import Clock, Connector
@@ -19,6 +22,13 @@ from gateway.core.rows import AssetId
 from gateway.core.tags import Tag, TagId
 from gateway.pipeline import Chain, Processor
 from twins import AssetTwin, build_twins
+
+SESSION_MODULES = {
+    "opcua": ("connectors.opcua_connect", "connectors.opcua_subscribe"),
+    "mqtt": ("connectors.mqtt_session",),
+    "sparkplug": ("connectors.sparkplug_session",),
+}
+"""Modules that a connector of a type imports at its first session."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +88,13 @@ def model_name_of(asset_type: str) -> str:
     return f"{asset_type.replace('_', '-')}-anomaly"
 
 
+def import_protocols(config: Config) -> None:
+    """Import what the sessions need, before the first decision is waited for."""
+    for settings in config.connectors.values():
+        for module in SESSION_MODULES.get(settings.type, ()):
+            importlib.import_module(module)
+
+
 def _build_connectors(
     config: Config, mistakes: list[str], *, folder: Path, clock: Clock
 ) -> tuple[Connector, ...]:
@@ -104,6 +121,11 @@ def _connector(
 ) -> Connector:
     if isinstance(settings, ModbusConfig):
         return ModbusConnector(name, settings, folder=folder, clock=clock, lines=lines)
+    gateway = config.gateway.id
+    if isinstance(settings, SparkplugConfig):
+        return SparkplugConnector(name, settings, folder=folder, gateway=gateway, clock=clock)
+    if isinstance(settings, MqttConfig):
+        return MqttConnector(name, settings, folder=folder, gateway=gateway, clock=clock)
     assert isinstance(settings, OpcuaConfig)
     state_folder = folder / config.gateway.state_folder / CERTIFICATES_FOLDER
     return OpcuaConnector(name, settings, folder=folder, state_folder=state_folder, clock=clock)

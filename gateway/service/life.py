@@ -2,16 +2,14 @@
 
 import asyncio
 import gc
-import importlib
 import signal
 import sys
 import time
 from pathlib import Path
 
-from connectors.opcua import OpcuaConfig
-from gateway.config import Config
 from gateway.core.errors import ConfigError, StoreError
 from gateway.health import Notifier
+from gateway.service.build import import_protocols
 from gateway.service.changes import Changes
 from gateway.service.run import Gateway, Say, opened, restore_state, serve
 from gateway.wire.clock import SystemClock
@@ -60,7 +58,7 @@ async def _one_run(changes: Changes, *, clock: SystemClock, say: Say) -> dict[st
     folder = changes.folder
     async with opened(config, folder=folder, clock=clock, changes=changes) as gateway:
         await restore_state(gateway)
-        await asyncio.to_thread(_import_protocols, config)
+        await asyncio.to_thread(import_protocols, config)
         # What is there now stays: a full collection over it would stop every decision for longer
         # than one may take (measured: 65 ms with the OPC UA types loaded).
         gc.collect()
@@ -71,13 +69,6 @@ async def _one_run(changes: Changes, *, clock: SystemClock, say: Say) -> dict[st
             # What the next run does not need is let go.
             gc.unfreeze()
     return _summary(gateway)
-
-
-def _import_protocols(config: Config) -> None:
-    """Import what the sessions need, before the first decision is waited for."""
-    if any(isinstance(each, OpcuaConfig) for each in config.connectors.values()):
-        importlib.import_module("connectors.opcua_connect")
-        importlib.import_module("connectors.opcua_subscribe")
 
 
 def _summary(gateway: Gateway) -> dict[str, object]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gateway.core.arrays import TimeArray
 from gateway.core.errors import CorruptRecordError
 from gateway.core.records import Boot, Record, RecordKind, Seq
 from gateway.core.tags import ConfigEpoch
@@ -219,5 +220,12 @@ def _are_same(found: Sequence[StoredFrame], expected: Sequence[StoredFrame]) -> 
         and np.array_equal(one.frame.time_ns, other.frame.time_ns)
         and np.array_equal(one.frame.status, other.frame.status)
         and np.array_equal(one.frame.value.view(np.int64), other.frame.value.view(np.int64))
+        and _are_same_times(one.frame.server_ns, other.frame.server_ns)
         for one, other in zip(found, expected, strict=True)
     )
+
+
+def _are_same_times(found: TimeArray | None, expected: TimeArray | None) -> bool:
+    if found is None or expected is None:
+        return found is expected
+    return np.array_equal(found, expected)

@@ -11,9 +11,11 @@ frame. Times are kept against the first time of their frame, which most samples 
     header: of each frame boot, seq, kind, flags, time, age at receipt · the layouts, and that of
         each frame · the tags with their numbers of samples · tags and bytes of each chunk
     chunk: times, status codes and values of a few thousand samples of neighbouring tags, so that
-        a trend of one tag unpacks little more than that tag
+        a trend of one tag unpacks little more than that tag; and if the flags of any frame say so
+        the server's times, for a frame without them "not given"
 
-Numbers are packed by `gateway.wire.columns`. Decoding is safe on bytes from a stranger: limits are
+Numbers are packed by `gateway.wire.columns`. A block whose frames have no server's times is the
+same bytes as before there were any. Decoding is safe on bytes from a stranger: limits are
 checked before memory is taken.
 """
 
@@ -23,12 +25,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.core.arrays import FloatArray, IndexArray, ScalarT, StatusArray, TimeArray
+from gateway.core.arrays import IndexArray, ScalarT
 from gateway.core.errors import CorruptRecordError
-from gateway.core.frame import Frame, Origin
+from gateway.core.frame import Frame, Origin, join_server_ns
 from gateway.core.records import Boot, RecordKind, Seq
 from gateway.core.tags import ConfigEpoch
 from gateway.wire.body import close_body, open_version
+from gateway.wire.chunks import Samples, get_chunk, joined, part_of, put_chunk
 from gateway.wire.columns import (
     ByteReader,
     IntArray,
@@ -36,13 +39,13 @@ from gateway.wire.columns import (
     decompress,
     get_integers,
     get_positions,
-    get_values,
     put_integers,
     put_unsigned,
-    put_values,
 )
+from gateway.wire.server_lags import lags_of
 from gateway.wire.stored_frame import (
     FRAME_KINDS,
+    HAS_SERVER_NS_BIT,
     SAMPLE_COUNT_MAX,
     StoredFrame,
     from_flags,
@@ -52,8 +55,8 @@ from gateway.wire.stored_frame import (
 _VERSION = 1
 _LEVEL = 3
 _CHUNK_SAMPLES = 4096
-_UNPACKED_SIZE_BYTES_MAX = 80 * SAMPLE_COUNT_MAX
-"""Nine columns of integers at their widest, in bytes."""
+_HEADER_SIZE_BYTES_MAX = 80 * SAMPLE_COUNT_MAX
+"""Unpacked: ten columns of integers at their widest, in bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,14 +86,10 @@ class _Header:
         column: IntArray = self.frames[4]
         return column
 
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Samples:
-    """Columns sorted by tag."""
-
-    offset_ns: TimeArray
-    status: StatusArray
-    value: FloatArray
+    @property
+    def has_server_ns(self) -> bool:
+        """Whether a frame has the server's times, so that all chunks keep them."""
+        return bool((self.frames[3] & HAS_SERVER_NS_BIT).any())
 
 
 def encode_block(frames: Sequence[StoredFrame], *, epoch: ConfigEpoch) -> bytes:
@@ -108,10 +107,12 @@ def encode_block(frames: Sequence[StoredFrame], *, epoch: ConfigEpoch) -> bytes:
     tags, starts, tag_sizes = np.unique(tag_index[order], return_index=True, return_counts=True)
     frame_ns = np.array([_reference_ns(stored.frame) for stored in frames], dtype=np.int64)
     time_ns = np.concatenate([stored.frame.time_ns for stored in frames])
-    samples = _Samples(
+    server_ns = join_server_ns(stored.frame for stored in frames)
+    samples = Samples(
         offset_ns=(time_ns - np.repeat(frame_ns, sizes))[order],
         status=np.concatenate([stored.frame.status for stored in frames])[order],
         value=np.concatenate([stored.frame.value for stored in frames])[order],
+        lags=None if server_ns is None else lags_of(server_ns[order], time_ns=time_ns[order]),
     )
     chunk_tag_ends = _chunk_tag_ends(starts)
     chunks = _put_chunks(samples, starts.astype(np.int64), chunk_tag_ends)
@@ -145,9 +146,12 @@ def decode_block(body: bytes) -> tuple[tuple[StoredFrame, ...], ConfigEpoch]:
     order = np.argsort(tag_index, kind="stable")
     if not np.array_equal(tag_index[order], np.repeat(header.tags, header.tag_sizes)):
         raise CorruptRecordError("the tags of a block are not those of its frames")
-    parts = [_get_chunk(header, chunks, number) for number in range(len(header.chunk_ends))]
-    columns = _joined(parts)
-    time_ns = _unsorted(columns.offset_ns, order) + np.repeat(header.frame_ns, header.frame_sizes)
+    parts = [_chunk(header, chunks, number) for number in range(len(header.chunk_ends))]
+    columns = joined(parts, has_server_ns=header.has_server_ns)
+    sorted_ns = columns.offset_ns + np.repeat(header.frame_ns, header.frame_sizes)[order]
+    time_ns = _unsorted(sorted_ns, order)
+    lags = columns.lags
+    server_ns = None if lags is None else _unsorted(lags.server_ns(sorted_ns), order)
     value = _unsorted(columns.value, order)
     status = _unsorted(columns.status, order)
     ends = np.cumsum(header.frame_sizes).tolist()
@@ -156,7 +160,7 @@ def decode_block(body: bytes) -> tuple[tuple[StoredFrame, ...], ConfigEpoch]:
     for end, (boot, seq, kind, flags, reference_ns, age_ns) in zip(
         ends, header.frames.T.tolist(), strict=True
     ):
-        origin, is_received = from_flags(flags)
+        origin, is_received, has_server_ns = from_flags(flags)
         frame = Frame(
             tag_index=tag_index[start:end],
             time_ns=time_ns[start:end],
@@ -165,6 +169,7 @@ def decode_block(body: bytes) -> tuple[tuple[StoredFrame, ...], ConfigEpoch]:
             received_ns=_wrapped(reference_ns + age_ns),
             origin=origin,
             is_received=is_received,
+            server_ns=server_ns[start:end] if has_server_ns and server_ns is not None else None,
         )
         frames.append(
             StoredFrame(boot=Boot(boot), seq=Seq(seq), kind=_frame_kind(kind), frame=frame)
@@ -188,25 +193,27 @@ def decode_block_tags(body: bytes, wanted: IndexArray) -> Frame:
     places = np.searchsorted(header.tags, wanted)
     places = places[np.append(header.tags, -1)[places] == wanted]
     starts = np.cumsum(header.tag_sizes) - header.tag_sizes
-    parts: list[_Samples] = []
+    parts: list[Samples] = []
     for number in np.unique(np.searchsorted(header.chunk_tag_ends, places, side="right")).tolist():
-        chunk = _get_chunk(header, chunks, number)
+        chunk = _chunk(header, chunks, number)
         first, last = _tags_of_chunk(header, number)
         for place in places[(places >= first) & (places < last)].tolist():
             start = int(starts[place] - starts[first])
-            parts.append(_part(chunk, start, start + int(header.tag_sizes[place])))
-    columns = _joined(parts)
+            parts.append(part_of(chunk, start, start + int(header.tag_sizes[place])))
+    columns = joined(parts, has_server_ns=header.has_server_ns)
     reference_ns = [header.frame_ns[_frames_of_tag(header, place)] for place in places.tolist()]
     times = [np.zeros(0, dtype=np.int64), *reference_ns]
     if sum(map(len, times)) != len(columns.value):
         raise CorruptRecordError("the tags of a block are not those of its frames")
+    time_ns = columns.offset_ns + np.concatenate(times)
     return Frame(
         tag_index=np.repeat(header.tags[places], header.tag_sizes[places]),
-        time_ns=columns.offset_ns + np.concatenate(times),
+        time_ns=time_ns,
         value=columns.value,
         status=columns.status,
         received_ns=int(header.frames[4:, -1].sum()),
         origin=Origin.HISTORICAL,
+        server_ns=None if columns.lags is None else columns.lags.server_ns(time_ns),
     )
 
 
@@ -249,20 +256,13 @@ def _chunk_tag_ends(starts: NDArray[np.intp]) -> IntArray:
     return np.append(ends, len(starts)).astype(np.int64) if len(starts) else ends.astype(np.int64)
 
 
-def _put_chunks(samples: _Samples, starts: IntArray, chunk_tag_ends: IntArray) -> list[bytes]:
+def _put_chunks(samples: Samples, starts: IntArray, chunk_tag_ends: IntArray) -> list[bytes]:
     chunks = []
     bounds = np.append(starts, len(samples.value))
     first = 0
     for last in chunk_tag_ends.tolist():
-        part = _part(samples, int(bounds[first]), int(bounds[last]))
-        raw = b"".join(
-            (
-                put_integers(part.offset_ns),
-                put_integers(part.status.astype(np.int64)),
-                put_values(part.value, starts[first:last] - bounds[first]),
-            )
-        )
-        chunks.append(compress(raw, level=_LEVEL))
+        part = part_of(samples, int(bounds[first]), int(bounds[last]))
+        chunks.append(put_chunk(part, starts[first:last] - bounds[first]))
         first = last
     return chunks
 
@@ -272,7 +272,7 @@ def _open(body: bytes) -> tuple[_Header, bytes]:
     outer = ByteReader(open_version(body, _VERSION, what="block"))
     epoch = ConfigEpoch(outer.unsigned())
     packed = outer.take(outer.unsigned())
-    reader = ByteReader(decompress(packed, size_bytes_max=_UNPACKED_SIZE_BYTES_MAX))
+    reader = ByteReader(decompress(packed, size_bytes_max=_HEADER_SIZE_BYTES_MAX))
     frame_count = reader.at_most(SAMPLE_COUNT_MAX, what="frames")
     frames = np.empty((6, frame_count), dtype=np.int64)
     for column in frames:
@@ -312,20 +312,11 @@ def _open(body: bytes) -> tuple[_Header, bytes]:
     return header, outer.take(outer.left)
 
 
-def _get_chunk(header: _Header, chunks: bytes, number: int) -> _Samples:
+def _chunk(header: _Header, chunks: bytes, number: int) -> Samples:
     start = int(header.chunk_ends[number - 1]) if number else 0
     packed = chunks[start : int(header.chunk_ends[number])]
-    reader = ByteReader(decompress(packed, size_bytes_max=_UNPACKED_SIZE_BYTES_MAX))
     first, last = _tags_of_chunk(header, number)
-    sizes = header.tag_sizes[first:last]
-    count = int(sizes.sum())
-    samples = _Samples(
-        offset_ns=get_integers(reader, count),
-        status=get_integers(reader, count).astype(np.uint32),
-        value=get_values(reader, count, np.cumsum(sizes) - sizes),
-    )
-    reader.expect_end()
-    return samples
+    return get_chunk(packed, header.tag_sizes[first:last], has_server_ns=header.has_server_ns)
 
 
 def _tags_of_chunk(header: _Header, number: int) -> tuple[int, int]:
@@ -339,26 +330,6 @@ def _frames_of_tag(header: _Header, place: int) -> NDArray[np.intp]:
     layouts = np.searchsorted(header.layout_ends, hits, side="right")
     per_layout = np.bincount(layouts, minlength=len(header.layout_ends))
     return np.repeat(np.arange(len(header.frame_sizes)), per_layout[header.layout_of_frame])
-
-
-def _part(samples: _Samples, start: int, end: int) -> _Samples:
-    return _Samples(
-        offset_ns=samples.offset_ns[start:end],
-        status=samples.status[start:end],
-        value=samples.value[start:end],
-    )
-
-
-def _joined(parts: Sequence[_Samples]) -> _Samples:
-    none = _Samples(
-        offset_ns=np.zeros(0, np.int64), status=np.zeros(0, np.uint32), value=np.zeros(0)
-    )
-    all_parts = [none, *parts]
-    return _Samples(
-        offset_ns=np.concatenate([part.offset_ns for part in all_parts]),
-        status=np.concatenate([part.status for part in all_parts]),
-        value=np.concatenate([part.value for part in all_parts]),
-    )
 
 
 def _unsorted(column: NDArray[ScalarT], order: NDArray[np.intp]) -> NDArray[ScalarT]:

@@ -1,13 +1,17 @@
 """Frames as record bodies.
 
     body of version 1 around:
-        epoch · packed: flags · number of samples · receive time · tags, times, codes, values
+        epoch · packed: flags · number of samples · receive time · tags, times, codes, values,
+        and if the flags say so the server's times
 
-Columns stand in the frame's order, packed by `gateway.wire.columns`. Many frames together become a
-block (`gateway.wire.blocks`). The arrival on the monotonic clock is not kept: it means nothing
-after a restart. Decoding is safe on bytes from a stranger, but the positions of tags are only
-known to be within int32, not within a table.
+Columns stand in the frame's order, packed by `gateway.wire.columns`. A frame without the server's
+times is the same bytes as before there were any; one with them is refused by a release that does
+not know the flag. Many frames together become a block (`gateway.wire.blocks`). The arrival on the
+monotonic clock is not kept: it means nothing after a restart. Decoding is safe on bytes from a
+stranger, but the positions of tags are only known to be within int32, not within a table.
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -29,6 +33,7 @@ from gateway.wire.columns import (
     put_unsigned,
     put_values,
 )
+from gateway.wire.server_lags import get_lags, lags_of, put_lags
 from gateway.wire.stored_frame import (
     FRAME_KINDS,
     SAMPLE_COUNT_MAX,
@@ -53,8 +58,8 @@ __all__ = [
 
 _VERSION = 1
 _LEVEL = 1
-_UNPACKED_SIZE_BYTES_MAX = 64 * SAMPLE_COUNT_MAX
-"""Seven columns of integers at their widest, in bytes."""
+_UNPACKED_SIZE_BYTES_MAX = 80 * SAMPLE_COUNT_MAX
+"""Nine columns of integers at their widest, and some reserve, in bytes."""
 
 
 def draft_frame(frame: Frame, *, epoch: ConfigEpoch, kind: RecordKind) -> Draft:
@@ -93,6 +98,7 @@ def encode_frame(frame: Frame, *, epoch: ConfigEpoch) -> bytes:
             put_integers(frame.time_ns),
             put_integers(frame.status.astype(np.int64)),
             put_values(frame.value, _one_group(count)),
+            *_server_columns(frame),
         )
     )
     return close_body(put_unsigned(epoch) + compress(raw, level=_LEVEL), version=_VERSION)
@@ -108,13 +114,14 @@ def decode_frame(body: bytes) -> tuple[Frame, ConfigEpoch]:
     epoch = ConfigEpoch(outer.unsigned())
     packed = outer.take(outer.left)
     reader = ByteReader(decompress(packed, size_bytes_max=_UNPACKED_SIZE_BYTES_MAX))
-    origin, is_received = from_flags(reader.unsigned())
+    origin, is_received, has_server_ns = from_flags(reader.unsigned())
     count = reader.at_most(SAMPLE_COUNT_MAX, what="samples")
     received_ns = reader.signed()
     tag_index = get_positions(reader, count)
     time_ns = get_integers(reader, count)
     status = get_integers(reader, count).astype(np.uint32)
     value = get_values(reader, count, _one_group(count))
+    server_ns = get_lags(reader, count).server_ns(time_ns) if has_server_ns else None
     reader.expect_end()
     frame = Frame(
         tag_index=tag_index,
@@ -124,6 +131,7 @@ def decode_frame(body: bytes) -> tuple[Frame, ConfigEpoch]:
         received_ns=received_ns,
         origin=origin,
         is_received=is_received,
+        server_ns=server_ns,
     )
     return frame, epoch
 
@@ -150,6 +158,11 @@ def epoch_of(body: bytes) -> ConfigEpoch:
     """
     _, payload = open_body(body)
     return ConfigEpoch(ByteReader(payload).unsigned())
+
+
+def _server_columns(frame: Frame) -> Iterator[bytes]:
+    if frame.server_ns is not None:
+        yield put_lags(lags_of(frame.server_ns, time_ns=frame.time_ns))
 
 
 def _one_group(count: int) -> IntArray:

@@ -39,5 +39,5 @@ def silence_messages() -> None:
 
 def _silence_libraries() -> None:
     # They report each lost connection with a traceback; we report it once, with a remedy.
-    for library in ("asyncua", "pymodbus"):
+    for library in ("asyncua", "pymodbus", "mqtt"):
         logging.getLogger(library).setLevel(logging.CRITICAL)

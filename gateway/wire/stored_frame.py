@@ -11,6 +11,9 @@ FRAME_KINDS = frozenset((RecordKind.FRAME, RecordKind.STATED, RecordKind.DERIVED
 SAMPLE_COUNT_MAX = 1_000_000
 """Samples in one body, and frames in one block."""
 
+HAS_SERVER_NS_BIT = 8
+"""In the flags: the samples have a column of the server's times. Older bodies never have it."""
+
 _RECEIVED_BIT = 4
 
 
@@ -26,17 +29,23 @@ class StoredFrame:
 
 
 def to_flags(frame: Frame) -> int:
-    """Return where a frame comes from as a number."""
-    return frame.origin | (_RECEIVED_BIT if frame.is_received else 0)
+    """Return as one number where a frame comes from, and whether it has the server's times."""
+    flags = int(frame.origin)
+    if frame.is_received:
+        flags |= _RECEIVED_BIT
+    if frame.server_ns is not None:
+        flags |= HAS_SERVER_NS_BIT
+    return flags
 
 
-def from_flags(flags: int) -> tuple[Origin, bool]:
-    """Return origin and `is_received` from `to_flags`.
+def from_flags(flags: int) -> tuple[Origin, bool, bool]:
+    """Return origin, `is_received` and whether there are server's times, from `to_flags`.
 
     Raises:
         CorruptRecordError: no frame gives this number.
     """
     try:
-        return Origin(flags & ~_RECEIVED_BIT), bool(flags & _RECEIVED_BIT)
+        origin = Origin(flags & ~(_RECEIVED_BIT | HAS_SERVER_NS_BIT))
     except ValueError as error:
         raise CorruptRecordError(f"a frame has the unknown flags {flags}") from error
+    return origin, bool(flags & _RECEIVED_BIT), bool(flags & HAS_SERVER_NS_BIT)

@@ -65,6 +65,29 @@ async def test_the_source_time_is_kept(plant: OpcuaPlant) -> None:
     assert time_ns == int(time.timestamp()) * 1_000_000_000 + 890_000_000
 
 
+@pytest.mark.parametrize("decode", ["columns", "library"])
+async def test_the_server_s_time_is_kept_beside_the_source_s(
+    plant: OpcuaPlant, decode: str
+) -> None:
+    """Source, server and receive time of a value are three times of their own."""
+    source = datetime(2026, 3, 4, 5, 6, 7, 890_000, tzinfo=UTC)
+    server = datetime(2026, 3, 4, 5, 6, 8, 120_000, tzinfo=UTC)
+    plant.connector = plant.connector_with(decode=decode)
+    await plant.write("Setpoint", data_value(1.0, source=source, server=server))
+    sink = KeepingSink()
+    async with running(plant, sink):
+        await until(lambda: bool(sink.values_of(plant.index("Setpoint"))), what="the value")
+    index = plant.index("Setpoint")
+    [(frame, place)] = [
+        (frame, int(np.flatnonzero(frame.tag_index == index)[0]))
+        for frame in sink.received
+        if index in frame.tag_index
+    ]
+    assert frame.server_ns is not None
+    assert int(frame.server_ns[place] - frame.time_ns[place]) == 230_000_000
+    assert frame.received_ns > int(frame.server_ns[place])
+
+
 async def test_arrays_are_bad_once_and_alone(plant: OpcuaPlant) -> None:
     """What is no number is told with the remedy, and not asked for any more."""
     assert plant.server is not None

@@ -6,20 +6,33 @@ from pathlib import Path
 import pytest
 
 from connectors.modbus import ModbusConfig, ModbusConnector, ScanGroup
+from connectors.mqtt import MqttConfig, MqttConnector, SilenceGroup
+from connectors.mqtt_tags import MQTT_COLUMNS
 from connectors.opcua import OpcuaConfig, OpcuaConnector, SubscriptionGroup
 from connectors.opcua_events import EventSettings
+from connectors.sparkplug import SparkplugConfig, SparkplugConnector
+from connectors.sparkplug_tags import SPARKPLUG_COLUMNS
 from connectors.taglist import MODBUS_COLUMNS, OPCUA_COLUMNS
 from gateway.wire.clock import SystemClock
 
 README = (Path(__file__).parents[2] / "connectors" / "README.md").read_text(encoding="utf-8")
-MODELS = (ModbusConfig, ScanGroup, OpcuaConfig, SubscriptionGroup, EventSettings)
+MODELS = (
+    ModbusConfig,
+    ScanGroup,
+    OpcuaConfig,
+    SubscriptionGroup,
+    EventSettings,
+    MqttConfig,
+    SilenceGroup,
+    SparkplugConfig,
+)
 
 
 @pytest.mark.parametrize(
     "name",
     sorted(
         {*(name for model in MODELS for name in model.model_fields)}
-        | {*MODBUS_COLUMNS, *OPCUA_COLUMNS}
+        | {*MODBUS_COLUMNS, *OPCUA_COLUMNS, *MQTT_COLUMNS, *SPARKPLUG_COLUMNS}
     ),
 )
 def test_every_option_and_column_is_named(name: str) -> None:
@@ -38,12 +51,13 @@ def examples() -> list[str]:
 
 
 def test_the_examples_work(tmp_path: Path) -> None:
-    """Put together they are a configuration with two connectors that can be built."""
+    """Put together they are a configuration whose connectors can be built."""
     blocks = examples()
     tables = tomllib.loads("\n".join(block for block in blocks if block.startswith("[")))
-    registers, nodes = (block for block in blocks if block.startswith("tag,"))
-    (tmp_path / "blower.csv").write_text(registers, encoding="utf-8")
-    (tmp_path / "pumps.csv").write_text(nodes, encoding="utf-8")
+    # The second column says where a value is, and so which list it is.
+    lists = {block.split(",")[1]: block for block in blocks if block.startswith("tag,")}
+    (tmp_path / "blower.csv").write_text(lists["address"], encoding="utf-8")
+    (tmp_path / "pumps.csv").write_text(lists["node"], encoding="utf-8")
     blower = ModbusConnector(
         "blower",
         ModbusConfig.model_validate(tables["connectors"]["blower"]),
@@ -57,11 +71,33 @@ def test_the_examples_work(tmp_path: Path) -> None:
         state_folder=tmp_path,
         clock=SystemClock(),
     )
-    assert [tag.id for tag in (*blower.tags, *pumps.tags)] == [
+    (tmp_path / "mixer.csv").write_text(lists["topic"], encoding="utf-8")
+    mixer = MqttConnector(
+        "mixer",
+        MqttConfig.model_validate(tables["connectors"]["mixer"]),
+        folder=tmp_path,
+        gateway="pumphouse-1",
+        clock=SystemClock(),
+    )
+    (tmp_path / "site.csv").write_text(lists["edge_node"], encoding="utf-8")
+    site = SparkplugConnector(
+        "site",
+        SparkplugConfig.model_validate(tables["connectors"]["site"]),
+        folder=tmp_path,
+        gateway="pumphouse-1",
+        clock=SystemClock(),
+    )
+    connectors = (blower, pumps, mixer, site)
+    assert [tag.id for connector in connectors for tag in connector.tags] == [
         "blower.speed",
         "blower.flow",
         "blower.fan_running",
         "blower.filter_alarm",
         "pumps.P101.Flow",
         "pumps.P101.Speed",
+        "mixer.flow",
+        "mixer.level",
+        "mixer.setpoint",
+        "site.uptime",
+        "site.flow",
     ]

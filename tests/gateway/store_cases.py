@@ -52,12 +52,15 @@ def open_log(
 
 
 def make_frame(number: int, *, tags: Sequence[int] = range(len(TAGS))) -> Frame:
-    """Return a frame whose values all say which one it is."""
+    """Return a frame whose values all say which one it is; every other one has server's times."""
     count = len(tags)
     time_ns = START_NS + number * SECOND_NS
+    server_ns = np.full(count, time_ns, dtype=np.int64) - np.arange(count)
+    server_ns[::3] = 0
     return Frame(
         tag_index=np.array(tags, dtype=np.int32),
         time_ns=np.full(count, time_ns, dtype=np.int64),
+        server_ns=server_ns if number % 2 else None,
         value=number + np.arange(count) / 100,
         status=np.zeros(count, dtype=np.uint32),
         received_ns=time_ns + 1,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.core.arrays import float_column, index_column, status_column, time_column
 from gateway.core.events import Event
-from gateway.core.frame import Frame, Origin
+from gateway.core.frame import Frame, Origin, join_frames
 from gateway.core.quality import Quality, Status
 from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
 from gateway.pipeline import Ingress, LatencyMeter, LiveValues
@@ -50,6 +50,26 @@ def frame(
 
 def event(condition_name: str) -> Event:
     return Event(time_ns=1, source="press", condition=condition_name, severity=1, text="")
+
+
+def test_server_s_times_stay_with_their_samples() -> None:
+    """Through masks, joins and conditioning; where a frame has none they are 0, not made up."""
+    with_times = replace(frame([1.0, 2.0, 3.0]), server_ns=time_column([11, 0, 13]))
+    assert with_times.size_bytes == 3 * 32
+    chosen = with_times.where(np.array([True, False, True]))
+    assert chosen.server_ns is not None
+    assert chosen.server_ns.tolist() == [11, 13]
+    mixed = join_frames([frame([7.0]), chosen, frame([8.0, 9.0])])
+    conditioned = condition(mixed, TABLE)
+    assert conditioned.server_ns is not None
+    assert conditioned.server_ns.tolist() == [0, 11, 13, 0, 0]
+    assert not conditioned.server_ns.flags.writeable
+
+
+def test_frames_without_server_s_times_cost_nothing_for_them() -> None:
+    without = join_frames([frame([1.0]), frame([2.0]).where(np.array([True]))])
+    assert without.server_ns is None
+    assert without.size_bytes == 2 * 24
 
 
 async def test_a_full_queue_makes_the_caller_wait_until_there_is_room() -> None:

@@ -16,7 +16,7 @@ def test_the_file_is_what_the_models_say() -> None:
 
 def test_the_sample_is_a_valid_configuration() -> None:
     config = Config.model_validate(tomllib.loads(sample()))
-    assert set(config.connectors) == {"pumps", "blower"}
+    assert set(config.connectors) == {"pumps", "blower", "mixer", "site"}
 
 
 def test_every_option_is_explained_in_a_sentence() -> None:

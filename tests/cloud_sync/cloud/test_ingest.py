@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from cloud_sync.cloud.database import Database, open_database
@@ -23,17 +24,22 @@ from cloud_sync.cloud.lake import Lake, LakeSettings, read_levels
 from cloud_sync.cloud.messages import GatewayStatus
 from cloud_sync.cloud.parquet import count_in_lake, read_samples, read_tags
 from cloud_sync.cloud.unpack import TooManySamplesError
+from gateway.core.arrays import time_column
 from gateway.core.errors import CorruptRecordError, StoreError
 from gateway.core.records import LedgerReason, Record, RecordKind, Seq
 from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
 from gateway.wire.clock import SystemClock
+from gateway.wire.frames import encode_frame
 from tests.cloud_sync.cloud.batches import (
     GATEWAY,
+    START_NS,
+    TABLE,
     batch,
     block_record,
     command_record,
     damaged,
     event_record,
+    frame,
     frame_record,
     ledger_record,
     noisy_record,
@@ -152,6 +158,34 @@ async def test_lake_gives_back_what_was_sent(cloud: Cloud) -> None:
     derived = read_samples(await cloud.lake.paths(), kind=RecordKind.DERIVED)
     assert sorted(derived.value) == [3.0, 3.1, 3.2, 3.3]
     assert len(read_tags(await cloud.lake.paths(), kind=RecordKind.STATED)) == 4
+
+
+async def test_server_s_times_are_in_the_lake_and_null_where_there_are_none(cloud: Cloud) -> None:
+    """Files of one frame with, one without, and one that was written before the column."""
+    timed = replace(frame(1), server_ns=time_column([START_NS, 0, START_NS + 2, START_NS + 3]))
+    body = encode_frame(timed, epoch=TABLE.epoch)
+    await cloud.take(replace(frame_record(1), body=body), frame_record(2))
+    await cloud.lake.compact()
+    [new] = await cloud.lake.paths()
+    assert pq.read_table(new, columns=["server_ns"])["server_ns"].null_count == 5
+    await cloud.take(frame_record(3))
+    await cloud.lake.compact()
+    _, old = await cloud.lake.paths()
+    before = pq.read_table(old)
+    assert before["server_ns"].null_count == 4
+    pq.write_table(before.drop_columns(["server_ns"]), old)
+    books = count_in_lake(cloud.folder)
+    assert (books.sample_count, books.duplicate_count) == (12, 0)
+    assert len(read_samples([old, new], kind=RecordKind.FRAME)) == 12
+    # Anybody's reader that takes the newest file's columns gets nulls for the old one.
+    rows = pq.read_table([new, old]).to_pylist()
+    times = {(row["seq"], row["row"]): row["server_ns"] for row in rows}
+    assert {identity: time_ns for identity, time_ns in times.items() if time_ns is not None} == {
+        (1, 0): START_NS,
+        (1, 2): START_NS + 2,
+        (1, 3): START_NS + 3,
+    }
+    assert len(times) == 12
 
 
 async def test_empty_lake_has_empty_books(cloud: Cloud) -> None:
