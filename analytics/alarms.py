@@ -214,7 +214,7 @@ class LimitAlarms:
         """Return all that `restore` needs to go on exactly from here."""
         comparators = self._comparators
         content = {
-            "configuration": self._fingerprint(),
+            "limits": self._fingerprints(),
             "now_ns": {name: int(self._now_ns[k]) for name, k in self._clocks.items()},
             "comparators": {name: getattr(comparators, name).tolist() for name in _REMEMBERED},
             "standing": _STANDING_CODEC.dump_python(self._standing, mode="json"),
@@ -222,19 +222,26 @@ class LimitAlarms:
         return json.dumps(content).encode()
 
     def restore(self, checkpoint: bytes) -> None:
-        """Go on from a checkpoint made under the same configuration.
+        """Go on from a checkpoint; an alarm whose limit is new or has changed begins anew.
 
         Raises:
-            ValueError: it was made under another one; the state is unchanged.
+            ValueError: another version made it; the state is unchanged.
         """
         content = json.loads(checkpoint)
-        if content["configuration"] != self._fingerprint():
-            raise ValueError("the checkpoint of the alarms belongs to another configuration")
+        if "limits" not in content:
+            raise ValueError("the checkpoint of the alarms is of another version")
+        before = {digest: k for k, digest in enumerate(content["limits"])}
+        pairs = [(k, before.get(digest)) for k, digest in enumerate(self._fingerprints())]
+        old = [there for _, there in pairs if there is not None]
+        kept = [here for here, there in pairs if there is not None]
         for name, k in self._clocks.items():
-            self._now_ns[k] = content["now_ns"][name]
+            self._now_ns[k] = content["now_ns"].get(name, self._now_ns[k])
         for name in _REMEMBERED:
-            getattr(self._comparators, name)[:] = content["comparators"][name]
-        self._standing = _STANDING_CODEC.validate_python(content["standing"])
+            remembered = getattr(self._comparators, name)
+            remembered[kept] = np.array(content["comparators"][name], dtype=remembered.dtype)[old]
+        standing = _STANDING_CODEC.validate_python(content["standing"])
+        for here, there in zip(kept, old, strict=True):
+            self._standing[here] = standing[there]
 
     def _follow_set_back(
         self, position: PositionArray, time_ns: TimeArray, *, received_ns: int
@@ -338,10 +345,10 @@ class LimitAlarms:
             raise CommandError(f"there is no alarm {alarm!r}")
         return self._position[alarm]
 
-    def _fingerprint(self) -> str:
-        """Digest of everything that gives the remembered arrays their meaning."""
-        content = [asdict(limit) for limit in self._limits]
-        return blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
+    def _fingerprints(self) -> list[str]:
+        """Return for each alarm a digest of what gives its remembered values their meaning."""
+        contents = (json.dumps(asdict(limit)).encode() for limit in self._limits)
+        return [blake2b(content, digest_size=16).hexdigest() for content in contents]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -23,6 +23,7 @@ from gateway.commands import WriteSettings
 from gateway.core.manifest import MODEL_NAME_PATTERN
 from gateway.core.settings import Settings
 from gateway.store import LogSettings
+from gateway.trial import ApplySettings
 from gateway.wire.settings_file import beside, read_settings
 from twins import CentrifugalPumpSettings, CompressorSettings, GenericSettings
 
@@ -101,6 +102,8 @@ class Config(Settings):
     """The record log."""
     api: ApiConfig = ApiConfig()
     """The local API."""
+    apply: ApplySettings = ApplySettings()
+    """How a new configuration must prove itself on the running gateway."""
     writes: WriteSettings = WriteSettings()
     """Whether anything may be written to machines."""
 

@@ -12,6 +12,7 @@ Source: sd_notify(3), systemd.service(5). The protocol is a datagram of `KEY=val
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -47,6 +48,11 @@ class Notifier:
     def alive(self) -> bool:
         """Feed the watchdog."""
         return self._send("WATCHDOG=1")
+
+    def reloading(self) -> bool:
+        """Say that a new configuration is being put in force; `ready` says that it is done."""
+        microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        return self._send(f"RELOADING=1\nMONOTONIC_USEC={microseconds}")
 
     def stopping(self) -> bool:
         """Say that the stop has begun."""

@@ -1,22 +1,25 @@
 """What the API does when a person asks for it. Every action carries the person's name."""
 
+from pathlib import Path
 from uuid import uuid4
 
-from gateway.api.answers import CommandAnswer, EventAnswer, ModelList
+from gateway.api.answers import AppliedAnswer, CommandAnswer, EventAnswer, ModelList
 from gateway.api.errors import NotFoundError
-from gateway.api.reads import read_models
+from gateway.api.reads import device_named, read_models
 from gateway.api.requests import (
     AlarmRequest,
+    ApplyRequest,
     CommandRequest,
     ModelRequest,
     Request,
     ShelveRequest,
+    TrustRequest,
 )
 from gateway.api.translate import command_answer, event_answer
 from gateway.api.view import GatewayView
 from gateway.core.alarms import AlarmId
 from gateway.core.commands import Command, CommandId, CommandOrigin
-from gateway.core.errors import CommandError
+from gateway.core.errors import CommandError, ConfigError
 from gateway.core.models import ModelStage
 from gateway.core.tags import TagId
 
@@ -32,6 +35,14 @@ async def shelve(view: GatewayView, request: ShelveRequest, operator: str) -> Ev
     alarm = _alarm(view, request.alarm)
     until_ns = view.now_ns() + round(request.for_s * 1e9)
     return event_answer(await view.shelve(alarm, until_ns=until_ns, operator=operator))
+
+
+async def trust(view: GatewayView, request: TrustRequest, operator: str) -> EventAnswer:
+    """Trust the certificate that a device has shown."""
+    device = device_named(view, request.device)
+    if device.report.untrusted_certificate != request.sha256:
+        raise CommandError(f"{device.name} shows no such certificate that is not trusted")
+    return event_answer(await view.trust(device.name, request.sha256, operator=operator))
 
 
 async def promote(view: GatewayView, request: ModelRequest, operator: str) -> ModelList:
@@ -63,6 +74,19 @@ async def submit_command(
         operator=operator,
     )
     return command_answer(await view.submit(command))
+
+
+async def apply(view: GatewayView, request: ApplyRequest, operator: str) -> AppliedAnswer:
+    """Check a configuration, and put it on trial."""
+    before = view.configuration().digest
+    if request.file and not Path(request.file).is_absolute():
+        raise CommandError(f"{request.file!r} is no whole path")
+    file = Path(request.file) if request.file else None
+    try:
+        digest = await view.apply(file, operator=operator)
+    except ConfigError as error:
+        return AppliedAnswer(digest="", is_change=False, mistakes=error.mistakes)
+    return AppliedAnswer(digest=digest, is_change=digest != before, mistakes=())
 
 
 def _alarm(view: GatewayView, name: str) -> AlarmId:

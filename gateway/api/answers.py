@@ -73,6 +73,38 @@ class AlarmCounts(Answer):
     shelved: int
 
 
+class ConfigurationAnswer(Answer):
+    """Which configuration runs, and whether it may stay."""
+
+    digest: str
+    """Made from the file and its tag lists; empty where nobody keeps configurations."""
+    since: datetime
+    file: str
+    """The file that it was read from."""
+    start_file: str
+    """The file that the next start takes."""
+    is_on_trial: bool
+    """Whether it has yet to prove itself."""
+    trial_until: datetime | None
+    """When it is decided whether it stays; null when it is decided, or not yet begun."""
+    left_digest: str
+    """The last one that was left again; empty when there is none, or another has stayed since."""
+    left_at: datetime | None
+    left_reason: str
+    """Why, with the figures."""
+
+
+class AppliedAnswer(Answer):
+    """What became of the wish to apply a configuration."""
+
+    digest: str
+    """Of the file; empty when there are mistakes in it."""
+    is_change: bool
+    """Whether it is put on trial now; false when it is in force already, or refused."""
+    mistakes: tuple[str, ...]
+    """One line each, opening with the place; empty when there are none."""
+
+
 class StatusAnswer(Answer):
     """The gateway at one glance."""
 
@@ -87,6 +119,7 @@ class StatusAnswer(Answer):
     alarms: AlarmCounts
     log: LogAnswer
     books: BooksAnswer
+    configuration: ConfigurationAnswer
 
 
 class SignalAnswer(Answer):
@@ -251,34 +284,6 @@ class EventList(Answer):
     """The latest events, the newest first."""
 
     events: tuple[EventAnswer, ...]
-
-
-class DeviceAnswer(Answer):
-    """The connection to one device; counts are since the start of the gateway."""
-
-    name: str
-    address: str
-    state: Literal["connecting", "ok", "lost"]
-    since: datetime
-    reason: str
-    """Why it is not ok, for the engineer."""
-    detail: str
-    """The same for the expert."""
-    retry: datetime | None
-    """When it is tried again."""
-    tag_count: int
-    frame_count: int
-    frames_per_s: float
-    sample_count: int
-    skipped_count: int
-    """Samples not asked for, because a scan could not start in time."""
-    latency_ms: float | None
-
-
-class DeviceList(Answer):
-    """Every device."""
-
-    devices: tuple[DeviceAnswer, ...]
 
 
 class UplinkAnswer(Answer):

@@ -15,10 +15,10 @@ from pydantic import ValidationError
 from gateway.api.answers import (
     AlarmList,
     Answer,
+    AppliedAnswer,
     AssetDetail,
     AssetList,
     CommandAnswer,
-    DeviceList,
     EventAnswer,
     EventList,
     LedgerList,
@@ -30,7 +30,8 @@ from gateway.api.answers import (
     TrendAnswer,
     UplinkList,
 )
-from gateway.api.errors import GoneError, RefusedError
+from gateway.api.device_answers import DeviceList, DeviceTags
+from gateway.api.errors import AbsentError, GoneError, RefusedError
 from gateway.api.requests import CommandRequest, TagsRequest
 from gateway.api.stream import HEARTBEAT_S
 
@@ -115,6 +116,16 @@ class GatewayClient:
         """Return every device."""
         return await self._get("/v1/devices", DeviceList)
 
+    async def device_tags(self, device: str, *, limit: int) -> DeviceTags:
+        """Return the newest values of one device, trouble first."""
+        path = f"/v1/devices/{_quoted(device)}/tags"
+        return await self._get(path, DeviceTags, {"limit": limit})
+
+    async def trust(self, device: str, sha256: str) -> EventAnswer:
+        """Trust the certificate that a device has shown."""
+        path = f"/v1/devices/{_quoted(device)}/trust"
+        return await self._post(path, EventAnswer, {"sha256": sha256})
+
     async def uplinks(self) -> UplinkList:
         """Return every uplink."""
         return await self._get("/v1/uplinks", UplinkList)
@@ -140,6 +151,15 @@ class GatewayClient:
     async def submit(self, request: CommandRequest) -> CommandAnswer:
         """Write one value to one tag."""
         return await self._post("/v1/commands", CommandAnswer, request.model_dump())
+
+    async def apply(self, file: Path | None) -> AppliedAnswer:
+        """Put a configuration on trial; None is the file that the gateway was started with.
+
+        Args:
+            file: Its whole path.
+        """
+        body = {"file": str(file) if file else ""}
+        return await self._post("/v1/configuration/apply", AppliedAnswer, body)
 
     async def events(self, *, limit: int) -> EventList:
         """Return the latest events."""
@@ -200,9 +220,9 @@ class GatewayClient:
             return GoneError(f"the gateway on {self.socket} does not answer in time")
         code = error.errno if isinstance(error, OSError) else None
         if code == errno.ENOENT:
-            return GoneError(f"there is no gateway: {self.socket} does not exist")
+            return AbsentError(f"there is no gateway: {self.socket} does not exist")
         if code == errno.ECONNREFUSED:
-            return GoneError(f"there is no gateway: nobody listens on {self.socket}")
+            return AbsentError(f"there is no gateway: nobody listens on {self.socket}")
         if code == errno.EACCES:
             return GoneError(f"{self.socket}: access denied; join the group that owns it")
         reason = os.strerror(code) if code else str(error) or type(error).__name__

@@ -24,3 +24,7 @@ class RefusedError(GatewayError):
 
 class GoneError(GatewayError):
     """Nobody answers on the socket, or not in time."""
+
+
+class AbsentError(GoneError):
+    """Nobody listens on the socket: no gateway runs there."""

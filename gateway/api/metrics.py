@@ -49,6 +49,10 @@ class ViewCollector(Collector):
             yield GaugeMetricFamily(
                 "log_buffer_seconds", "Lasts so long without delivery", value=log.buffer_s
             )
+        configuration = self._view.configuration()
+        yield GaugeMetricFamily(
+            "configuration_is_on_trial", "1: not decided yet", value=configuration.is_on_trial
+        )
         samples = CounterMetricFamily("books_samples", "Raw samples by step", labels=["step"])
         samples.add_metric(["received"], books.received)
         samples.add_metric(["stored"], books.stored)
@@ -82,11 +86,34 @@ def _devices(devices: tuple[DeviceStatus, ...]) -> Iterable[Metric]:
     ok = GaugeMetricFamily("device_is_ok", "1: connected", labels=["device"])
     samples = CounterMetricFamily("device_samples", "Samples received", labels=["device"])
     skipped = CounterMetricFamily("device_skipped_samples", "Not asked for", labels=["device"])
+    aside = GaugeMetricFamily("device_set_aside_points", "Refused", labels=["device"])
     for device in devices:
         ok.add_metric([device.name], device.state is DeviceState.OK)
         samples.add_metric([device.name], device.sample_count)
         skipped.add_metric([device.name], device.skipped_count)
-    return ok, samples, skipped
+        aside.add_metric([device.name], len(device.report.set_aside))
+    return ok, samples, skipped, aside, *_reports(devices)
+
+
+def _reports(devices: tuple[DeviceStatus, ...]) -> Iterable[Metric]:
+    """Yield what the connectors say of themselves; what one does not know is left out."""
+    latency = GaugeMetricFamily("device_latency_seconds", "Of one request", labels=["device"])
+    requests = GaugeMetricFamily("device_requests_per_second", "Sent", labels=["device"])
+    busy = GaugeMetricFamily("device_busy_ratio", "Of the line, 0 to 1", labels=["device"])
+    expiry = GaugeMetricFamily(
+        "device_certificate_expiry_timestamp_seconds", "UTC, the earlier side", labels=["device"]
+    )
+    for device in devices:
+        report = device.report
+        if report.latency_ms is not None:
+            latency.add_metric([device.name], report.latency_ms / 1000)
+        if report.requests_per_s is not None:
+            requests.add_metric([device.name], report.requests_per_s)
+        if report.busy_share is not None:
+            busy.add_metric([device.name], report.busy_share)
+        if report.certificate_expires_ns is not None:
+            expiry.add_metric([device.name], report.certificate_expires_ns / 1e9)
+    return latency, requests, busy, expiry
 
 
 def _uplinks(uplinks: tuple[UplinkStatus, ...]) -> Iterable[Metric]:

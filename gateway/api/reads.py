@@ -1,12 +1,13 @@
 """What the API answers to each reading request, from memory."""
 
+from collections import Counter
+from enum import IntEnum
 from itertools import islice
 
 from gateway.api.answers import (
     AlarmList,
     AssetDetail,
     AssetList,
-    DeviceList,
     EventList,
     HealthAnswer,
     LedgerList,
@@ -16,9 +17,11 @@ from gateway.api.answers import (
     TrendAnswer,
     UplinkList,
 )
+from gateway.api.device_answers import DeviceList, DeviceTags
 from gateway.api.errors import NotFoundError
 from gateway.api.requests import (
     AssetRequest,
+    DeviceTagsRequest,
     LatestRequest,
     Request,
     TagRequest,
@@ -29,6 +32,7 @@ from gateway.api.translate import (
     alarm_counts,
     asset_answer,
     books_answer,
+    configuration_answer,
     device_answer,
     event_answer,
     ledger_answer,
@@ -40,7 +44,9 @@ from gateway.api.translate import (
     trend_answer,
     uplink_answer,
 )
-from gateway.api.view import GatewayView
+from gateway.api.view import GatewayView, Values
+from gateway.core.device_status import DeviceStatus
+from gateway.core.quality import Status
 from gateway.core.tags import Tag, TagId
 
 ASSET_EVENTS = 20
@@ -69,6 +75,7 @@ def read_status(view: GatewayView, _request: Request) -> StatusAnswer:
         alarms=alarm_counts(view.alarms()),
         log=log_answer(view.log()),
         books=books_answer(view.books()),
+        configuration=configuration_answer(view.configuration()),
     )
 
 
@@ -130,6 +137,65 @@ def read_alarms(view: GatewayView, _request: Request) -> AlarmList:
 def read_devices(view: GatewayView, _request: Request) -> DeviceList:
     """List the devices."""
     return DeviceList(devices=tuple(map(device_answer, view.devices())))
+
+
+def read_device_tags(view: GatewayView, request: DeviceTagsRequest) -> DeviceTags:
+    """Show the newest values of one device, trouble first.
+
+    Raises:
+        NotFoundError: there is no such device.
+    """
+    device = device_named(view, request.device)
+    values, tags = view.values(), view.table().tags
+    indices = [
+        index
+        for index, tag in enumerate(tags)
+        if tag.id.startswith(f"{device.name}.") and not tag.is_derived
+    ]
+    ranks = {index: _rank(index, values) for index in indices}
+    count = Counter(ranks.values())
+    worst_first = sorted(indices, key=lambda index: ranks[index])[: request.limit]
+    return DeviceTags(
+        device=device.name,
+        good_count=count[_Rank.GOOD],
+        uncertain_count=count[_Rank.UNCERTAIN],
+        stale_count=count[_Rank.STALE],
+        waiting_count=count[_Rank.WAITING],
+        bad_count=count[_Rank.BAD],
+        tags=tuple(tag_answer(tags[index], index, values) for index in worst_first),
+    )
+
+
+def device_named(view: GatewayView, name: str) -> DeviceStatus:
+    """Return a device by its name.
+
+    Raises:
+        NotFoundError: there is no such device.
+    """
+    found = next((device for device in view.devices() if device.name == name), None)
+    if found is None:
+        raise NotFoundError(f"there is no device {name!r}")
+    return found
+
+
+class _Rank(IntEnum):
+    """How much a value asks for a person; the lower, the more."""
+
+    BAD = 0
+    WAITING = 1
+    STALE = 2
+    UNCERTAIN = 3
+    GOOD = 4
+
+
+def _rank(index: int, values: Values) -> _Rank:
+    if values.time_ns[index] == 0:
+        return _Rank.WAITING
+    if values.status[index] >= Status.BAD:
+        return _Rank.BAD
+    if values.is_stale[index]:
+        return _Rank.STALE
+    return _Rank.UNCERTAIN if values.status[index] >= Status.UNCERTAIN else _Rank.GOOD
 
 
 def read_uplinks(view: GatewayView, _request: Request) -> UplinkList:

@@ -47,6 +47,22 @@ class TagRequest(Request):
     tag: str
 
 
+class DeviceTagsRequest(Request):
+    """Asks for the tags of one device."""
+
+    device: str
+    limit: Annotated[int, Field(ge=1, le=LIMIT_MAX)] = 100
+    """Most tags in the answer."""
+
+
+class TrustRequest(Request):
+    """Says which certificate of a device is meant, so that nobody trusts another than they saw."""
+
+    device: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """Of the whole certificate."""
+
+
 class LatestRequest(Request):
     """Asks for the latest entries."""
 
@@ -86,6 +102,13 @@ class CommandRequest(Request):
     """The same id is carried out once at the most; empty lets the gateway choose one."""
     within_s: Annotated[float, Field(gt=0, le=COMMAND_S_MAX)] = 10.0
     """The command fails rather than act later than this."""
+
+
+class ApplyRequest(Request):
+    """Asks to put a configuration in force."""
+
+    file: str = ""
+    """Whole path, as the gateway sees it; empty is the file that it was started with."""
 
 
 class StreamRequest(Request):

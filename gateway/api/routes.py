@@ -7,14 +7,22 @@ from typing import Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from gateway.api.actions import acknowledge, promote, roll_back, shelve, submit_command
+from gateway.api.actions import (
+    acknowledge,
+    apply,
+    promote,
+    roll_back,
+    shelve,
+    submit_command,
+    trust,
+)
 from gateway.api.answers import (
     AlarmList,
     Answer,
+    AppliedAnswer,
     AssetDetail,
     AssetList,
     CommandAnswer,
-    DeviceList,
     EventAnswer,
     EventList,
     HealthAnswer,
@@ -26,10 +34,12 @@ from gateway.api.answers import (
     TrendAnswer,
     UplinkList,
 )
+from gateway.api.device_answers import DeviceList, DeviceTags
 from gateway.api.reads import (
     read_alarms,
     read_asset,
     read_assets,
+    read_device_tags,
     read_devices,
     read_events,
     read_health,
@@ -42,8 +52,10 @@ from gateway.api.reads import (
 )
 from gateway.api.requests import (
     AlarmRequest,
+    ApplyRequest,
     AssetRequest,
     CommandRequest,
+    DeviceTagsRequest,
     LatestRequest,
     ModelRequest,
     Request,
@@ -51,6 +63,7 @@ from gateway.api.requests import (
     StreamRequest,
     TagRequest,
     TagsRequest,
+    TrustRequest,
 )
 from gateway.api.view import GatewayView
 
@@ -179,12 +192,15 @@ ROUTES: tuple[Route, ...] = (
     Act("/v1/alarms/{alarm}/acknowledge", AlarmRequest, EventAnswer, acknowledge),
     Act("/v1/alarms/{alarm}/shelve", ShelveRequest, EventAnswer, shelve),
     Read("/v1/devices", Request, DeviceList, read_devices),
+    Read("/v1/devices/{device}/tags", DeviceTagsRequest, DeviceTags, read_device_tags),
+    Act("/v1/devices/{device}/trust", TrustRequest, EventAnswer, trust),
     Read("/v1/uplinks", Request, UplinkList, read_uplinks),
     Read("/v1/ledger", LatestRequest, LedgerList, read_ledger),
     Read("/v1/models", Request, ModelList, read_models),
     Act("/v1/models/{name}/promote", ModelRequest, ModelList, promote),
     Act("/v1/models/{name}/rollback", ModelRequest, ModelList, roll_back),
     Act("/v1/commands", CommandRequest, CommandAnswer, submit_command),
+    Act("/v1/configuration/apply", ApplyRequest, AppliedAnswer, apply),
     Read("/v1/events", LatestRequest, EventList, read_events),
 )
 

@@ -12,7 +12,7 @@ from gateway.api.answers import (
     AssetAnswer,
     BooksAnswer,
     CommandAnswer,
-    DeviceAnswer,
+    ConfigurationAnswer,
     EventAnswer,
     EvidenceAnswer,
     LedgerAnswer,
@@ -24,10 +24,12 @@ from gateway.api.answers import (
     TrendPoint,
     UplinkAnswer,
 )
+from gateway.api.device_answers import DeviceAnswer, SetAsideAnswer
 from gateway.api.view import GatewayView, Trend, Values
 from gateway.core.alarms import Alarm, AlarmState
 from gateway.core.commands import Command
-from gateway.core.device_status import DeviceStatus
+from gateway.core.configuration_status import ConfigurationStatus
+from gateway.core.device_status import DeviceStatus, SetAside
 from gateway.core.events import Event, Evidence
 from gateway.core.log_status import Books, LogStatus
 from gateway.core.models import ModelStatus
@@ -212,6 +214,7 @@ def event_answer(event: Event) -> EventAnswer:
 
 def device_answer(device: DeviceStatus) -> DeviceAnswer:
     """Return one device."""
+    report = device.report
     return DeviceAnswer(
         name=device.name,
         address=device.address,
@@ -225,7 +228,23 @@ def device_answer(device: DeviceStatus) -> DeviceAnswer:
         frames_per_s=device.frames_per_s,
         sample_count=device.sample_count,
         skipped_count=device.skipped_count,
-        latency_ms=device.report.latency_ms,
+        latency_ms=number_or_none(report.latency_ms),
+        requests_per_s=number_or_none(report.requests_per_s),
+        busy_share=number_or_none(report.busy_share),
+        set_aside=tuple(map(set_aside_answer, report.set_aside)),
+        certificate_expires=moment_or_none(report.certificate_expires_ns),
+        untrusted_certificate=report.untrusted_certificate,
+    )
+
+
+def set_aside_answer(point: SetAside) -> SetAsideAnswer:
+    """Return one point that a device refuses."""
+    return SetAsideAnswer(
+        tag=point.tag,
+        address=point.address,
+        reason=point.reason,
+        since=moment(point.since_ns),
+        retry=moment(point.retry_ns),
     )
 
 
@@ -287,6 +306,22 @@ def command_answer(command: Command) -> CommandAnswer:
         reason=command.reason,
         read_back=number_or_none(command.read_back),
         operator=command.operator,
+    )
+
+
+def configuration_answer(configuration: ConfigurationStatus) -> ConfigurationAnswer:
+    """Return which configuration runs."""
+    left = configuration.returned
+    return ConfigurationAnswer(
+        digest=configuration.digest,
+        since=moment(configuration.since_ns),
+        file=configuration.file,
+        start_file=configuration.start_file,
+        is_on_trial=configuration.is_on_trial,
+        trial_until=moment_or_none(configuration.trial_until_ns),
+        left_digest=left.digest if left else "",
+        left_at=moment(left.time_ns) if left else None,
+        left_reason=left.reason if left else "",
     )
 
 

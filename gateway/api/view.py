@@ -2,11 +2,13 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from gateway.core.alarms import Alarm, AlarmId
 from gateway.core.arrays import BoolArray, FloatArray, IndexArray, StatusArray, TimeArray, frozen
 from gateway.core.commands import Command
+from gateway.core.configuration_status import ConfigurationStatus
 from gateway.core.device_status import DeviceStatus
 from gateway.core.events import Event
 from gateway.core.log_status import Books, LogStatus
@@ -118,6 +120,9 @@ class GatewayView(Protocol):
     def models(self) -> tuple[ModelStatus, ...]:
         """Return every version of every model, by name, the newest first."""
 
+    def configuration(self) -> ConfigurationStatus:
+        """Return which configuration runs, and whether it may stay."""
+
     def log(self) -> LogStatus:
         """Return the state of the record log."""
 
@@ -147,6 +152,13 @@ class GatewayView(Protocol):
             CommandError: there is no such alarm, or the time is not ahead.
         """
 
+    async def trust(self, device: str, sha256: str, *, operator: str) -> Event:
+        """Trust the certificate that a device has shown; it is connected to at its next try.
+
+        Raises:
+            CommandError: no such certificate was refused, or the disk refuses.
+        """
+
     async def promote(self, model: str, *, operator: str) -> None:
         """Put the version in shadow in force now, whatever its rules say.
 
@@ -168,4 +180,17 @@ class GatewayView(Protocol):
 
         Raises:
             CommandError: it is refused before anything was written.
+        """
+
+    async def apply(self, file: Path | None, *, operator: str) -> str:
+        """Check a configuration file and put it on trial, soon after this returns.
+
+        Args:
+            file: None is the file that the gateway was started with.
+            operator: Who wants it.
+        Returns:
+            Digest of the configuration; that of the one in force when they are the same.
+        Raises:
+            ConfigError: one line for each mistake; nothing changes.
+            CommandError: not now.
         """

@@ -29,7 +29,8 @@ from gateway.core.gaps import NO_GAPS, Gaps, Healing
 from gateway.core.tags import ConfigEpoch, TagTable
 from gateway.pipeline import LiveValues
 from gateway.service.build import build_parts
-from gateway.service.run import SWITCH_INTERVAL_S, opened, restore_state, serve
+from gateway.service.life import SWITCH_INTERVAL_S
+from gateway.service.run import opened, restore_state, serve
 from gateway.wire.clock import SystemClock
 
 AGES_MAX: Final = 1_000_000

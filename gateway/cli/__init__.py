@@ -13,6 +13,7 @@ COMMANDS = {
     "init": "Write a configuration and tag lists, from a server or a register map.",
     "run": "Run the gateway.",
     "check": "Check a configuration: every mistake at once, and what to expect of it.",
+    "apply": "Put a configuration in force on the running gateway, on trial first.",
     "console": "The terminal UI for technicians.",
     "status": "How the gateway is, in a few lines.",
     "tail": "Follow values and events as they come.",

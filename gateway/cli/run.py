@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from gateway.config import read_config
-from gateway.service.run import run_gateway
+from gateway.service.life import run_gateway
 from gateway.wire.messages import set_up_messages
 
 
@@ -26,11 +26,12 @@ def command(path: Path, *, as_json: bool) -> None:
 
     Check the configuration first: edgewright check FILE.
     """
-    config = read_config(path)
+    # A wrong file is told before anything else is said.
+    read_config(path)
     set_up_messages()
 
     def say(what: dict[str, object]) -> None:
         if as_json:
             click.echo(json.dumps(what))
 
-    asyncio.run(run_gateway(config, folder=path.resolve().parent, say=say))
+    asyncio.run(run_gateway(path, say=say))

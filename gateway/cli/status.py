@@ -6,10 +6,14 @@ from pathlib import Path
 import click
 from pydantic import BaseModel
 
-from gateway.api.answers import DeviceAnswer, StatusAnswer, UplinkAnswer
+from gateway.api.answers import StatusAnswer, UplinkAnswer
 from gateway.api.client import GatewayClient
+from gateway.api.device_answers import DeviceAnswer
 from gateway.cli.local import ask, json_option, socket_option
 from gateway.console.format import age, duration, plural, size
+
+ADDRESSES_MAX = 5
+"""Addresses that are named in a line."""
 
 
 class Overview(BaseModel):
@@ -53,6 +57,9 @@ def _lines(overview: Overview) -> Iterator[str]:
     for device in overview.devices:
         since = age(device.since, status.now)
         yield f"{'device':<10}{device.name}  {device.state} for {since}  {device.reason}".rstrip()
+        if device.set_aside:
+            addresses = ", ".join(point.address for point in device.set_aside[:ADDRESSES_MAX])
+            yield f"{'':<10}{len(device.set_aside)} set aside: {addresses}"
     for uplink in overview.uplinks:
         behind = f"{duration(uplink.lag_s)} behind, {plural(uplink.lag_records, 'record')}"
         yield f"{'uplink':<10}{uplink.name}  {uplink.state}  {behind}  {uplink.reason}".rstrip()
@@ -63,9 +70,27 @@ def _lines(overview: Overview) -> Iterator[str]:
     )
     if log.fault:
         yield f"{'log':<10}nothing can be written: {log.fault}"
+    yield from _configuration_lines(status)
     books = status.books
     yield (
         f"{'samples':<10}received {books.received}, stored {books.stored}, "
         f"acknowledged {books.acknowledged}, lost {books.lost}, gaps {books.gap_count}, "
         f"healed with {books.healed}"
     )
+
+
+def _configuration_lines(status: StatusAnswer) -> Iterator[str]:
+    configuration = status.configuration
+    if not configuration.digest:
+        return
+    since = age(configuration.since, status.now)
+    line = f"{'config':<10}{configuration.digest}  {configuration.file}  for {since}"
+    if configuration.is_on_trial:
+        line += ", on trial"
+        if configuration.trial_until is not None:
+            left_s = (configuration.trial_until - status.now).total_seconds()
+            line += f" for {duration(max(left_s, 0.0))} more"
+    yield line
+    if configuration.left_at is not None:
+        ago = age(configuration.left_at, status.now)
+        yield f"{'':<10}left {configuration.left_digest} {ago} ago: {configuration.left_reason}"

@@ -5,6 +5,8 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
 
+from gateway.core.quality import Status
+
 UNKNOWN = "–"
 """Stands where there is nothing to tell."""
 STALE_MARK = "▒"
@@ -159,6 +161,21 @@ def chart(values: Sequence[float | None], width: int, height: int) -> list[str]:
 def label(name: str) -> str:
     """Return the name of a signal in words; its unit is said elsewhere."""
     return _UNIT_SUFFIX.sub("", name).replace("_", " ")
+
+
+def status_words(status: int) -> str:
+    """Return what an OPC UA status code says, such as `sensor failure`; empty for Good.
+
+    Its low 16 bits are about the value's place and not its trouble (OPC 10000-4, 7.39.1).
+    """
+    code = status & 0xFFFF_0000
+    if code == Status.GOOD:
+        return ""
+    try:
+        name = Status(code).name
+    except ValueError:  # a device's own code
+        return f"status {code:#010x}"
+    return (name.partition("_")[2] or name).replace("_", " ").lower()
 
 
 def plural(count: int, noun: str) -> str:

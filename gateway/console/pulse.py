@@ -4,7 +4,8 @@ from rich.text import Text
 from textual.reactive import reactive
 from textual.widgets import Static
 
-from gateway.api.answers import DeviceAnswer, UplinkAnswer
+from gateway.api.answers import UplinkAnswer
+from gateway.api.device_answers import DeviceAnswer
 from gateway.console.format import STALE_MARK, age, duration, plural, when
 from gateway.console.palette import ACCENT, BAD, MUTED, TEXT, WARN
 from gateway.console.snapshot import Snapshot
@@ -33,6 +34,9 @@ class Pulse(Static):
         shadows = sum(model.stage == "shadow" for model in snapshot.models)
         if shadows:
             parts.append(Text(f"{shadows} in shadow", style=ACCENT))
+        if status.configuration.is_on_trial:
+            # First, because the line may be longer than the terminal, and it passes.
+            parts.insert(0, Text("configuration on trial", style=WARN))
         line = Text(" ", no_wrap=True, overflow="ellipsis")
         self.update(line.append_text(Text(SEPARATOR, style=MUTED).join(parts)))
 

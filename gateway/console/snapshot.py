@@ -7,7 +7,6 @@ from gateway.api.answers import (
     AlarmAnswer,
     AssetAnswer,
     AssetDetail,
-    DeviceAnswer,
     EventAnswer,
     LedgerAnswer,
     ModelAnswer,
@@ -15,6 +14,7 @@ from gateway.api.answers import (
     UplinkAnswer,
 )
 from gateway.api.client import GatewayClient
+from gateway.api.device_answers import DeviceAnswer
 from gateway.api.errors import RefusedError
 from gateway.console.format import age, when
 

@@ -9,6 +9,7 @@ from gateway.core.events import Event
 from gateway.core.gaps import GAP_HEALED
 from gateway.core.log_status import Books, LogStatus
 from gateway.core.ports import Clock
+from gateway.core.records import LedgerEntry
 from gateway.store import LogSettings, RecordLog, StoreStats
 
 PERIOD_S = 2.0
@@ -55,9 +56,10 @@ class LogGauge:
         self._stats = stats
         self._levels.append((self._clock.monotonic_ns(), stats.used_bytes))
 
-    def add_gap(self, *, from_ns: int, to_ns: int) -> None:
+    def add_entry(self, entry: LedgerEntry) -> None:
         """Count the length of a gap."""
-        self._gap_s += (to_ns - from_ns) / 1e9
+        if entry.reason.is_gap:
+            self._gap_s += (entry.to_ns - entry.from_ns) / 1e9
 
     def add_events(self, events: Sequence[Event], is_live: bool) -> None:
         """Count what gaps were healed with."""

@@ -1,4 +1,4 @@
-"""Runs a gateway: start in order, one task group, stop in order.
+"""One run of a gateway: start in order, one task group, stop in order.
 
 Start: open the log (one writer, counts the boot), restore the checkpoint and the models in force,
 replay what the checkpoint had not seen, then connect. Stop: connectors first, so that nothing new
@@ -8,10 +8,7 @@ then the checkpoint; then the log closes. Anything unexpected ends the service; 
 
 import asyncio
 import contextlib
-import gc
 import os
-import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -30,11 +27,12 @@ from gateway.commands import CommandDesk
 from gateway.config import Config
 from gateway.core.errors import StoreError
 from gateway.core.ports import Clock
-from gateway.core.records import GatewayId, LedgerEntry
+from gateway.core.records import GatewayId
 from gateway.core.tags import TagTable
 from gateway.health import Notifier, Watchdog, feed_watchdog, watchdog_period_s
 from gateway.pipeline import Ingress, LiveValues, Pipeline
-from gateway.service.build import Parts, build_parts, import_protocols
+from gateway.service.build import Parts, build_parts
+from gateway.service.changes import Changes
 from gateway.service.clock_watch import ClockWatch
 from gateway.service.devices import device_supervisors, gap_books
 from gateway.service.feed import Feed
@@ -43,20 +41,19 @@ from gateway.service.view import ServiceView
 from gateway.service.vision import Vision
 from gateway.store import RecordLog
 from gateway.supervisor import DeviceSupervisor
-from gateway.wire.clock import SystemClock
 
 log = structlog.get_logger()
 
 Say = Callable[[dict[str, object]], None]
 """Takes what a program that started the gateway wants to know."""
 
-SWITCH_INTERVAL_S = 0.001
-"""A worker thread that holds the interpreter gives it up after this: the loop decides in 10 ms."""
 PIPELINE = "pipeline"
 STORE = "store"
 SILENCE_S_MAX = {PIPELINE: 10.0, STORE: 60.0}
 """Longest time without progress before systemd is no longer told that we live; a disk may stall."""
 MARK_PERIOD_S = 1.0
+CHANGE_S = 1.0
+"""Longest last delivery before another configuration: what is left goes out right after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +75,7 @@ class Gateway:
     feed: Feed
     gauge: LogGauge
     view: ServiceView
+    changes: Changes | None
 
     @property
     def state_folder(self) -> Path:
@@ -85,37 +83,21 @@ class Gateway:
         return self.config.gateway.state_folder
 
 
-async def run_gateway(config: Config, *, folder: Path, say: Say) -> None:
-    """Run a gateway until SIGTERM or SIGINT.
+@asynccontextmanager
+async def opened(
+    config: Config, *, folder: Path, clock: Clock, changes: Changes | None = None
+) -> AsyncIterator[Gateway]:
+    """Build a gateway with its log open for writing; closes the log in good order.
 
     Args:
         config: Read from a file.
         folder: The file's; relative paths begin there.
-        say: Told once when all runs, and once after the last commit.
+        clock: Time.
+        changes: Takes new configurations; None takes none.
     Raises:
         ConfigError: the parts do not fit together.
         StoreError: the log cannot be opened.
     """
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    begun_ns = time.monotonic_ns()
-    async with opened(config, folder=folder, clock=SystemClock()) as gateway:
-        await restore_state(gateway)
-        await asyncio.to_thread(import_protocols, config)
-        # What is there now stays: a full collection over it would stop every decision for longer
-        # than one may take (measured: 65 ms with the OPC UA types loaded).
-        gc.collect()
-        gc.freeze()
-        await serve(gateway, stop, say=say, begun_ns=begun_ns)
-    say(_summary(gateway))
-
-
-@asynccontextmanager
-async def opened(config: Config, *, folder: Path, clock: Clock) -> AsyncIterator[Gateway]:
-    """Build a gateway with its log open for writing; closes the log in good order."""
     parts = build_parts(config, folder=folder, clock=clock)
     state_folder = config.gateway.state_folder
     state_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -125,38 +107,33 @@ async def opened(config: Config, *, folder: Path, clock: Clock) -> AsyncIterator
         config.log,
         gateway=GatewayId(config.gateway.id),
         clock=clock,
-        cursors=tuple(config.uplinks),
+        cursors=changes.uplinks if changes else tuple(config.uplinks),
     )
     try:
         table = await asyncio.to_thread(store.intern, parts.tags)
         parts.processor.bind(table)
-        yield _assembled(config, parts, store, table, folder=folder, clock=clock)
+        yield _assembled(config, parts, store, table, folder=folder, clock=clock, changes=changes)
     finally:
         await store.close()
 
 
 def _assembled(
-    config: Config, parts: Parts, store: RecordLog, table: TagTable, *, folder: Path, clock: Clock
+    config: Config,
+    parts: Parts,
+    store: RecordLog,
+    table: TagTable,
+    *,
+    folder: Path,
+    clock: Clock,
+    changes: Changes | None,
 ) -> Gateway:
     ingress = Ingress(size_bytes_max=config.gateway.ingress_size_mib * 1024 * 1024)
     values = LiveValues(table)
     feed = Feed(values)
     gauge = LogGauge(store, config.log, clock=clock)
-
-    def on_ledger_entry(entry: LedgerEntry) -> None:
-        feed.add_ledger_entry(entry)
-        if entry.reason.is_gap:
-            gauge.add_gap(from_ns=entry.from_ns, to_ns=entry.to_ns)
-
     books = gap_books(config, parts, table)
     supervisors = device_supervisors(parts, table, ingress, books, clock=clock)
-    desk = CommandDesk(
-        config.writes,
-        table=table,
-        connectors={tag.id: each for each in parts.connectors for tag in each.tags},
-        store=store,
-        clock=clock,
-    )
+    desk = _desk(config, parts, table, store, clock=clock)
     pipeline = Pipeline(
         ingress=ingress,
         table=table,
@@ -166,7 +143,7 @@ def _assembled(
         clock=clock,
         values=values,
         listeners=[feed.add, gauge.add_events],
-        ledger_listeners=[on_ledger_entry],
+        ledger_listeners=[feed.add_ledger_entry, gauge.add_entry],
         others={f"device.{x.connector.name}": x for x in supervisors} | {"commands": desk},
         followers={f"gaps.{name}": book for name, book in books.items()},
     )
@@ -186,6 +163,7 @@ def _assembled(
         desk=desk,
         feed=feed,
         gauge=gauge,
+        changes=changes,
         clock=clock,
     )
     return Gateway(
@@ -204,6 +182,19 @@ def _assembled(
         feed=feed,
         gauge=gauge,
         view=view,
+        changes=changes,
+    )
+
+
+def _desk(
+    config: Config, parts: Parts, table: TagTable, store: RecordLog, *, clock: Clock
+) -> CommandDesk:
+    return CommandDesk(
+        config.writes,
+        table=table,
+        connectors={tag.id: each for each in parts.connectors for tag in each.tags},
+        store=store,
+        clock=clock,
     )
 
 
@@ -244,8 +235,14 @@ def _keeper(config: Config, parts: Parts, ingress: Ingress, *, clock: Clock) -> 
 async def restore_state(gateway: Gateway) -> None:
     """Bring all state to the end of the log, as if the service had never stopped."""
     seq, checkpoint = await asyncio.to_thread(gateway.store.load_checkpoints)
+    earlier: dict[str, bytes] = {}
+    if gateway.changes is not None:
+        earlier = await asyncio.to_thread(gateway.changes.resumed, checkpoint)
+    # What the later one does not have, or cannot give, stays as the earlier one has it.
+    gateway.pipeline.restore(earlier)
     for reason in gateway.pipeline.restore(checkpoint):
-        log.warning("part_starts_afresh", part=reason)
+        if reason.partition(":")[0] not in earlier:
+            log.warning("part_starts_afresh", part=reason)
     if gateway.keeper is not None:
         await gateway.keeper.restore()
     entries = gateway.store.replay(after=seq, table=gateway.table)
@@ -273,6 +270,8 @@ async def serve(gateway: Gateway, stop: asyncio.Event, *, say: Say, begun_ns: in
         background = _start(group, {"gauge": gateway.gauge.run(), "clock": watch.run()})
         if gateway.keeper is not None:
             background += _start(group, {"models": gateway.keeper.run()})
+        if gateway.changes is not None:
+            background += _start(group, {"configuration": _watch_changes(gateway, gateway.changes)})
         background += _start(group, {"watchdog": _watch(gateway, notifier)})
         deliveries = _start(
             group, {f"uplink[{name}]": each.run() for name, each in _named_deliveries(gateway)}
@@ -284,13 +283,15 @@ async def serve(gateway: Gateway, stop: asyncio.Event, *, say: Say, begun_ns: in
         notifier.ready()
         say(_ready(gateway, begun_ns=begun_ns))
         await stop.wait()
-        log.info("stopping")
-        notifier.stopping()
+        is_change = gateway.changes is not None and not gateway.changes.is_ended
+        log.info("stopping", is_change=is_change)
+        # To systemd a change is a reload: after STOPPING=1 it would end the process.
+        _ = notifier.reloading() if is_change else notifier.stopping()
         await _end(sources)
         await _end(pipeline)
         await gateway.pipeline.drain()
         await _end(deliveries)
-        await _deliver_once_more(gateway)
+        await _deliver_once_more(gateway, deadline_s=CHANGE_S if is_change else None)
         await _end(background)
         # What the last delivery had to say goes into the log, too.
         await gateway.pipeline.drain()
@@ -314,13 +315,17 @@ async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
         await asyncio.wait(tasks)
 
 
-async def _deliver_once_more(gateway: Gateway) -> None:
-    """Commit what was processed, then deliver it within the stop's deadline."""
+async def _deliver_once_more(gateway: Gateway, *, deadline_s: float | None) -> None:
+    """Commit what was processed, then deliver it within the stop's deadline, or a shorter one."""
+    deadline_s = deadline_s or gateway.config.gateway.stop_s
     with contextlib.suppress(TimeoutError, StoreError):  # a failing disk must not keep us
-        async with asyncio.timeout(gateway.config.gateway.stop_s):
+        async with asyncio.timeout(deadline_s):
             await gateway.store.durable(gateway.store.append([]))
-    deadline_s = gateway.config.gateway.stop_s
     await asyncio.gather(*(each.finish(deadline_s=deadline_s) for each in gateway.deliveries))
+
+
+async def _watch_changes(gateway: Gateway, changes: Changes) -> None:
+    await changes.watch(gateway.view, note=gateway.ingress.note, forget=gateway.store.forget)
 
 
 async def _watch(gateway: Gateway, notifier: Notifier) -> None:
@@ -351,23 +356,4 @@ def _ready(gateway: Gateway, *, begun_ns: int) -> dict[str, object]:
         "boot": gateway.store.boot,
         "socket": str(gateway.config.api.socket),
         "start_s": round((time.monotonic_ns() - begun_ns) / 1e9, 3),
-    }
-
-
-def _summary(gateway: Gateway) -> dict[str, object]:
-    """Return the last figures of this start, all commits made."""
-    books = gateway.view.books()
-    return {
-        "stopped": True,
-        "boot": gateway.store.boot,
-        "received": gateway.ingress.received_samples,
-        "stored": books.stored - gateway.gauge.stored_before,
-        "lost": books.lost,
-        "acknowledged": sum(each.acknowledged_samples for each in gateway.view.uplinks()),
-        "quarantined_frames": gateway.pipeline.quarantined_frames,
-        "decision_latency_ms": {
-            "p50": round(gateway.pipeline.latency.percentile_ms(50), 3),
-            "p99": round(gateway.pipeline.latency.percentile_ms(99), 3),
-            "count": gateway.pipeline.latency.count,
-        },
     }

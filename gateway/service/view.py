@@ -1,8 +1,10 @@
 """The running gateway as the local API shows it."""
 
+import asyncio
 import importlib.metadata
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 from cloud_sync.edge.delivery import Delivery
 from cloud_sync.edge.keeper import ModelKeeper
@@ -11,6 +13,7 @@ from gateway.commands import CommandDesk
 from gateway.config import Config
 from gateway.core.alarms import Alarm, AlarmId
 from gateway.core.commands import Command
+from gateway.core.configuration_status import ConfigurationStatus
 from gateway.core.device_status import DeviceStatus
 from gateway.core.errors import CommandError
 from gateway.core.events import Event
@@ -22,8 +25,10 @@ from gateway.core.tags import TagId, TagTable
 from gateway.core.twin_state import TwinState
 from gateway.core.uplink_status import UplinkStatus
 from gateway.pipeline import Ingress, Pipeline
+from gateway.service.changes import Changes
 from gateway.service.feed import Feed
 from gateway.service.gauge import LogGauge
+from gateway.service.trust import TRUSTED, TRUSTED_SEVERITY, trust_server
 from gateway.service.vision import Vision
 from gateway.supervisor import DeviceSupervisor
 
@@ -46,6 +51,7 @@ class ServiceView:
         desk: CommandDesk,
         feed: Feed,
         gauge: LogGauge,
+        changes: Changes | None,
         clock: Clock,
     ) -> None:
         """Show these parts."""
@@ -60,7 +66,9 @@ class ServiceView:
         self._desk = desk
         self._feed = feed
         self._gauge = gauge
+        self._changes = changes
         self._clock = clock
+        self._state_folder = config.gateway.state_folder
         self.identity = Identity(
             gateway=GatewayId(config.gateway.id),
             site=config.gateway.site,
@@ -116,6 +124,12 @@ class ServiceView:
         scoring = self._keeper.models() if self._keeper else ()
         return (*scoring, *self._vision.models())
 
+    def configuration(self) -> ConfigurationStatus:
+        """Return which configuration runs, and whether it may stay."""
+        if self._changes is None:
+            return ConfigurationStatus(digest="", since_ns=self.identity.started_ns, file="")
+        return self._changes.status()
+
     def log(self) -> LogStatus:
         """Return the state of the record log."""
         return self._gauge.status()
@@ -144,6 +158,20 @@ class ServiceView:
         """Silence an alarm until a time; see `GatewayView`."""
         return self._pipeline.shelve(alarm, until_ns=until_ns, operator=operator)
 
+    async def trust(self, device: str, sha256: str, *, operator: str) -> Event:
+        """Trust the certificate that a device has shown; see `GatewayView`."""
+        await asyncio.to_thread(trust_server, self._state_folder, sha256)
+        event = Event(
+            time_ns=self._clock.now_ns(),
+            source=device,
+            condition=TRUSTED,
+            severity=TRUSTED_SEVERITY,
+            text=f"the certificate of {device} is trusted: SHA-256 {sha256}",
+            operator=operator,
+        )
+        self._ingress.note(event)
+        return event
+
     async def promote(self, model: str, *, operator: str) -> None:
         """Put the version in shadow in force now; see `GatewayView`."""
         await self._models().promote_now(model, operator=operator)
@@ -155,6 +183,12 @@ class ServiceView:
     async def submit(self, command: Command) -> Command:
         """Carry out a command; see `GatewayView`."""
         return await self._desk.submit(command)
+
+    async def apply(self, file: Path | None, *, operator: str) -> str:
+        """Put a new configuration on trial; see `GatewayView`."""
+        if self._changes is None:
+            raise CommandError("this gateway takes no new configuration while it runs")
+        return await self._changes.apply(file, operator=operator)
 
     def _models(self) -> ModelKeeper:
         if self._keeper is None:

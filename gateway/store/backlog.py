@@ -114,6 +114,11 @@ class Backlog:
             self.cursors[name] = seq
             self._is_moved = True
 
+    def forget(self, name: str) -> None:
+        """Take a cursor out."""
+        if self.cursors.pop(name, None) is not None:
+            self._is_moved = True
+
     def take(self) -> Flight:
         """Return all of it, and begin anew."""
         flight = Flight(

@@ -252,6 +252,10 @@ class RecordLog:
         assert seq <= self._writer.end, (name, seq, self._writer.end)
         self._writer.advance(name, seq)
 
+    async def forget(self, name: str) -> None:
+        """Take a reader's cursor out: nothing is kept for it from now on."""
+        self._writer.forget(name)
+
     async def save_checkpoint(self, parts: Mapping[str, bytes]) -> None:
         """Save the state as of everything appended so far; the parts are saved together.
 

@@ -126,6 +126,13 @@ class Writer:
             self._backlog.advance(name, seq)
             self._wake(is_urgent=False)
 
+    def forget(self, name: str) -> None:
+        """Take a cursor out; it is gone from the disk with the next commit."""
+        with self._condition:
+            self._expect_open()
+            self._backlog.forget(name)
+            self._wake(is_urgent=False)
+
     def call(self, work: Callable[[LogDatabase], AnswerT]) -> Future[AnswerT]:
         """Let the thread do something with the database, after all that was appended before.
 

@@ -28,6 +28,16 @@ def set_up_messages() -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
+    _silence_libraries()
+
+
+def silence_messages() -> None:
+    """Send no messages at all; called once, by a command whose answer says everything."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    _silence_libraries()
+
+
+def _silence_libraries() -> None:
     # They report each lost connection with a traceback; we report it once, with a remedy.
     for library in ("asyncua", "pymodbus", "mqtt"):
         logging.getLogger(library).setLevel(logging.CRITICAL)

@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from analytics.alarms import LimitAlarms
 from analytics.limits import AlarmLimit, AlarmSettings, alarm_limit
@@ -306,59 +304,19 @@ def test_whoever_knows_is_asked_for_reasons() -> None:
     assert [reason.name for reason in events[1].evidence] == [VIBRATION]
 
 
-SAMPLES = st.lists(
-    st.tuples(
-        st.sampled_from([VIBRATION, FLOW, SCORE]),
-        st.integers(0, 30),
-        st.sampled_from([0.0, 1.0, 4.0, 5.0, 11.0, float("nan")]),
-        st.sampled_from([Status.GOOD, Status.GOOD, Status.UNCERTAIN, Status.BAD]),
-    ),
-    max_size=30,
-)
-
-
 def busy_board() -> LimitAlarms:
-    board = LimitAlarms(
-        [
-            limit_of(delay_s=2, off_delay_s=3, dead_band=0.6),
-            limit_of("flow_m3h < 10", "flow_low", delay_s=1),
-            limit_of("anomaly_score > 1", "anomaly", delay_s=4),
-            limit_of("vibration_mm_s > 10", "vibration_very_high"),
-        ],
-        reasons=[Because()],
-    )
+    board = LimitAlarms(busy_limits(), reasons=[Because()])
     board.bind(TABLE)
     return board
 
 
-@settings(max_examples=150, deadline=None)
-@given(samples=SAMPLES, cut=st.integers(0, 30), ask=st.sampled_from(["acknowledge", "shelve", ""]))
-def test_a_restored_board_goes_on_exactly(
-    samples: list[tuple[str, int, float, Status]], cut: int, ask: str
-) -> None:
-    """Replay equals: the same frames after a restore give the same events and states."""
-    frames = [frame_of(TABLE, (n, t, v), status=s) for n, t, v, s in samples]
-    board = busy_board()
-    run(board, *frames[:cut])
-    for alarm in board.alarms()[:1]:
-        if ask == "shelve":
-            board.shelve(alarm.id, time_ns=0, until_ns=20 * NS, operator="kim")
-        if ask == "acknowledge":
-            board.acknowledge(alarm.id, time_ns=0, operator="kim")
-    again = busy_board()
-    again.restore(board.checkpoint())
-    assert again.checkpoint() == board.checkpoint()
-    assert run(board, *frames[cut:]) == run(again, *frames[cut:])
-    assert again.checkpoint() == board.checkpoint()
-
-
-def test_a_checkpoint_of_another_configuration_is_refused() -> None:
-    board = board_of()
-    run(board, vibration(0, 5))
-    before = board.checkpoint()
-    with pytest.raises(ValueError, match="another configuration"):
-        board.restore(busy_board().checkpoint())
-    assert board.checkpoint() == before
+def busy_limits() -> list[AlarmLimit]:
+    return [
+        limit_of(delay_s=2, off_delay_s=3, dead_band=0.6),
+        limit_of("flow_m3h < 10", "flow_low", delay_s=1),
+        limit_of("anomaly_score > 1", "anomaly", delay_s=4),
+        limit_of("vibration_mm_s > 10", "vibration_very_high"),
+    ]
 
 
 def test_frames_are_not_changed() -> None:

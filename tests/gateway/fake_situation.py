@@ -3,14 +3,23 @@
 from collections.abc import Iterator
 
 from gateway.core.alarms import Alarm, AlarmId, AlarmState
-from gateway.core.device_status import ConnectorReport, DeviceState, DeviceStatus
+from gateway.core.configuration_status import ConfigurationStatus
+from gateway.core.device_status import ConnectorReport, DeviceState, DeviceStatus, SetAside
 from gateway.core.events import Event, Evidence, Transition
 from gateway.core.log_status import LogStatus
 from gateway.core.models import ModelStage, ModelStatus
 from gateway.core.records import Seq
+from gateway.core.tags import TagId
 from gateway.core.uplink_status import UplinkStatus
 from tests.gateway.fake_plant import DAY, HOUR, NOW_NS, S
 
+VAULT_SHA256 = "3f9a51c07be4d2168c0e7a55b91d40f2" * 2
+CONFIGURATION_OF_THE_PLANT = ConfigurationStatus(
+    digest="3fa9c1d20b7e",
+    since_ns=NOW_NS - 12 * DAY,
+    file="/etc/edgewright/gateway.toml",
+    start_file="/etc/edgewright/gateway.toml",
+)
 LOG_OF_THE_PLANT = LogStatus(
     size_bytes=251_000_000,
     size_bytes_max=2_147_483_648,
@@ -113,6 +122,7 @@ def devices_of_the_plant(now_ns: int) -> tuple[DeviceStatus, ...]:
             frame_count=1_555_200,
             frames_per_s=2.0,
             sample_count=15_552_000,
+            report=ConnectorReport(certificate_expires_ns=NOW_NS + 21 * DAY + HOUR),
         ),
         DeviceStatus(
             name="compressor",
@@ -124,7 +134,20 @@ def devices_of_the_plant(now_ns: int) -> tuple[DeviceStatus, ...]:
             frames_per_s=1.0,
             sample_count=1_728_000,
             skipped_count=20,
-            report=ConnectorReport(latency_ms=3.8),
+            report=ConnectorReport(
+                latency_ms=3.8,
+                requests_per_s=4.0,
+                busy_share=0.12,
+                set_aside=(
+                    SetAside(
+                        tag=TagId("compressor.PressureSetpoint"),
+                        address="holding 120",
+                        reason="exception 2, illegal data address",
+                        since_ns=NOW_NS - 2 * DAY,
+                        retry_ns=NOW_NS + 4 * 60 * S,
+                    ),
+                ),
+            ),
         ),
         DeviceStatus(
             name="station",
@@ -137,6 +160,22 @@ def devices_of_the_plant(now_ns: int) -> tuple[DeviceStatus, ...]:
             retry_ns=now_ns + 12 * S,
             tag_count=4,
         ),
+    )
+
+
+def vault_of_the_plant() -> DeviceStatus:
+    """Return a device whose certificate nobody has trusted yet."""
+    return DeviceStatus(
+        name="vault",
+        address="opc.tcp://10.0.4.40:4840",
+        state=DeviceState.LOST,
+        since_ns=NOW_NS - 60 * S,
+        reason="The server's certificate is not trusted: compare its SHA-256 with the server's own "
+        "display, and trust it if they are the same.",
+        detail="opc.tcp://10.0.4.40:4840, SHA-256 " + VAULT_SHA256,
+        retry_ns=NOW_NS + 9 * S,
+        tag_count=12,
+        report=ConnectorReport(untrusted_certificate=VAULT_SHA256),
     )
 
 

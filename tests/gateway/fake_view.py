@@ -6,6 +6,7 @@ Everything a screen shows follows from the clock given, so that pictures are equ
 from collections import deque
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -13,8 +14,9 @@ from gateway.api.view import Identity, Subscription, Trend, Values
 from gateway.core.alarms import Alarm, AlarmId, AlarmState
 from gateway.core.arrays import float_column, index_column, status_column, time_column
 from gateway.core.commands import Command, CommandState
+from gateway.core.configuration_status import ConfigurationStatus
 from gateway.core.device_status import DeviceStatus
-from gateway.core.errors import CommandError
+from gateway.core.errors import CommandError, ConfigError
 from gateway.core.events import Event, Transition
 from gateway.core.frame import Frame
 from gateway.core.log_status import Books, LogStatus
@@ -28,6 +30,7 @@ from gateway.core.uplink_status import UplinkStatus
 from tests.gateway.fake_news import News
 from tests.gateway.fake_plant import DAY, NOW_NS, PLANT, AssetPlan, S, build_table
 from tests.gateway.fake_situation import (
+    CONFIGURATION_OF_THE_PLANT,
     LOG_OF_THE_PLANT,
     alarms_of_the_plant,
     devices_of_the_plant,
@@ -50,6 +53,9 @@ class FakeView:
     alarm_list: list[Alarm] = field(default_factory=lambda: list(alarms_of_the_plant()))
     model_list: list[ModelStatus] = field(default_factory=lambda: list(models_of_the_plant()))
     log_status: LogStatus = LOG_OF_THE_PLANT
+    more_devices: tuple[DeviceStatus, ...] = ()
+    trusted: list[str] = field(default_factory=list)
+    configuration_status: ConfigurationStatus = CONFIGURATION_OF_THE_PLANT
     commands: list[Command] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -175,13 +181,16 @@ class FakeView:
         return tuple(self.alarm_list)
 
     def devices(self) -> tuple[DeviceStatus, ...]:
-        return devices_of_the_plant(self.clock_ns)
+        return (*devices_of_the_plant(self.clock_ns), *self.more_devices)
 
     def uplinks(self) -> tuple[UplinkStatus, ...]:
         return uplinks_of_the_plant()
 
     def models(self) -> tuple[ModelStatus, ...]:
         return tuple(self.model_list)
+
+    def configuration(self) -> ConfigurationStatus:
+        return self.configuration_status
 
     def log(self) -> LogStatus:
         return self.log_status
@@ -240,6 +249,19 @@ class FakeView:
         self.news.take_events([event])
         return event
 
+    async def trust(self, device: str, sha256: str, *, operator: str) -> Event:
+        self.trusted.append(sha256)
+        event = Event(
+            time_ns=self.clock_ns,
+            source=device,
+            condition="certificate_trusted",
+            severity=300,
+            text=f"the certificate of {device} is trusted: SHA-256 {sha256}",
+            operator=operator,
+        )
+        self.news.take_events([event])
+        return event
+
     async def promote(self, model: str, *, operator: str) -> None:
         for index, version in enumerate(self.model_list):
             if version.name == model and version.stage is ModelStage.SHADOW:
@@ -269,3 +291,16 @@ class FakeView:
         if not tag.writable:
             raise CommandError(f"{tag.id} is not declared writable")
         return replace(command, state=CommandState.SUCCESSFUL, read_back=command.value)
+
+    async def apply(self, file: Path | None, *, operator: str) -> str:
+        if file is not None and file.name.startswith("wrong"):
+            raise ConfigError("gateway.id: is missing", "connectors.pumps.tags: is missing")
+        if file is None:
+            return self.configuration_status.digest
+        self.configuration_status = replace(
+            self.configuration_status,
+            digest="b07c1d22f7a9",
+            since_ns=self.clock_ns,
+            file=str(file),
+        )
+        return self.configuration_status.digest

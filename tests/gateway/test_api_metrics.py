@@ -23,10 +23,18 @@ def test_the_numbers_are_those_of_the_view() -> None:
     assert found["uplink_lag_seconds", ("cloud",)] == 0.8
     assert found["asset_health_ratio", ("P-101",)] == 0.51
     assert found["alarms_count", ("unacknowledged",)] == 1
+    assert found["device_latency_seconds", ("compressor",)] == 0.0038
+    assert found["device_busy_ratio", ("compressor",)] == 0.12
+    assert found["device_requests_per_second", ("compressor",)] == 4.0
+    assert found["device_set_aside_points", ("compressor",)] == 1
+    assert found["device_certificate_expiry_timestamp_seconds", ("pumps",)] > 1.7e9
+    assert found["configuration_is_on_trial", ()] == 0
 
 
 def test_what_cannot_be_told_is_left_out() -> None:
-    assert ("asset_score_ratio", ("P-102",)) not in samples()
+    found = samples()
+    assert ("asset_score_ratio", ("P-102",)) not in found
+    assert ("device_latency_seconds", ("station",)) not in found
 
 
 def test_counters_end_in_total() -> None:

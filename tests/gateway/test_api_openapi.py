@@ -8,6 +8,7 @@ from aiohttp import web
 from gateway.api.openapi import Json, openapi_document, path_parameters
 from gateway.api.routes import ROUTES, SPECIALS, Method, Route
 from gateway.api.server import ApiConfig, ApiServer
+from tests.gateway.fake_situation import VAULT_SHA256, vault_of_the_plant
 from tests.gateway.fake_view import FakeView
 
 DOCUMENT = openapi_document(ROUTES, SPECIALS, version="0.1.0")
@@ -21,6 +22,9 @@ EXAMPLES: dict[str, dict[str, object]] = {
     "/v1/alarms/{alarm}/shelve": {"alarm": "P-101/filter_clogged", "for_s": 60},
     "/v1/models/{name}/promote": {"name": "pump-anomaly", "version": "1.5"},
     "/v1/models/{name}/rollback": {"name": "pump-anomaly", "version": "1.4"},
+    "/v1/devices/{device}/tags": {"device": "pumps"},
+    "/v1/devices/{device}/trust": {"device": "vault", "sha256": VAULT_SHA256},
+    "/v1/configuration/apply": {"file": "/etc/edgewright/gateway.toml"},
     "/v1/commands": {"tag": "compressor.PressureSetpoint", "value": 7.0},
 }
 
@@ -56,7 +60,8 @@ def test_every_reference_leads_somewhere() -> None:
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 async def test_answers_are_what_the_document_says(route: Route) -> None:
-    answer = await route.serve(FakeView(), EXAMPLES.get(route.path, {}), "operator")
+    view = FakeView(more_devices=(vault_of_the_plant(),))
+    answer = await route.serve(view, EXAMPLES.get(route.path, {}), "operator")
     assert route.answer.model_validate_json(answer.model_dump_json()) == answer
     schema = SCHEMAS[route.answer.__name__]
     assert set(answer.model_dump()) == set(cast("Json", schema["properties"]))

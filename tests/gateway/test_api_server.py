@@ -10,6 +10,7 @@ from gateway.api.client import GatewayClient
 from gateway.api.errors import RefusedError
 from gateway.api.requests import CommandRequest, TagsRequest
 from gateway.core.log_status import LogStatus
+from tests.gateway.fake_situation import VAULT_SHA256, vault_of_the_plant
 from tests.gateway.fake_view import FakeView
 from tests.gateway.serving import client_of
 
@@ -42,6 +43,44 @@ async def test_bad_is_null_and_stale_is_said() -> None:
     ambient, vibration = signals["ambient_temperature_degc"], signals["vibration_mm_s"]
     assert (ambient.value, ambient.quality, ambient.trend[-1]) == (None, "bad", None)
     assert (vibration.quality, vibration.is_stale) == ("good", True)
+
+
+async def test_a_device_says_how_it_is_read() -> None:
+    async with client_of(FakeView(more_devices=(vault_of_the_plant(),))) as client:
+        devices = {device.name: device for device in (await client.devices()).devices}
+    compressor = devices["compressor"]
+    assert (compressor.requests_per_s, compressor.busy_share) == (4.0, 0.12)
+    [point] = compressor.set_aside
+    assert (point.address, point.tag) == ("holding 120", "compressor.PressureSetpoint")
+    assert devices["vault"].untrusted_certificate == VAULT_SHA256
+    assert devices["station"].busy_share is None
+    assert devices["pumps"].certificate_expires is not None
+
+
+async def test_the_tags_of_a_device_come_trouble_first_and_are_counted_once() -> None:
+    async with client_of(FakeView()) as client:
+        page = await client.device_tags("pumps", limit=3)
+        with pytest.raises(RefusedError, match="no device 'pump'"):
+            await client.device_tags("pump", limit=3)
+    assert [tag.tag for tag in page.tags][:2] == [
+        "pumps.P101.AmbientTemperature",
+        "pumps.P101.Vibration",
+    ]
+    assert len(page.tags) == 3
+    counts = (page.bad_count, page.waiting_count, page.stale_count, page.uncertain_count)
+    assert (page.good_count, *counts) == (18, 1, 0, 1, 0)
+
+
+async def test_only_the_certificate_that_was_seen_is_trusted() -> None:
+    view = FakeView(more_devices=(vault_of_the_plant(),))
+    async with client_of(view) as client:
+        with pytest.raises(RefusedError, match="shows no such certificate"):
+            await client.trust("vault", "0" * 64)
+        with pytest.raises(RefusedError, match="shows no such certificate"):
+            await client.trust("pumps", VAULT_SHA256)
+        event = await client.trust("vault", VAULT_SHA256)
+    assert view.trusted == [VAULT_SHA256]
+    assert event.operator == getpass.getuser()
 
 
 async def test_tags_come_in_pages() -> None:

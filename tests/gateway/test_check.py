@@ -44,7 +44,7 @@ def test_the_time_of_the_line_is_told(path: Path) -> None:
 
 def test_a_schedule_that_cannot_be_kept_is_told(path: Path) -> None:
     tight = "tags without a group: one scan needs 201 ms; the period is 100 ms"
-    assert f"blower   too tight, as estimated: {tight}" in checked(path, 100)
+    assert f"too tight, as estimated: {tight}" in checked(path, 100)
     assert json.loads(checked(path, 100, "--json"))["too_tight"] == {"blower": [tight]}
 
 

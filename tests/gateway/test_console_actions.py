@@ -1,9 +1,11 @@
 """What a person does in the console, and what the gateway makes of it."""
 
 import getpass
+from dataclasses import replace
 
 from gateway.core.alarms import AlarmState
 from gateway.core.models import ModelStage
+from tests.gateway.fake_situation import VAULT_SHA256, vault_of_the_plant
 from tests.gateway.fake_view import FakeView
 from tests.pictures.screen import console_of
 
@@ -112,3 +114,47 @@ async def test_the_cursor_stays_on_its_asset_when_the_order_changes() -> None:
 
 def stage_of(view: FakeView, index: int) -> ModelStage:
     return view.model_list[index].stage
+
+
+async def test_a_certificate_is_trusted_only_by_typing_its_digits() -> None:
+    view = FakeView(more_devices=(vault_of_the_plant(),))
+    async with console_of(view) as console:
+        await console.press("4", "t")
+        await console.shows("station waits for no certificate")
+        await console.press("down")
+        await console.shows("3f9a 51c0 7be4 d216")
+        await console.press("t")
+        await console.shows("the first 4 digits")
+        await console.press(*"3f9", "enter")
+        await console.shows("That is not the beginning of it")
+        assert view.trusted == []
+        await console.press(*"a 51C0", "enter")
+        await console.shows("vault is trusted")
+    assert view.trusted == [VAULT_SHA256]
+    assert view.news.events(1)[0].operator == getpass.getuser()
+
+
+async def test_a_configuration_on_trial_is_said_on_every_view() -> None:
+    view = FakeView()
+    async with console_of(view) as console:
+        await console.shows("buffer 31 d")
+        assert "on trial" not in console.text()
+        view.configuration_status = replace(view.configuration_status, is_on_trial=True)
+        await console.shows("configuration on trial")
+
+
+async def test_a_test_read_follows_the_values_and_draws_one() -> None:
+    view = FakeView()
+    async with console_of(view) as console:
+        await console.press("4", "down", "enter")
+        await console.shows("test read · pumps")
+        await console.shows("P101.AmbientTemperature")
+        await console.shows("sensor failure  status 0x808c0000")
+        await console.shows("18 Good · 1 Bad · 0 without a value · 1 stale")
+        view.status[:] = 0
+        await console.shows("19 Good · 0 Bad")
+        # The cursor has stayed on the sensor that failed, wherever it is in the list now.
+        await console.press("t")
+        await console.shows("no value yet")
+        await console.press("escape", "escape")
+        await console.shows(lambda text: "test read ·" not in text)

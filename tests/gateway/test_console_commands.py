@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.api.server import ApiConfig, ApiServer
-from gateway.cli import alarms, models, status, tail, twin
-from gateway.core.errors import GatewayError
+from gateway.cli import alarms, apply, models, status, tail, twin
+from gateway.core.errors import ConfigError, GatewayError
 from tests.gateway.fake_view import FakeView
 from tests.gateway.serving import client_of
 
@@ -49,12 +49,35 @@ def test_status_tells_losses_as_a_number(socket: Path) -> None:
     text = run(status.command, socket=socket).output
     assert "lost 0, gaps 1" in text
     assert "station  lost for 3 min" in text
+    assert "1 set aside: holding 120" in text
 
 
 def test_status_for_programs(socket: Path) -> None:
     overview = json.loads(run(status.command, "--json", socket=socket).output)
     assert overview["status"]["books"]["lost"] == 0
     assert [device["state"] for device in overview["devices"]] == ["ok", "ok", "lost"]
+
+
+def test_status_tells_which_configuration_runs(socket: Path) -> None:
+    text = run(status.command, socket=socket).output
+    assert "3fa9c1d20b7e  /etc/edgewright/gateway.toml  for 12 d" in text
+
+
+def test_apply_tells_what_became_of_it(socket: Path) -> None:
+    """In force already, or proven, with what the next start would take."""
+    done = run(apply.command, socket=socket)
+    assert (done.exit_code, done.output) == (0, "configuration 3fa9c1d20b7e is in force already\n")
+    done = run(apply.command, "/srv/other.toml", socket=socket)
+    assert "b07c1d22f7a9 has proven itself and stays" in done.output
+    assert "the next start takes /etc/edgewright/gateway.toml" in done.output
+    answer = run(apply.command, "--json", socket=socket)
+    assert json.loads(answer.output)["is_change"] is False
+
+
+def test_apply_tells_every_mistake(socket: Path) -> None:
+    done = run(apply.command, "/srv/wrong.toml", socket=socket)
+    assert isinstance(done.exception, ConfigError), "main makes it lines and exit 2"
+    assert len(done.exception.mistakes) == 2
 
 
 def test_alarms_are_listed_acknowledged_and_shelved(socket: Path) -> None:

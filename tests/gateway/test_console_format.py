@@ -18,6 +18,7 @@ from gateway.console.format import (
     parse_duration,
     size,
     spark,
+    status_words,
     when,
 )
 from gateway.core.units import printed_unit
@@ -116,6 +117,13 @@ def test_names_lose_the_unit_that_stands_beside_them() -> None:
     assert label("discharge_pressure_bar") == "discharge pressure"
     assert label("vibration_mm_s") == "vibration"
     assert label("filter_clogged") == "filter clogged"
+
+
+def test_a_status_code_is_words_where_it_is_known() -> None:
+    words = [status_words(code) for code in (0, 0x0000_0400, 0x8034_0000, 0x808C_0400)]
+    assert words == ["", "", "node id unknown", "sensor failure"]
+    assert status_words(0x8000_0000) == "bad"
+    assert status_words(0x9999_0000) == "status 0x99990000"
 
 
 def test_sizes_and_counts() -> None:

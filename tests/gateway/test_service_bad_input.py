@@ -1,7 +1,12 @@
 """What machines and servers get wrong stays theirs: the whole service, real protocols."""
 
+import getpass
 from pathlib import Path
 
+import pytest
+
+from gateway.core.device_status import DeviceState
+from gateway.core.errors import CommandError
 from gateway.core.quality import Status
 from tests.gateway.service_run import (
     HEAD,
@@ -43,7 +48,7 @@ publishing_ms = 50
 
 
 async def test_bad_values_spoil_only_their_own_tags(tmp_path: Path) -> None:
-    """An unknown node, text, an exception and NaN, beside two values that are all right.
+    """An unknown node, an exception and NaN, beside two values that are all right; text is none.
 
     And a server whose certificate nobody trusts is one lost device among others.
     """
@@ -63,7 +68,7 @@ async def test_bad_values_spoil_only_their_own_tags(tmp_path: Path) -> None:
         async with running(config, tmp_path) as gateway:
             states = {each.connector.name: each for each in gateway.supervisors}
             await until(lambda: states["vault"].status().state == "lost")
-            await until(lambda: states["pumps"].status().sample_count >= 2)
+            await until(lambda: states["pumps"].status().sample_count >= 1)
             await until(lambda: states["compressor"].status().frame_count >= 5)
             before = states["compressor"].status().frame_count
             await compressor.show([0.0, 140.0, float("nan"), *[0.0] * 6, 0.0], 0)
@@ -76,7 +81,7 @@ async def test_bad_values_spoil_only_their_own_tags(tmp_path: Path) -> None:
         assert {name: bad[name] for name in bad if not name.startswith(("K-01", "vault"))} == {
             "compressor.NoNumber": Status.BAD_OUT_OF_RANGE,
             "compressor.NotThere": Status.BAD_NODE_ID_UNKNOWN,
-            "pumps.Text": Status.BAD_TYPE_MISMATCH,
+            "pumps.Text": Status.BAD_WAITING_FOR_INITIAL_DATA,
             "pumps.NotThere": Status.BAD_NODE_ID_UNKNOWN,
         }
         assert tags["compressor.Flow"].value == 140.0
@@ -90,3 +95,22 @@ async def test_bad_values_spoil_only_their_own_tags(tmp_path: Path) -> None:
     assert [each.source for each in events if each.condition == "device_lost"] == ["vault"]
     assert [each.source for each in events if each.condition == "flow_high"] == ["K-01"]
     assert gateway.pipeline.quarantined_frames == 0
+
+
+async def test_a_server_is_connected_to_once_a_person_trusts_it(tmp_path: Path) -> None:
+    """Its certificate goes from the refused ones to the trusted ones; the event names who did."""
+    (tmp_path / "opcua").mkdir()
+    async with opcua_server(tmp_path / "opcua") as pumps:
+        table = pumps_table(pumps.endpoint, name="vault", security="Basic256Sha256")
+        config = written(tmp_path, HEAD + table, pumps=NODES)
+        async with running(config, tmp_path) as gateway, client_of(tmp_path) as client:
+            devices = gateway.view.devices
+            await until(lambda: bool(devices()[0].report.untrusted_certificate))
+            [device] = (await client.devices()).devices
+            with pytest.raises(CommandError, match="no rejected certificate"):
+                await gateway.view.trust("vault", "0" * 64, operator="ada")
+            told = await client.trust("vault", device.untrusted_certificate)
+            assert (told.condition, told.operator) == ("certificate_trusted", getpass.getuser())
+            await until(lambda: devices()[0].state is DeviceState.OK)
+            assert devices()[0].report.untrusted_certificate == ""
+    assert told.id in {event.id for event in events_in(tmp_path / "state" / "log.db")}

@@ -187,3 +187,21 @@ async def test_events_go_last_and_only_when_there_is_nothing_else(tmp_path: Path
     assert 5_000 < left.count("EVENT") < 40_005
     assert (await log.stats()).ledgered_samples == 50_000
     await log.close()
+
+
+async def test_for_a_reader_that_was_taken_out_nothing_is_kept(tmp_path: Path) -> None:
+    """What only it had not read is history from then on: it goes without being a loss."""
+    log = open_log(tmp_path / "log.db", SINGLE)
+    table = log.intern(WIDE)
+    await fill(log, table, 500)
+    await log.forget("cloud")
+    await log.durable(log.append([]))
+    assert (await log.stats()).cursors == ()
+    await log.tidy()
+    stats = await log.stats()
+    assert stats.used_bytes <= 2 * MIB
+    assert stats.ledgered_samples == 0
+    await log.close()
+    log = open_log(tmp_path / "log.db", SINGLE, cursors=())
+    assert (await log.stats()).cursors == ()
+    await log.close()

@@ -28,6 +28,8 @@ STORIES = (
     Story("asset_next", ("2", "right_square_bracket"), "oil temperature"),
     Story("alarms", ("3",), "raised 12:48:11"),
     Story("devices", ("4",), "ConnectionRefusedError"),
+    Story("devices_aside", ("4", "down", "down"), "holding 120 set aside"),
+    Story("device_tags", ("4", "down", "down", "r"), "holding 120: exception 2"),
     Story("sync", ("5",), "received 98 211 462"),
     Story("models", ("6",), "First version on this gateway"),
     Story("help", ("question_mark",), "Stale: old"),

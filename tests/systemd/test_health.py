@@ -1,6 +1,7 @@
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,16 @@ def test_each_message_arrives_as_systemd_reads_it(manager: Systemd) -> None:
     assert notifier.stopping()
     received = [manager.receive() for _ in range(4)]
     assert received == ["READY=1", "STATUS=3 devices ok", "WATCHDOG=1", "STOPPING=1"]
+
+
+def test_a_reload_tells_its_time_as_systemd_compares_it(manager: Systemd) -> None:
+    """sd_notify(3): `MONOTONIC_USEC=` belongs to `RELOADING=1`."""
+    before_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    assert Notifier.from_environment({"NOTIFY_SOCKET": manager.address}).reloading()
+    state, _, stamp = manager.receive().partition("\n")
+    assert state == "RELOADING=1"
+    told_us = int(stamp.removeprefix("MONOTONIC_USEC="))
+    assert before_us <= told_us <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
 
 
 @pytest.mark.parametrize("environment", [{}, {"NOTIFY_SOCKET": ""}])

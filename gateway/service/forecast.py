@@ -1,0 +1,116 @@
+"""What a configuration will cost before it has run: samples, disk, flash, and the buffer's length.
+
+Every tag counts at the period of its own group, as its tag list says.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from connectors.opcua_data import RateSettings
+from connectors.sheet import read_sheet
+from gateway.config import Config
+from gateway.core.errors import ConfigError
+from gateway.core.settings import Settings
+from gateway.service.build import Parts
+from gateway.service.configurations import sheets_of
+
+BYTES_PER_SAMPLE: Final = 2.5
+"""On disk, sealed, for slowly changing signals; derived samples cost the same."""
+PAGE_BYTES: Final = 4096
+PAGES_PER_COMMIT: Final = 4
+"""A commit writes the pages it touches into the write-ahead log, and later into the file."""
+DAY_S: Final = 86_400
+PUBLISHED_PERIOD_MS: Final = 1000
+"""What is reckoned with where machines publish when they like."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """What a configuration will cost, before it has run."""
+
+    samples_per_s: float
+    """Measured and computed, at the configured rates."""
+    buffer_days: float
+    """How long the log holds everything without the cloud."""
+    bytes_per_day: int
+    """Growth of the log."""
+    flash_bytes_per_day: int
+    """Written to the flash, with commits and sealing."""
+    power_cut_s: float
+    """What a power cut can cost at the most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagPlace:
+    """Where a tag stands in its list."""
+
+    line: int
+    """From 1."""
+    group: str
+    """Empty is the connector's own rate."""
+
+
+def forecast_of(config: Config, parts: Parts) -> Forecast:
+    """Return what a configuration will cost at its configured rates."""
+    sheets = sheets_of(config)
+    measured = sum(
+        samples_per_s(settings, sheet=sheets.get(connector.name), tag_count=len(connector.tags))
+        for connector, settings in zip(parts.connectors, config.connectors.values(), strict=True)
+    )
+    derived = sum(
+        len(twin.derived_tags) / config.twins[asset].period_s
+        for twin in parts.twins
+        for asset in twin.assets[:1]
+    )
+    total_per_s = measured + derived
+    bytes_per_day = total_per_s * BYTES_PER_SAMPLE * DAY_S
+    commit_bytes = DAY_S / config.log.group_commit_s * PAGES_PER_COMMIT * PAGE_BYTES
+    return Forecast(
+        samples_per_s=total_per_s,
+        buffer_days=config.log.backlog_bytes_max / max(bytes_per_day, 1),
+        bytes_per_day=round(bytes_per_day),
+        flash_bytes_per_day=round(commit_bytes + 2 * bytes_per_day),
+        power_cut_s=config.log.group_commit_s,
+    )
+
+
+def samples_per_s(settings: Settings, *, sheet: Path | None, tag_count: int) -> float:
+    """Return how many samples a connector can have at the most, each tag at its group's rate.
+
+    Args:
+        settings: Of the connector.
+        sheet: Its tag list, if it has one.
+        tag_count: Its tags; those that no line of the list is for come at the connector's rate.
+    """
+    groups = Counter(place.group for place in tag_places(sheet).values()) if sheet else Counter()
+    named = {name: count for name, count in groups.items() if name}
+    rates: dict[str, Settings] = getattr(settings, "groups", {})
+    grouped = sum(
+        count * 1000 / period_ms(rates.get(name, settings)) for name, count in named.items()
+    )
+    rest = max(tag_count - sum(named.values()), 0)
+    return grouped + rest * 1000 / period_ms(settings)
+
+
+def period_ms(rate: Settings) -> float:
+    """Return how often tags at this rate, a group's or a connector's, can have new values."""
+    if isinstance(rate, RateSettings) and rate.read == "subscribe":
+        return rate.sampling_ms
+    period: float = getattr(rate, "period_ms", PUBLISHED_PERIOD_MS)
+    return period
+
+
+def tag_places(sheet: Path) -> dict[str, TagPlace]:
+    """Return where each tag of a list stands, by the tag's name; empty where the list tells none.
+
+    The list was read in full by its connector before: mistakes in it are not told again.
+    """
+    try:
+        lines = read_sheet(sheet, ("tag", "group"), required=("tag",)).lines
+    except ConfigError:
+        return {}
+    return {
+        line.text("tag"): TagPlace(line=line.number, group=line.text("group")) for line in lines
+    }
