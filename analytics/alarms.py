@@ -22,11 +22,12 @@ from typing import Final, Protocol
 import numpy as np
 from pydantic import TypeAdapter
 
+from analytics.alarm_wiring import AlarmWiring
 from analytics.comparators import Comparators, PositionArray, Switch
 from analytics.instants import NEVER_NS, believed_ns
 from analytics.limits import AlarmLimit
 from gateway.core.alarms import Alarm, AlarmId, AlarmState
-from gateway.core.arrays import FloatArray, IndexArray, TimeArray, rebased
+from gateway.core.arrays import FloatArray, TimeArray, rebased
 from gateway.core.errors import CommandError, ConfigError
 from gateway.core.events import Event, Evidence, Transition
 from gateway.core.frame import Frame, Origin
@@ -122,7 +123,7 @@ class LimitAlarms:
         self._clock = np.array([self._clocks[_clock_of(limit.tag)] for limit in limits], np.intp)
         self._now_ns: TimeArray = np.full(len(sources), NEVER_NS, dtype=np.int64)
         self._units = [""] * len(self._limits)
-        self._wiring: _Wiring | None = None
+        self._wiring: AlarmWiring | None = None
 
     def bind(self, table: TagTable) -> None:
         """Resolve tag ids to positions.
@@ -135,7 +136,7 @@ class LimitAlarms:
             raise ConfigError(*(f"alarm {x.id}: there is no tag {x.tag!r}" for x in missing))
         tags = table.indices([limit.tag for limit in self._limits])
         clock_of_tag = [self._clocks.get(_clock_of(tag.id), -1) for tag in table.tags]
-        self._wiring = _Wiring.build(tags, np.array(clock_of_tag, np.intp))
+        self._wiring = AlarmWiring.build(tags, np.array(clock_of_tag, np.intp))
         self._units = [table.tags[index].unit for index in tags]
 
     def update(self, frame: Frame) -> tuple[Event, ...]:
@@ -349,38 +350,6 @@ class LimitAlarms:
         """Return for each alarm a digest of what gives its remembered values their meaning."""
         contents = (json.dumps(asdict(limit)).encode() for limit in self._limits)
         return [blake2b(content, digest_size=16).hexdigest() for content in contents]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Wiring:
-    """Which alarms watch which tag of a table, as arrays."""
-
-    count: PositionArray
-    """Alarms that watch each tag, shape (tags,)."""
-    start: PositionArray
-    """Where they begin in `position`, shape (tags,)."""
-    position: PositionArray
-    """Alarms in the order of the tags they watch, shape (k,)."""
-    clock_of_tag: PositionArray
-    """The clock that each tag's samples move; -1 is none that matters."""
-
-    @classmethod
-    def build(cls, tags: IndexArray, clock_of_tag: PositionArray) -> "_Wiring":
-        """Return the wiring of alarms that watch these tags, shape (k,)."""
-        count = np.bincount(tags, minlength=len(clock_of_tag)).astype(np.intp)
-        return cls(
-            count=count,
-            start=np.cumsum(count) - count,
-            position=np.argsort(tags, kind="stable"),
-            clock_of_tag=clock_of_tag,
-        )
-
-    def watching(self, tag_index: IndexArray) -> tuple[PositionArray, PositionArray]:
-        """Return every pair of a sample and an alarm that watches its tag, in sample order."""
-        count = self.count[tag_index]
-        sample = np.repeat(np.arange(len(tag_index)), count)
-        nth = np.arange(len(sample)) - np.repeat(np.cumsum(count) - count, count)
-        return sample, self.position[self.start[tag_index[sample]] + nth]
 
 
 def _comparators(limits: Sequence[AlarmLimit]) -> Comparators:
