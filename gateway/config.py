@@ -14,10 +14,10 @@ from analytics.limits import AlarmSettings
 from cloud_sync.edge.http import HttpUplinkConfig
 from cloud_sync.edge.models import ModelSourceConfig
 from connectors.camera import FolderCameraSettings
-from connectors.modbus import ModbusConfig
-from connectors.mqtt import MqttConfig
-from connectors.opcua import OpcuaConfig
-from connectors.sparkplug import SparkplugConfig
+from connectors.modbus.connector import ModbusConfig
+from connectors.mqtt.connector import MqttConfig
+from connectors.mqtt.sparkplug import SparkplugConfig
+from connectors.opcua.connector import OpcuaConfig
 from gateway.api import ApiConfig
 from gateway.commands import WriteSettings
 from gateway.core.manifest import MODEL_NAME_PATTERN

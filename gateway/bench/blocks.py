@@ -15,10 +15,10 @@ from typing import Final
 
 from pymodbus.client import AsyncModbusTcpClient
 
-from connectors.exchange import Request
-from connectors.line import Lines
-from connectors.line_settings import LineSettings
-from connectors.registers import Area, payload_size, read_pdu
+from connectors.modbus.exchange import Request
+from connectors.modbus.line import Lines
+from connectors.modbus.line_settings import LineSettings
+from connectors.modbus.registers import Area, payload_size, read_pdu
 from gateway.bench.modbus_server import STRETCH
 from gateway.bench.serving import HOST, say
 from gateway.wire.clock import SystemClock

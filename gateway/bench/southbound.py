@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from connectors.taglist import read_modbus_tags, read_opcua_tags
+from connectors.modbus.tags import read_modbus_tags
+from connectors.opcua.tags import read_opcua_tags
 from gateway.bench.blocks import BlockRates
 from gateway.bench.figures import Figure
 from gateway.bench.measured import Measured

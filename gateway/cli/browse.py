@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from connectors.address_space import SEPARATOR, NodeClass, path_pattern
-from connectors.nodes import NodeAddress, parse_node
+from connectors.opcua.address_space import SEPARATOR, NodeClass, path_pattern
+from connectors.opcua.nodes import NodeAddress, parse_node
 from gateway.cli.opcua_access import Access, Login, access_options, done_within, opened
 from gateway.core.errors import DeviceError
 from gateway.core.units import printed_unit
 
 if TYPE_CHECKING:
-    from connectors.opcua_browse import FoundNode
-    from connectors.opcua_variables import Facts
+    from connectors.opcua.browse import FoundNode
+    from connectors.opcua.variables import Facts
 
 DEPTH_MAX = 100
 WITHIN_S = 300.0
@@ -149,7 +149,7 @@ async def _walk(
     access: Access, question: Question, finder: "Finder", *, as_json: bool
 ) -> list[str]:
     """Print what is found, and return what there is to say about it."""
-    from connectors.opcua_browse import BrowseQuery, Browser, Wanted
+    from connectors.opcua.browse import BrowseQuery, Browser, Wanted
 
     query = BrowseQuery(
         start=question.start,

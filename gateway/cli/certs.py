@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from connectors.certificate_store import (
+from connectors.opcua.certificate_store import (
     Place,
     StoredCertificate,
     export_own,
@@ -15,8 +15,8 @@ from connectors.certificate_store import (
     stored_certificates,
     trust_certificate,
 )
-from connectors.opcua_security import CERTIFICATES_FOLDER
-from connectors.opcua_trust import grouped
+from connectors.opcua.security import CERTIFICATES_FOLDER
+from connectors.opcua.trust import grouped
 from gateway.cli.local import json_option
 from gateway.config import read_config
 

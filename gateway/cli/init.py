@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from connectors.address_space import path_pattern
-from connectors.nodes import NodeAddress, parse_node
-from connectors.opcua_security import NO_SECURITY, SecuritySettings
-from connectors.vendor_columns import Meaning
-from connectors.vendor_map import VendorMap, read_vendor_map
+from connectors.modbus.vendor_columns import Meaning
+from connectors.modbus.vendor_map import VendorMap, read_vendor_map
+from connectors.opcua.address_space import path_pattern
+from connectors.opcua.nodes import NodeAddress, parse_node
+from connectors.opcua.security import NO_SECURITY, SecuritySettings
 from gateway.cli import EXIT_FAILED
 from gateway.cli.browse import Finder, Question, checked_endpoint
 from gateway.cli.init_questions import Wishes, asked, serial_ports
@@ -123,7 +123,7 @@ async def _opcua(
     makes_writable: bool,
 ) -> "Machine":
     # Made here, with asyncua, which a register map does without.
-    from connectors.opcua_browse import BrowseQuery, Browser, FoundNode, Wanted
+    from connectors.opcua.browse import BrowseQuery, Browser, FoundNode, Wanted
     from gateway.commission.machines import node_of, opcua_machine
 
     assert wishes.opcua is not None

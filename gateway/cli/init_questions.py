@@ -78,7 +78,7 @@ def asked(wishes: Wishes, *, timeout_s: float) -> Wishes:
 
 def _security(endpoint: str, timeout_s: float) -> str:
     """Ask how to connect, among what the server offers and we can do."""
-    from connectors.opcua_discover import ask_offers, offers_text
+    from connectors.opcua.discover import ask_offers, offers_text
 
     offers = asyncio.run(ask_offers(endpoint, timeout_s=timeout_s))
     click.echo(f"The server offers:\n{offers_text(offers)}")

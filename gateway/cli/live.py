@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
-from connectors.bus_time import tight_text
-from connectors.line_transport import stable_path
-from connectors.modbus import ModbusConfig, ModbusConnector
+from connectors.modbus.bus_time import tight_text
+from connectors.modbus.connector import ModbusConfig, ModbusConnector
+from connectors.modbus.line_transport import stable_path
 from gateway.config import ConnectorConfig
 from gateway.console.format import duration, number, percent, plural, status_words
 from gateway.core.ports import Connector

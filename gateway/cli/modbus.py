@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 import click
 from pydantic import ValidationError
 
-from connectors.line_settings import LineSettings
-from connectors.modbus_exceptions import exception_text
-from connectors.modbus_probe import AreaFound, Probe, find_addresses, is_there, probing
-from connectors.order_guess import OrderGuess, guess_order
-from connectors.plan import BITS_MAX, REGISTERS_MAX, Span
-from connectors.point_text import ADDRESS_MAX, parse_point
-from connectors.registers import Area, BlockDecoder, ByteOrder, Point, decode_text
+from connectors.modbus.exceptions import exception_text
+from connectors.modbus.line_settings import LineSettings
+from connectors.modbus.order_guess import OrderGuess, guess_order
+from connectors.modbus.plan import BITS_MAX, REGISTERS_MAX, Span
+from connectors.modbus.point_text import ADDRESS_MAX, parse_point
+from connectors.modbus.probe import AreaFound, Probe, find_addresses, is_there, probing
+from connectors.modbus.registers import Area, BlockDecoder, ByteOrder, Point, decode_text
 from gateway.cli.local import json_option
 from gateway.core.errors import DeviceError
 from gateway.wire.clock import SystemClock

@@ -17,7 +17,7 @@ import click
 from pydantic import ValidationError
 
 from connectors.messages import KEEPS_TRYING
-from connectors.opcua_security import (
+from connectors.opcua.security import (
     CERTIFICATES_FOLDER,
     NO_SECURITY,
     SecuritySettings,
@@ -27,8 +27,8 @@ from gateway.core.errors import DeviceError
 from gateway.wire.clock import SystemClock
 
 if TYPE_CHECKING:
-    from connectors.opcua_connect import LinkSettings
-    from connectors.opcua_session import UaLink
+    from connectors.opcua.connect import LinkSettings
+    from connectors.opcua.session import UaLink
 
 ResultT = TypeVar("ResultT")
 
@@ -181,8 +181,8 @@ async def opened(access: Access, *, name: str) -> AsyncIterator["UaLink"]:
         DeviceError: no session; says what to do.
     """
     # asyncua takes half a second that every other command does without.
-    from connectors.opcua_connect import open_link
-    from connectors.opcua_discover import ask_offers, offers_text
+    from connectors.opcua.connect import open_link
+    from connectors.opcua.discover import ask_offers, offers_text
 
     # What asyncua has to say about a failure stands in the error already.
     logging.getLogger("asyncua").setLevel(logging.CRITICAL)
@@ -216,10 +216,10 @@ def link_settings(access: Access, *, name: str) -> "LinkSettings":
     Raises:
         ConfigError: a file of the login cannot be read.
     """
-    from connectors.opcua_certificates import CertificateWatch
-    from connectors.opcua_client import Decode
-    from connectors.opcua_connect import LinkSettings
-    from connectors.opcua_trust import Trust
+    from connectors.opcua.certificates import CertificateWatch
+    from connectors.opcua.client import Decode
+    from connectors.opcua.connect import LinkSettings
+    from connectors.opcua.trust import Trust
 
     security = access.login.settings()
     folder = access.state_folder / CERTIFICATES_FOLDER
@@ -245,7 +245,7 @@ def link_settings(access: Access, *, name: str) -> "LinkSettings":
 
 def _advice(error: DeviceError, access: Access) -> str:
     """Return an error for a person who is setting the gateway up."""
-    from connectors.opcua_trust import UntrustedError, grouped
+    from connectors.opcua.trust import UntrustedError, grouped
 
     cause = error.__cause__
     if not isinstance(cause, UntrustedError):

@@ -7,7 +7,7 @@ from uuid import uuid4
 import click
 from pydantic import ValidationError
 
-from connectors.broker import BrokerAccess, BrokerSettings
+from connectors.mqtt.broker import BrokerAccess, BrokerSettings
 from gateway.core.errors import ConfigError
 from gateway.wire.clock import SystemClock
 from gateway.wire.settings_file import mistakes_of
@@ -46,8 +46,8 @@ def browse(
     is not found.
     """
     # Made here: aiomqtt and protobuf are needed for nothing else in this command.
-    from connectors.sparkplug_browse import browse as find
-    from connectors.sparkplug_browse import tag_list
+    from connectors.mqtt.sparkplug_browse import browse as find
+    from connectors.mqtt.sparkplug_browse import tag_list
     from gateway.wire.mqtt import BrokerError
 
     try:

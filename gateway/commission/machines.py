@@ -4,10 +4,11 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 
-from connectors.nodes import NodeAddress, parse_node
-from connectors.opcua_browse import FoundNode
-from connectors.taglist import read_modbus_tags, read_opcua_tags
-from connectors.vendor_map import VendorMap, VendorRow
+from connectors.modbus.tags import read_modbus_tags
+from connectors.modbus.vendor_map import VendorMap, VendorRow
+from connectors.opcua.browse import FoundNode
+from connectors.opcua.nodes import NodeAddress, parse_node
+from connectors.opcua.tags import read_opcua_tags
 from gateway.commission.config_text import Value
 from gateway.commission.merge import Cells, Sheets
 from gateway.commission.proposal import examples

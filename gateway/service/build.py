@@ -9,12 +9,12 @@ from analytics.alarms import LimitAlarms
 from analytics.defaults import default_alarms
 from analytics.limits import AlarmLimit, alarm_limit
 from analytics.multivariate import AnomalyDetector
-from connectors.line import Lines
-from connectors.modbus import ModbusConfig, ModbusConnector
-from connectors.mqtt import MqttConfig, MqttConnector
-from connectors.opcua import OpcuaConfig, OpcuaConnector
-from connectors.opcua_security import CERTIFICATES_FOLDER
-from connectors.sparkplug import SparkplugConfig, SparkplugConnector
+from connectors.modbus.connector import ModbusConfig, ModbusConnector
+from connectors.modbus.line import Lines
+from connectors.mqtt.connector import MqttConfig, MqttConnector
+from connectors.mqtt.sparkplug import SparkplugConfig, SparkplugConnector
+from connectors.opcua.connector import OpcuaConfig, OpcuaConnector
+from connectors.opcua.security import CERTIFICATES_FOLDER
 from gateway.config import Config, ConnectorConfig
 from gateway.core.errors import ConfigError
 from gateway.core.ports import Clock, Connector
@@ -24,9 +24,9 @@ from gateway.pipeline import Chain, Processor
 from twins import AssetTwin, build_twins
 
 SESSION_MODULES = {
-    "opcua": ("connectors.opcua_connect", "connectors.opcua_subscribe"),
-    "mqtt": ("connectors.mqtt_session",),
-    "sparkplug": ("connectors.sparkplug_session",),
+    "opcua": ("connectors.opcua.connect", "connectors.opcua.subscribe"),
+    "mqtt": ("connectors.mqtt.session",),
+    "sparkplug": ("connectors.mqtt.sparkplug_session",),
 }
 """Modules that a connector of a type imports at its first session."""
 

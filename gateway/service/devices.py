@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from connectors.opcua import OpcuaConfig
+from connectors.opcua.connector import OpcuaConfig
 from gateway.config import Config
 from gateway.core.gaps import GapBook
 from gateway.core.ports import Clock, Intake

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from connectors.opcua_data import RateSettings
+from connectors.opcua.data_settings import RateSettings
 from connectors.sheet import read_sheet
 from gateway.config import Config
 from gateway.core.errors import ConfigError

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Final
 
-from connectors.certificate_store import trust_certificate
-from connectors.opcua_security import CERTIFICATES_FOLDER
+from connectors.opcua.certificate_store import trust_certificate
+from connectors.opcua.security import CERTIFICATES_FOLDER
 from gateway.core.errors import CommandError
 
 TRUSTED: Final = "certificate_trusted"

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from connectors.opcua_browse import BrowseQuery, Browser, FoundNode
-from connectors.opcua_certificates import CertificateWatch
-from connectors.opcua_client import Decode
-from connectors.opcua_connect import LinkSettings, open_link
-from connectors.opcua_security import Credentials
-from connectors.opcua_session import UaLink
-from connectors.opcua_trust import Trust
+from connectors.opcua.browse import BrowseQuery, Browser, FoundNode
+from connectors.opcua.certificates import CertificateWatch
+from connectors.opcua.client import Decode
+from connectors.opcua.connect import LinkSettings, open_link
+from connectors.opcua.security import Credentials
+from connectors.opcua.session import UaLink
+from connectors.opcua.trust import Trust
 from gateway.wire.clock import SystemClock
 
 

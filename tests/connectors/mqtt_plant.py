@@ -7,7 +7,7 @@ from pathlib import Path
 
 import aiomqtt
 
-from connectors.mqtt import MqttConfig, MqttConnector
+from connectors.mqtt.connector import MqttConfig, MqttConnector
 from gateway.wire.clock import SystemClock
 from tests.connectors.contract import Plant
 from tests.connectors.wire import Wire

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from connectors.plan import ReadRules, ReadTiming
-from connectors.registers import Point
+from connectors.modbus.plan import ReadRules, ReadTiming
+from connectors.modbus.registers import Point
 
 
 def cheapest_blocks_ms(points: Sequence[Point], rules: ReadRules, timing: ReadTiming) -> float:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from connectors.opcua import OpcuaConfig, OpcuaConnector
+from connectors.opcua.connector import OpcuaConfig, OpcuaConnector
 from gateway.wire.clock import SystemClock
 from tests.connectors.contract import Plant
 from tests.connectors.wire import Wire

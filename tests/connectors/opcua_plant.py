@@ -14,7 +14,7 @@ from asyncua.server.server import Server
 from asyncua.ua.status_codes import StatusCodes
 from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary
 
-from connectors.opcua import OpcuaConfig, OpcuaConnector
+from connectors.opcua.connector import OpcuaConfig, OpcuaConnector
 from gateway.wire.clock import SystemClock
 from tests.connectors.contract import Plant
 from tests.connectors.ua_values import data_value

@@ -11,7 +11,7 @@ from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from connectors.modbus import ModbusConfig, ModbusConnector
+from connectors.modbus.connector import ModbusConfig, ModbusConnector
 from gateway.core.arrays import index_column
 from gateway.wire.clock import SystemClock
 from tests.connectors.sinks import KeepingSink

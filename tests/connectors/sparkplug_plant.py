@@ -7,7 +7,7 @@ from pathlib import Path
 
 import aiomqtt
 
-from connectors.sparkplug import SparkplugConfig, SparkplugConnector
+from connectors.mqtt.sparkplug import SparkplugConfig, SparkplugConnector
 from gateway.wire.clock import SystemClock
 from gateway.wire.sparkplug import decode_payload
 from tests.connectors.contract import Plant

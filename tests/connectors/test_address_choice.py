@@ -2,7 +2,7 @@
 
 import pytest
 
-from connectors.address_choice import AddressChoice, Ending
+from connectors.modbus.address_choice import AddressChoice, Ending
 
 
 def test_without_a_backup_there_is_one_address() -> None:

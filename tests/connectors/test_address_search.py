@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.address_search import AddressSearch
-from connectors.registers import Area
+from connectors.modbus.address_search import AddressSearch
+from connectors.modbus.registers import Area
 
 
 def searched(existing: set[int], *, last: int = 999) -> tuple[set[int], int]:

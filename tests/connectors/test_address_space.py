@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.address_space import NodeClass, Reference, Walk, path_pattern
+from connectors.opcua.address_space import NodeClass, Reference, Walk, path_pattern
 
 Graph = dict[int, list[int]]
 NODES = 12

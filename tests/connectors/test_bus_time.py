@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.bus_time import (
+from connectors.modbus.bus_time import (
     TCP_TIMING,
     GroupLoad,
     TimingLearner,
@@ -16,8 +16,8 @@ from connectors.bus_time import (
     serial_timing,
     tight_text,
 )
-from connectors.plan import Block, ReadTiming
-from connectors.registers import Area
+from connectors.modbus.plan import Block, ReadTiming
+from connectors.modbus.registers import Area
 
 
 def block(count: int) -> Block:

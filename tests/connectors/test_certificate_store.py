@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from connectors.certificate_store import (
+from connectors.opcua.certificate_store import (
     SIGHTS_MAX,
     Place,
     Sights,
@@ -16,7 +16,7 @@ from connectors.certificate_store import (
     trust_certificate,
     write_sights,
 )
-from connectors.opcua_trust import (
+from connectors.opcua.trust import (
     Trust,
     UntrustedError,
     admit_server,

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.isolation import Isolation, Part, parts_of
-from connectors.plan import Block, ReadRules, ReadTiming, plan_blocks
-from connectors.registers import Area, NumberType, Point
+from connectors.modbus.isolation import Isolation, Part, parts_of
+from connectors.modbus.plan import Block, ReadRules, ReadTiming, plan_blocks
+from connectors.modbus.registers import Area, NumberType, Point
 
 
 def words(addresses: list[int]) -> list[Point]:

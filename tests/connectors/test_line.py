@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from connectors.exchange import Request
-from connectors.line import Lines
-from connectors.line_settings import LineSettings
-from connectors.unit_client import UnitClient
+from connectors.modbus.exchange import Request
+from connectors.modbus.line import Lines
+from connectors.modbus.line_settings import LineSettings
+from connectors.modbus.unit_client import UnitClient
 from gateway.core.errors import DeviceError
 from gateway.wire.clock import SystemClock
 from tests.connectors.wire import within

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.line_figures import WINDOW_S, BusyTime, Latencies, Turnarounds
+from connectors.modbus.line_figures import WINDOW_S, BusyTime, Latencies, Turnarounds
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 0.6), st.booleans()), min_size=30, max_size=120))

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.exchange import Exchange, Request
-from connectors.line_queue import LineQueue, Waiting
+from connectors.modbus.exchange import Exchange, Request
+from connectors.modbus.line_queue import LineQueue, Waiting
 
 REQUEST = Request(b"\x03", 2)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from connectors.line_settings import LineSettings, line_key
-from connectors.line_transport import stable_path
+from connectors.modbus.line_settings import LineSettings, line_key
+from connectors.modbus.line_transport import stable_path
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ from itertools import pairwise
 
 import pytest
 
-from connectors.exchange import Request
-from connectors.line import Line, Lines
-from connectors.line_connection import WAITING_MAX
-from connectors.line_settings import LineSettings
-from connectors.silences import SILENCES_MAX
-from connectors.unit_client import UnitClient
+from connectors.modbus.exchange import Request
+from connectors.modbus.line import Line, Lines
+from connectors.modbus.line_connection import WAITING_MAX
+from connectors.modbus.line_settings import LineSettings
+from connectors.modbus.silences import SILENCES_MAX
+from connectors.modbus.unit_client import UnitClient
 from gateway.core.errors import ConfigError, DeviceError
 from gateway.wire.clock import SystemClock
 from tests.connectors.scripted_units import ScriptedUnits

@@ -6,9 +6,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.exchange import MalformedAduError, Request, read_answer
-from connectors.framing import Asked
-from connectors.mbap import MbapFraming, split_adus
+from connectors.modbus.exchange import MalformedAduError, Request, read_answer
+from connectors.modbus.framing import Asked
+from connectors.modbus.mbap import MbapFraming, split_adus
 
 READ_ONE = Request(struct.pack(">BHH", 3, 0, 1), 2)
 

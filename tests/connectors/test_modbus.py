@@ -15,7 +15,7 @@ from pymodbus.framer import FramerType
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from connectors.modbus import ModbusConfig, ModbusConnector
+from connectors.modbus.connector import ModbusConfig, ModbusConnector
 from gateway.core.errors import CommandError, ConfigError, DeviceError
 from gateway.core.quality import Status
 from gateway.wire.clock import SystemClock

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from connectors.line import Line, Lines
-from connectors.modbus import ModbusConfig, ModbusConnector
+from connectors.modbus.connector import ModbusConfig, ModbusConnector
+from connectors.modbus.line import Line, Lines
 from gateway.config import Config
 from gateway.core.arrays import index_column
 from gateway.core.errors import ConfigError

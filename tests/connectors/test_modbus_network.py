@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from connectors.line import Lines
-from connectors.modbus import ModbusConfig, ModbusConnector
+from connectors.modbus.connector import ModbusConfig, ModbusConnector
+from connectors.modbus.line import Lines
 from gateway.core.events import Transition
 from gateway.core.records import LedgerReason
 from gateway.wire.clock import SystemClock

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.device_events import ADDRESS_REFUSED, ADDRESS_RESTORED
+from connectors.modbus.device_events import ADDRESS_REFUSED, ADDRESS_RESTORED
 from gateway.core.quality import Status
 from tests.connectors.refusing import (
     Device,

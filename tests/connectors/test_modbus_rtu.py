@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.modbus import ModbusConfig, ModbusConnector
+from connectors.modbus.connector import ModbusConfig, ModbusConnector
 from gateway.wire.clock import SystemClock
 from tests.connectors.contract import ConnectorContract, Plant, failure_of, running
 from tests.connectors.pty_wire import PtyWire

@@ -3,7 +3,7 @@
 import statistics
 from pathlib import Path
 
-from connectors.schedule_watch import SCHEDULE_TOO_TIGHT
+from connectors.modbus.schedule_watch import SCHEDULE_TOO_TIGHT
 from connectors.text_watch import TEXT_CHANGED
 from tests.connectors.refusing import Device, connector_to, polled, scans, serving, words
 from tests.connectors.sinks import KeepingSink

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.mqtt import MqttConnector
+from connectors.mqtt.connector import MqttConnector
 from gateway.core.quality import Status
 from tests.connectors.contract import ConnectorContract, Plant, failure_of, running
 from tests.connectors.mqtt_plant import MqttPlant

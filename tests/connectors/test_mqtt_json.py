@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.mqtt_json import (
+from connectors.mqtt.json_message import (
     Flaw,
     JsonValue,
     Places,

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from connectors.mqtt import MqttConfig, MqttConnector
-from connectors.mqtt_json import QualityNumbers, TextNumbers, TimeFormat
-from connectors.mqtt_tags import MqttRow, read_mqtt_tags
+from connectors.mqtt.connector import MqttConfig, MqttConnector
+from connectors.mqtt.json_message import QualityNumbers, TextNumbers, TimeFormat
+from connectors.mqtt.tags import MqttRow, read_mqtt_tags
 from gateway.core.errors import ConfigError
 from gateway.wire.clock import SystemClock
 

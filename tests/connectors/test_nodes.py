@@ -5,7 +5,7 @@ from asyncua import ua
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.nodes import NodeAddress, NodeKind, parse_node
+from connectors.opcua.nodes import NodeAddress, NodeKind, parse_node
 
 
 @given(st.integers(0, 0xFFFF), st.text(min_size=1, max_size=30))

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from connectors.address_space import NodeClass
-from connectors.nodes import parse_node
-from connectors.opcua_browse import BrowseQuery, Browser, Wanted
+from connectors.opcua.address_space import NodeClass
+from connectors.opcua.browse import BrowseQuery, Browser, Wanted
+from connectors.opcua.nodes import parse_node
 from gateway.core.errors import DeviceError
 from gateway.simulate.server import ServerState
 from tests.connectors.browsing import browsed, free_port, linked

@@ -9,8 +9,8 @@ from asyncua.ua.uaerrors import BadTooManyOperations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.opcua_bulk import BulkCalls
-from connectors.opcua_client import AnswerT, RequestT
+from connectors.opcua.bulk import BulkCalls
+from connectors.opcua.client import AnswerT, RequestT
 
 
 def child(parent: int, number: int) -> ua.ReferenceDescription:

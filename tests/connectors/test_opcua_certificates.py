@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from connectors.opcua_certificates import CertificateWatch
-from connectors.opcua_trust import UntrustedError, fingerprint_of, grouped
+from connectors.opcua.certificates import CertificateWatch
+from connectors.opcua.trust import UntrustedError, fingerprint_of, grouped
 from gateway.core.events import Event, Transition
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)

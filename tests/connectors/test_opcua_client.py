@@ -10,7 +10,7 @@ from asyncua.client.ua_session import UaSession
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.ua_binary import struct_to_binary
 
-from connectors.opcua_client import PRIVATE_NAMES, ColumnClient, Decode, PreparedRead
+from connectors.opcua.client import PRIVATE_NAMES, ColumnClient, Decode, PreparedRead
 from gateway.wire.clock import SystemClock
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from connectors.opcua import OpcuaConfig, OpcuaConnector
+from connectors.opcua.connector import OpcuaConfig, OpcuaConnector
 from gateway.core.errors import ConfigError
 from gateway.wire.clock import SystemClock
 

@@ -9,7 +9,7 @@ from asyncua.common.methods import uamethod
 from asyncua.common.node import Node
 from asyncua.ua.status_codes import StatusCodes
 
-from connectors.taglist import read_opcua_tags
+from connectors.opcua.tags import read_opcua_tags
 from gateway.core.errors import CommandError, ConfigError, DeviceError
 from tests.connectors.contract import running
 from tests.connectors.opcua_peer import opened_peer

@@ -12,13 +12,13 @@ from asyncua.ua.ua_binary import struct_to_binary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.opcua_decode import (
+from connectors.opcua.decode import (
     Notification,
     decode_publish_response,
     decode_read_response,
 )
-from connectors.opcua_items import SHORT_RUNS_MAX, Changes, unix_ns, unix_s
-from connectors.opcua_library import decode_item, decode_read, decode_response, decode_value
+from connectors.opcua.items import SHORT_RUNS_MAX, Changes, unix_ns, unix_s
+from connectors.opcua.library import decode_item, decode_read, decode_response, decode_value
 from gateway.core.quality import Status
 from tests.connectors.ua_values import data_value, item, status_code, variant
 

@@ -10,7 +10,7 @@ from asyncua import ua
 from asyncua.client.client import Client
 from asyncua.ua.object_ids import ObjectIds
 
-from connectors.opcua import OpcuaConnector
+from connectors.opcua.connector import OpcuaConnector
 from gateway.core.events import Event, Transition
 from gateway.wire.clock import SystemClock
 from tests.connectors.contract import failure_of, running

@@ -7,7 +7,7 @@ from asyncua import ua
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.opcua_event_fields import event_filter, server_event
+from connectors.opcua.event_fields import event_filter, server_event
 from tests.connectors.ua_values import variant
 
 COUNT = len(event_filter().SelectClauses)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from connectors.opcua_events import (
+from connectors.opcua.events import (
     REFRESH_END,
     REFRESH_REQUIRED,
     REFRESH_START,

@@ -10,7 +10,7 @@ from asyncua import ua
 from asyncua.server.history import HistoryDict
 from asyncua.ua.uatypes import datetime_to_win_epoch
 
-from connectors.opcua_items import FILETIME_1970
+from connectors.opcua.items import FILETIME_1970
 from gateway.core.arrays import index_column, time_column
 from gateway.core.frame import Origin
 from gateway.core.gaps import Gaps

@@ -14,9 +14,9 @@ from asyncua.ua.uatypes import datetime_to_win_epoch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.opcua_history import batches, is_inside, what_is_left
-from connectors.opcua_items import FILETIME_1970, Changes
-from connectors.opcua_library import HistoryPage
+from connectors.opcua.history import batches, is_inside, what_is_left
+from connectors.opcua.items import FILETIME_1970, Changes
+from connectors.opcua.library import HistoryPage
 from gateway.config import Config
 from gateway.core.arrays import index_column, status_column, time_column
 from gateway.core.events import Event

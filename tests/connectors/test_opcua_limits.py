@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from asyncua import ua
 
-from connectors.opcua_limits import (
+from connectors.opcua.limits import (
     TRAITS,
     Profile,
     ServerFacts,

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from connectors.opcua_login import POLICIES, PRIVATE_NAMES, UnsafeLoginError, choose_token
+from connectors.opcua.login import POLICIES, PRIVATE_NAMES, UnsafeLoginError, choose_token
 from gateway.core.errors import ConfigError
 from tests.connectors.contract import failure_of, running
 from tests.connectors.opcua_peer import opened_peer
@@ -223,7 +223,7 @@ def test_what_is_wrong_with_a_user_s_files(tmp_path: Path) -> None:
 
 
 def build(folder: Path, **settings: object) -> object:
-    from connectors.opcua import OpcuaConfig, OpcuaConnector
+    from connectors.opcua.connector import OpcuaConfig, OpcuaConnector
     from gateway.wire.clock import SystemClock
 
     given = {

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from connectors.opcua_numbers import holds_numbers, number_for
+from connectors.opcua.numbers import holds_numbers, number_for
 
 FORMATS = {
     1: "?", 2: "b", 3: "B", 4: "h", 5: "H", 6: "i", 7: "I", 8: "q", 9: "Q", 10: "f", 11: "d",

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.nodes import parse_node
-from connectors.opcua_data import RateSettings
-from connectors.opcua_limits import Traits
-from connectors.opcua_monitor import Item, filters_of
-from connectors.opcua_plan import divide, wishes_of
-from connectors.opcua_subscribe import Plan
-from connectors.taglist import OpcuaRow, read_opcua_tags
+from connectors.opcua.data_settings import RateSettings
+from connectors.opcua.limits import Traits
+from connectors.opcua.monitor import Item, filters_of
+from connectors.opcua.nodes import parse_node
+from connectors.opcua.plan import divide, wishes_of
+from connectors.opcua.subscribe import Plan
+from connectors.opcua.tags import OpcuaRow, read_opcua_tags
 
 ROOM = st.none() | st.integers(1, 12)
 

@@ -15,7 +15,7 @@ from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 from pydantic import ValidationError
 
-from connectors.opcua import OpcuaConfig, OpcuaConnector, SubscriptionGroup
+from connectors.opcua.connector import OpcuaConfig, OpcuaConnector, SubscriptionGroup
 from gateway.core.arrays import index_column
 from gateway.core.device_status import ConnectorReport
 from gateway.core.quality import Status

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from connectors.opcua_items import Changes, OtherValue
-from connectors.opcua_reception import Reception, ReceptionMemory, ReceptionRules
+from connectors.opcua.items import Changes, OtherValue
+from connectors.opcua.reception import Reception, ReceptionMemory, ReceptionRules
 from gateway.core.arrays import index_column
 from gateway.core.quality import Status
 from gateway.core.tags import TagId

@@ -13,9 +13,9 @@ from asyncua.server.user_managers import UserManager
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from connectors.certificate_store import Place, stored_certificates, trust_certificate
-from connectors.opcua import OpcuaConnector
-from connectors.opcua_trust import (
+from connectors.opcua.certificate_store import Place, stored_certificates, trust_certificate
+from connectors.opcua.connector import OpcuaConnector
+from connectors.opcua.trust import (
     Trust,
     UntrustedError,
     admit_server,

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.opcua_times import NS_PER_S, PLAUSIBLE_NS_MIN, marked, sample_times
+from connectors.opcua.times import NS_PER_S, PLAUSIBLE_NS_MIN, marked, sample_times
 from gateway.core.quality import Status
 
 NOW_NS = 1_790_000_000 * NS_PER_S

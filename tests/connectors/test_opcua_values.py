@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from connectors.opcua import OpcuaConfig, OpcuaConnector
+from connectors.opcua.connector import OpcuaConfig, OpcuaConnector
 from gateway.core.arrays import index_column
 from gateway.core.quality import Status
 from gateway.wire.clock import SystemClock

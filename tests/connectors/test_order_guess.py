@@ -5,8 +5,8 @@ import struct
 
 import pytest
 
-from connectors.order_guess import guess_order
-from connectors.registers import Area, ByteOrder, NumberType, Point, encode_registers
+from connectors.modbus.order_guess import guess_order
+from connectors.modbus.registers import Area, ByteOrder, NumberType, Point, encode_registers
 
 TYPES = [NumberType.FLOAT32, NumberType.FLOAT64, NumberType.INT32, NumberType.UINT32]
 

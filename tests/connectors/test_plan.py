@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.plan import (
+from connectors.modbus.plan import (
     UNREADABLE_MS,
     Block,
     ReadRules,
@@ -15,7 +15,7 @@ from connectors.plan import (
     plan_blocks,
     plan_cost_ms,
 )
-from connectors.registers import Area, NumberType, Point
+from connectors.modbus.registers import Area, NumberType, Point
 from tests.connectors.naive import cheapest_blocks_ms
 
 TYPES = [NumberType.UINT16, NumberType.FLOAT32, NumberType.FLOAT64]

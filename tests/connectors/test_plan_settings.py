@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from connectors.modbus import ModbusConfig, ModbusConnector
-from connectors.plan import Span
-from connectors.plan_settings import PlanSettings, parse_range
-from connectors.registers import Area
+from connectors.modbus.connector import ModbusConfig, ModbusConnector
+from connectors.modbus.plan import Span
+from connectors.modbus.plan_settings import PlanSettings, parse_range
+from connectors.modbus.registers import Area
 from gateway.core.errors import ConfigError
 from gateway.wire.clock import SystemClock
 

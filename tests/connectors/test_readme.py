@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from connectors.modbus import ModbusConfig, ModbusConnector, ScanGroup
-from connectors.mqtt import MqttConfig, MqttConnector, SilenceGroup
-from connectors.mqtt_tags import MQTT_COLUMNS
-from connectors.opcua import OpcuaConfig, OpcuaConnector, SubscriptionGroup
-from connectors.opcua_events import EventSettings
-from connectors.sparkplug import SparkplugConfig, SparkplugConnector
-from connectors.sparkplug_tags import SPARKPLUG_COLUMNS
-from connectors.taglist import MODBUS_COLUMNS, OPCUA_COLUMNS
+from connectors.modbus.connector import ModbusConfig, ModbusConnector, ScanGroup
+from connectors.modbus.tags import MODBUS_COLUMNS
+from connectors.mqtt.connector import MqttConfig, MqttConnector, SilenceGroup
+from connectors.mqtt.sparkplug import SparkplugConfig, SparkplugConnector
+from connectors.mqtt.sparkplug_tags import SPARKPLUG_COLUMNS
+from connectors.mqtt.tags import MQTT_COLUMNS
+from connectors.opcua.connector import OpcuaConfig, OpcuaConnector, SubscriptionGroup
+from connectors.opcua.events import EventSettings
+from connectors.opcua.tags import OPCUA_COLUMNS
 from gateway.wire.clock import SystemClock
 
 README = (Path(__file__).parents[2] / "connectors" / "README.md").read_text(encoding="utf-8")

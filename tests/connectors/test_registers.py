@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymodbus.client.mixin import ModbusClientMixin
 
-from connectors.registers import (
+from connectors.modbus.registers import (
     Area,
     BlockDecoder,
     ByteOrder,

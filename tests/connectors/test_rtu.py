@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymodbus.framer import FramerRTU
 
-from connectors.exchange import Request
-from connectors.framing import Asked, Found
-from connectors.rtu import RtuFraming, answer_size, crc16, silence_s
+from connectors.modbus.exchange import Request
+from connectors.modbus.framing import Asked, Found
+from connectors.modbus.rtu import RtuFraming, answer_size, crc16, silence_s
 
 UNIT = 11
 ASKED = Asked(UNIT, Request(struct.pack(">BHH", 3, 107, 3), 6))

@@ -1,7 +1,7 @@
 """When refused points are tried again."""
 
-from connectors.registers import Area, NumberType, Point
-from connectors.set_aside import SetAsidePoints
+from connectors.modbus.registers import Area, NumberType, Point
+from connectors.modbus.set_aside import SetAsidePoints
 
 S = 1_000_000_000
 POINTS = [

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.silences import SILENCES_MAX, Silences
+from connectors.modbus.silences import SILENCES_MAX, Silences
 
 
 def played(story: str) -> Silences:

@@ -12,8 +12,8 @@ import aiomqtt
 import pytest
 from pydantic import ValidationError
 
-from connectors.sparkplug import SparkplugConfig
-from connectors.sparkplug_tags import read_sparkplug_tags
+from connectors.mqtt.sparkplug import SparkplugConfig
+from connectors.mqtt.sparkplug_tags import read_sparkplug_tags
 from gateway.core.errors import CommandError, ConfigError, DeviceError
 from gateway.core.frame import Origin
 from gateway.core.quality import Status

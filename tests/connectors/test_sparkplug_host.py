@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.sparkplug_host import Arrived, Born, Died, EdgeNode, Outcome, Report, WantRebirth
+from connectors.mqtt.sparkplug_host import (
+    Arrived,
+    Born,
+    Died,
+    EdgeNode,
+    Outcome,
+    Report,
+    WantRebirth,
+)
 from gateway.wire.sparkplug import Address, DataType, Metric, Payload, Verb
 
 S = 1_000_000_000

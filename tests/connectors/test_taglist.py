@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from connectors.registers import Area, ByteOrder, NumberType
-from connectors.taglist import DeadBand, check_groups, read_modbus_tags, read_opcua_tags
+from connectors.modbus.registers import Area, ByteOrder, NumberType
+from connectors.modbus.tags import read_modbus_tags
+from connectors.opcua.tags import DeadBand, read_opcua_tags
+from connectors.taglist import check_groups
 from gateway.core.errors import ConfigError
 
 

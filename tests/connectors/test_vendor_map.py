@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors.taglist import MODBUS_COLUMNS, read_modbus_tags
-from connectors.vendor_columns import Meaning
-from connectors.vendor_map import number_type, read_vendor_map, tag_text
+from connectors.modbus.tags import MODBUS_COLUMNS, read_modbus_tags
+from connectors.modbus.vendor_columns import Meaning
+from connectors.modbus.vendor_map import number_type, read_vendor_map, tag_text
 from gateway.core.errors import ConfigError
 
 GERMAN = """\

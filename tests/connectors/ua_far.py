@@ -8,7 +8,7 @@ from pathlib import Path
 from asyncua import ua
 from asyncua.client.client import Client
 
-from connectors.opcua import OpcuaConfig, OpcuaConnector
+from connectors.opcua.connector import OpcuaConfig, OpcuaConnector
 from gateway.core.arrays import index_column
 from gateway.wire.clock import SystemClock
 from tests.connectors.sinks import KeepingSink

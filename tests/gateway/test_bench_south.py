@@ -14,7 +14,7 @@ from asyncua import ua
 from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary
 
-from connectors.taglist import read_modbus_tags
+from connectors.modbus.tags import read_modbus_tags
 from gateway.bench.far_end import FarEnd
 from gateway.bench.modbus_server import CLOCK_AT, STRETCH, Registers, register_map
 from gateway.bench.opcua_server import Capture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from connectors.opcua_trust import Trust, UntrustedError, admit_server, own_identity
+from connectors.opcua.trust import Trust, UntrustedError, admit_server, own_identity
 from gateway.cli.certs import command
 
 NOW_NS = 1_780_000_000_000_000_000

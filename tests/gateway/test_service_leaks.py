@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from connectors.modbus import ModbusConfig, ModbusConnector
-from connectors.opcua import OpcuaConfig, OpcuaConnector
+from connectors.modbus.connector import ModbusConfig, ModbusConnector
+from connectors.opcua.connector import OpcuaConfig, OpcuaConnector
 from gateway.core.arrays import index_column
 from gateway.core.device_status import DeviceState
 from gateway.core.ports import Connector

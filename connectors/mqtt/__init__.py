@@ -1,0 +1,1 @@
+"""MQTT in: JSON messages, and Sparkplug B as a host."""

@@ -1,0 +1,1 @@
+"""OPC UA: one server, subscribed to and polled."""
