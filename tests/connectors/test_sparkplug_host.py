@@ -200,7 +200,7 @@ def test_a_sequence_that_goes_back_asks_for_a_birth_and_keeps_the_values() -> No
 
 def test_an_edge_node_cannot_fill_our_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is beyond the bound is not known; the rest goes on."""
-    monkeypatch.setattr("connectors.sparkplug_host.METRICS_MAX", 3)
+    monkeypatch.setattr("connectors.mqtt.sparkplug_host.METRICS_MAX", 3)
     node = born_node()
     many = [Metric(name=str(k), datatype=DataType.DOUBLE, value=1.0) for k in range(10)]
     node.take(message(Verb.DBIRTH, 2, *many, device="E"))
