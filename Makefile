@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 DEBIAN_PACKAGES := gcc iproute2 libc6-dev libmodbus-dev mbpoll mosquitto mosquitto-clients socat \
   systemd tmux
 
-.PHONY: help demo test check bench soak clean lock
+.PHONY: help demo test lint check bench soak clean lock
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -18,11 +18,13 @@ demo: $(STAMP) ## A simulated plant, the gateway, the cloud and the console
 test: $(STAMP) .cache/debian-ready .cache/interop/ready ## Everything there is to test
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-check: $(STAMP) ## Format, lint, types, import rules and the quick tests
+lint: $(STAMP) ## Format, lint, types and import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+check: lint ## All that, and the quick tests
 	$(BIN)/python -m pytest -q -m "not slow and not realdata" -n 2 --dist worksteal
 
 bench: $(STAMP) ## What it costs, as ratios against the plain way, in one run

@@ -141,6 +141,7 @@ async def test_a_black_hole_and_a_pulled_cable_end_the_session_and_both_come_bac
                 begin()
                 error = await failure_of(task)
             end()
+            await far.reached()
             assert "has said nothing" in str(error) or "cannot be reached" in str(error)
             assert_rising(sink.values_of(0))
             assert not values or sink.values_of(0)[0] > values[-1]

@@ -16,6 +16,7 @@ from tests.connectors.wire import within
 from tests.interop.peers import node_script, running_peer
 
 PERIOD_MS = 120
+REACHED_S = 30.0
 
 
 class Far:
@@ -54,6 +55,21 @@ class Far:
         finally:
             task.cancel()
             await within(asyncio.wait([task]), what="a cancelled session")
+
+    async def reached(self) -> None:
+        """Return when a connection can be made: a cable that was plugged in needs a moment."""
+        host, _, port = self.endpoint.removeprefix("opc.tcp://").partition(":")
+        async with asyncio.timeout(REACHED_S):
+            while True:
+                try:
+                    async with asyncio.timeout(1.0):
+                        _, writer = await asyncio.open_connection(host, int(port))
+                except OSError:  # a time-out is one
+                    await asyncio.sleep(0.05)
+                    continue
+                writer.close()
+                await writer.wait_closed()
+                return
 
     async def call(self, method: str) -> None:
         """Call a method with a session of its own."""
