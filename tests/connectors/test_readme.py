@@ -9,7 +9,6 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from connectors.modbus.connector import ModbusConfig, ModbusConnector, ScanGroup
-from connectors.modbus.device_events import ADDRESS_REFUSED
 from connectors.modbus.tags import MODBUS_COLUMNS
 from connectors.mqtt.connector import MqttConfig, MqttConnector, SilenceGroup
 from connectors.mqtt.sparkplug import SparkplugConfig, SparkplugConnector
@@ -133,6 +132,16 @@ def test_every_column_stands_in_a_table(folder: str) -> None:
     assert {name for name, _ in rows(folder, "column")} == COLUMNS[folder]
 
 
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_events_that_are_named_are_told_somewhere(folder: str) -> None:
+    sources = [*CONNECTORS.glob("*.py"), *(CONNECTORS / folder).glob("*.py")]
+    sources += (CONNECTORS.parent / "gateway").rglob("*.py")
+    code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    named = {name for name, _ in rows(folder, "event")}
+    assert named
+    assert {name for name in named if f'"{name}"' not in code} == set()
+
+
 def test_the_table_of_makes_is_that_of_the_code() -> None:
     lines = readme("opcua").partition("| make |")[2].splitlines()[2:]
     assert lines[: len(TRAITS)] == [
@@ -203,7 +212,6 @@ def test_the_examples_of_modbus_work(tmp_path: Path) -> None:
     names = ["blower.speed", "blower.flow", "blower.fan_running", "blower.filter_alarm"]
     assert [tag.id for tag in found["blower"].tags] == names
     assert ModbusConfig.model_validate(tables["drive_1"]).is_serial
-    assert f"`{ADDRESS_REFUSED}`" in readme("modbus")
 
 
 def test_the_examples_of_opcua_work(tmp_path: Path) -> None:
