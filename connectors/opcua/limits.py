@@ -47,20 +47,20 @@ TRAITS: dict[Profile, Traits] = {
     # A thousand operations in a call is what OPC UA clients use by habit; more saves nothing.
     Profile.GENERIC: Traits(),
     # 1000 items and no DataChangeFilter (it has the Micro Embedded Device profile): Siemens,
-    # entry 109755846, "system limits of the OPC UA server"; calls of more than 200 items take it
-    # 50 times as long: measured by the makers of benthos-umh.
+    # entry 109755846, "system limits of the OPC UA server". The sizes of calls are cautious values
+    # for a small controller, not Siemens'.
     Profile.S7_1200: Traits(
         items_per_call=100, items_max=1000, nodes_per_read=200, takes_filters=False
     ),
-    # 10,000 items: Siemens, as above, for the larger CPUs; 500 in a call: benthos-umh.
+    # 10,000 items: Siemens, as above, for the larger CPUs. The size of calls is a cautious value.
     Profile.S7_1500: Traits(items_per_call=500, items_max=10_000),
     Profile.KEPWARE: Traits(),
-    # It handles 64 operations of a session at a time: stated by its maker for its Eclipse Milo.
+    # It handles 64 operations of a session at a time, as its maker states.
     Profile.IGNITION: Traits(reads_in_flight=4),
-    # 800 in a call: benthos-umh, after reports in the maker's forum of larger ones that fail.
+    # The size of calls is a cautious value, below that of habit, not its maker's.
     Profile.PROSYS: Traits(items_per_call=800),
 }
-"""What is known of each make, each number with its source."""
+"""What is known of each make: its maker's limits with their source, else cautious values."""
 
 _WORDS: tuple[tuple[Profile, tuple[str, ...]], ...] = (
     (Profile.S7_1200, ("s7-1200",)),
