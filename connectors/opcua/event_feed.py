@@ -18,6 +18,7 @@ REFUSED = "events_refused"
 """Condition of the event that tells which nodes are not heard."""
 REFUSED_SEVERITY = 400
 TYPE_NAMES_MAX = 1000
+NS_PER_S = 1_000_000_000
 
 log = structlog.get_logger()
 
@@ -54,6 +55,7 @@ class EventFeed:
         self._link: EventLink | None = None
         self._subscription: Subscription | None = None
         self._note: Callable[[Event], None] = _unheard
+        self._heard_since_ns = 0
 
     @property
     def subscription_id(self) -> int | None:
@@ -86,8 +88,18 @@ class EventFeed:
             if code >= Status.BAD:
                 self._refused(node, f"status 0x{code:08X}")
         self._subscription = subscription
+        self._heard_since_ns = self._clock.monotonic_ns()
         await self._refresh()
         return subscription
+
+    def has_rested(self, rest_s: float) -> bool:
+        """Return whether the subscription stood for so long."""
+        return self._clock.monotonic_ns() - self._heard_since_ns >= rest_s * NS_PER_S
+
+    def give_up(self) -> None:
+        """Hear nothing more in this session: the server keeps ending the subscription."""
+        self._subscription = None
+        self._refused("all nodes", "it keeps ending the subscription")
 
     def take(self, received: Received) -> None:
         """Keep the events of a notification until `flush`."""

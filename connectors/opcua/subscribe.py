@@ -204,8 +204,7 @@ class Subscriber:
         while lost:
             number = lost.pop()
             if self._around.events is not None and number == self._around.events.subscription_id:
-                self._pump.forget(number)
-                await self._hear_events()
+                await self._renew_events(self._around.events, number)
                 continue
             watch = next((each for each in self._watches if each.subscription.id == number), None)
             if watch is None:
@@ -228,6 +227,14 @@ class Subscriber:
             lost |= self._check(messages) - {number}
             self._pump.forget(number)
             await self._make_anew(watch)
+
+    async def _renew_events(self, events: EventFeed, number: int) -> None:
+        """Subscribe to events again; a server that ends that, too, tells none in this session."""
+        self._pump.forget(number)
+        if events.has_rested(self._around.silence_s_max):
+            await self._hear_events()
+        else:
+            events.give_up()
 
     async def _make_anew(self, watch: _Watch) -> None:
         """State that the tags of a lost subscription are Bad, and subscribe again."""

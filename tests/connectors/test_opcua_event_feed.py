@@ -9,6 +9,7 @@ import pytest
 from asyncua import ua
 from asyncua.client.client import Client
 from asyncua.ua.object_ids import ObjectIds
+from asyncua.ua.status_codes import StatusCodes
 
 from connectors.opcua.connector import OpcuaConnector
 from gateway.core.events import Event, Transition
@@ -185,3 +186,45 @@ async def test_the_alarm_of_node_opcua_over_losses_and_restarts(tmp_path: Path) 
             await until(lambda: bool(of_alarm(sink)), what="the alarm after a restart")
         assert before[-1].id != raised.id
         assert [each.id for each in of_alarm(sink)] == [raised.id]
+
+
+async def test_a_lost_subscription_of_events_is_made_anew_once(plant: OpcuaPlant) -> None:
+    """Values go on meanwhile; a server that ends it again at once is no longer asked."""
+    assert plant.server is not None
+    base, server = (
+        ua.NodeId(ua.Int32(number)) for number in (ObjectIds.BaseEventType, ObjectIds.Server)
+    )
+    generator = await plant.server.get_event_generator(base, server)
+    service = plant.server.iserver.subscription_service
+    plant.connector = plant.connector_with(
+        events={}, groups={"fast": {}}, keep_alive_s=0.3, silence_s_max=1.0
+    )
+    sink = KeepingSink()
+
+    def events_at_the_server() -> list[int]:
+        return [
+            number
+            for number, each in service.subscriptions.items()
+            if any(
+                item.filter is not None and isinstance(item.filter, ua.EventFilter)
+                for item in each.monitored_item_srv._monitored_items.values()
+            )
+        ]
+
+    async with running(plant, sink):
+        await until(lambda: bool(events_at_the_server()), what="a subscription of events")
+        [first] = events_at_the_server()
+        await service.delete_subscriptions([first])
+        await until(lambda: events_at_the_server() not in ([], [first]), what="a new one")
+        await generator.trigger(message="heard again")
+        await until(lambda: any("heard again" in e.text for e in sink.events), what="the event")
+        [second] = events_at_the_server()
+        code = ua.StatusCode(ua.UInt32(StatusCodes.BadTimeout))
+        await service.subscriptions[second].enqueue_statuschange(code)
+        await generator.trigger(message="brings the end along")
+        await until(
+            lambda: any(e.condition == "events_refused" for e in sink.events), what="the end of it"
+        )
+        count = len(sink.received)
+        await until(lambda: len(sink.received) > count + 2, what="values all the same")
+    assert sink.connected_count == 1
