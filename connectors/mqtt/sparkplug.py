@@ -14,6 +14,7 @@ from connectors.cancellation import CancellationFirst
 from connectors.messages import device_error
 from connectors.mqtt.broker import BrokerAccess, BrokerSettings
 from connectors.mqtt.sparkplug_tags import read_sparkplug_tags
+from connectors.text_watch import TextWatch
 from gateway.core.arrays import IndexArray
 from gateway.core.device_status import ConnectorReport
 from gateway.core.errors import CommandError
@@ -79,6 +80,7 @@ class SparkplugConnector:
         self._config = config
         self._access = BrokerAccess(name, config, folder=folder, gateway=gateway)
         self._clock = clock
+        self._texts = TextWatch()
         self._receiver: SparkplugReceiver | None = None
 
     async def session(self, sink: Sink, indices: IndexArray) -> None:
@@ -129,6 +131,7 @@ class SparkplugConnector:
             host_id=config.host_id,
             sink=sink,
             indices=indices,
+            texts=self._texts,
             reorder_s=config.reorder_s,
             rebirth_s=config.rebirth_s,
             birth_s=config.birth_s,
