@@ -66,7 +66,7 @@ class HistoryReader:
         limit = ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerHistoryReadData
         try:
             [data] = await self._link.session.read_attributes(
-                [ua.NodeId.from_string(f"i={limit}")], AttributeIds.Value
+                [ua.NodeId(ua.Int32(limit))], AttributeIds.Value
             )
         except LIBRARY_FAILURES as error:
             raise fault(self._device, "does not tell its limits", error) from error

@@ -44,6 +44,7 @@ from connectors.opcua.decode import Notification
 from connectors.opcua.library import decode_republished
 from connectors.opcua.limits import Profile, ServerFacts, Traits, traits_of
 from connectors.opcua.monitor import REVISION_RATIO, Item, MonitoredItems, read_value_id
+from connectors.opcua.node_ids import node_id
 from connectors.opcua.nodes import NodeAddress
 from gateway.core.errors import DeviceError
 from gateway.core.quality import Status
@@ -190,7 +191,7 @@ class UaLink:
         Raises:
             DeviceError: the connection is lost.
         """
-        known = [(item, self._node_id(item.node)) for item in items]
+        known = [(item, self.node_id(item.node)) for item in items]
         asked = [(item, node) for item, node in known if node is not None]
         with self._faults("refuses items"):
             codes = iter(await self._items.create(subscription.id, asked) if asked else ())
@@ -209,11 +210,11 @@ class UaLink:
 
     def knows(self, node: NodeAddress) -> bool:
         """Tell whether the server has the namespace of a node."""
-        return self._node_id(node) is not None
+        return self.node_id(node) is not None
 
     def prepare_read(self, items: Sequence[Item]) -> PreparedRead:
         """Return a request for the values of items whose namespaces the server has."""
-        nodes = [(item, self._node_id(item.node)) for item in items]
+        nodes = [(item, self.node_id(item.node)) for item in items]
         return PreparedRead([read_value_id(item, node) for item, node in nodes if node is not None])
 
     async def read_columns(self, read: PreparedRead) -> ReadValues:
@@ -288,7 +289,7 @@ class UaLink:
 
     def node_id(self, node: NodeAddress) -> ua.NodeId | None:
         """Return the node id as this server numbers its namespaces; None when it lacks one."""
-        return self._node_id(node)
+        return node_id(node, self._namespaces)
 
     @property
     def namespaces(self) -> tuple[str, ...]:
@@ -312,15 +313,6 @@ class UaLink:
     async def close(self) -> None:
         """End session, channel and connection, as politely as time allows."""
         await self._client.close()
-
-    def _node_id(self, node: NodeAddress) -> ua.NodeId | None:
-        """Return the node id as this server numbers its namespaces; None when it lacks one."""
-        index = node.namespace
-        if isinstance(index, str):
-            if index not in self._namespaces:
-                return None
-            index = self._namespaces.index(index)
-        return ua.NodeId.from_string(f"ns={index};{node.kind}={node.identifier}")
 
     @contextmanager
     def _faults(
