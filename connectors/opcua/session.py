@@ -8,9 +8,10 @@ session has a client of its own (`connect` makes it).
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from asyncua import ua
@@ -38,7 +39,6 @@ from connectors.opcua.client import (
     PreparedRead,
     ReadValues,
     Received,
-    RequestT,
 )
 from connectors.opcua.decode import Notification
 from connectors.opcua.library import decode_republished
@@ -264,12 +264,11 @@ class UaLink:
         request = ua.RepublishRequest()
         request.Parameters.SubscriptionId = subscription
         request.Parameters.RetransmitSequenceNumber = sequence
-        with self._faults("does not repeat a message"):
-            try:
-                body = await self._session.answer_of(request)
-                message = decode_republished(body, subscription=subscription)
-            except UaStatusCodeError:
-                return None
+        decode = partial(decode_republished, subscription=subscription)
+        try:
+            message = await self.ask("does not repeat a message", request, decode)
+        except UaStatusCodeError:
+            return None
         # asyncua's server answers with an empty message instead of a bad status.
         return message if message.sequence == sequence else None
 
@@ -296,19 +295,19 @@ class UaLink:
         """URIs of the namespaces by index, as of the last `refresh_namespaces`."""
         return tuple(self._namespaces)
 
-    async def ask(self, what: str, request: RequestT, answer: type[AnswerT]) -> AnswerT:
+    async def ask(self, what: str, request: object, decode: Callable[[bytes], AnswerT]) -> AnswerT:
         """Send a request that is asyncua's own and return its answer.
 
         Args:
             what: For the error: continues the sentence that the device opens.
             request: As the library has it.
-            answer: Type of the answer.
+            decode: Makes the answer of a response (see `library`).
         Raises:
             UaStatusCodeError: the server refuses the call as a whole.
-            DeviceError: the connection is lost.
+            DeviceError: the connection is lost, or the answer is none.
         """
         with self._faults(what, but=UaStatusCodeError):
-            return await self._session.ask(request, answer)
+            return await self._session.ask(request, decode)
 
     async def close(self) -> None:
         """End session, channel and connection, as politely as time allows."""
