@@ -1,6 +1,5 @@
 """Values, dead bands, elements and limits against node-opcua, a server written by others."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,8 +11,9 @@ from connectors.opcua.connector import OpcuaConfig, OpcuaConnector
 from gateway.core.arrays import index_column
 from gateway.core.quality import Status
 from gateway.wire.clock import SystemClock
+from tests.connectors.sessions import in_session
 from tests.connectors.sinks import KeepingSink
-from tests.connectors.wire import until, within
+from tests.connectors.wire import until
 from tests.interop.peers import needs_node, node_script, running_peer
 
 pytestmark = needs_node
@@ -58,13 +58,8 @@ async def reading(
         )
         names = [tag.id.removeprefix("plant.") for tag in connector.tags]
         sink = KeepingSink()
-        indices = index_column(range(len(names)))
-        task = asyncio.create_task(connector.session(sink, indices), name="session")
-        try:
+        async with in_session(connector, sink, index_column(range(len(names)))):
             yield connector, sink, lambda name: sink.values_of(names.index(name))
-        finally:
-            task.cancel()
-            await within(asyncio.wait([task]), what="a cancelled session")
 
 
 @pytest.mark.parametrize("settings", [SUBSCRIBE, POLL], ids=["subscribe", "poll"])
