@@ -22,6 +22,7 @@ from connectors.columns import stated_frame
 from connectors.messages import utc_text
 from connectors.news import News
 from connectors.opcua.items import Changes, OtherValue
+from connectors.opcua.monitor import Item
 from connectors.opcua.report import ReadFigures, Refusal
 from connectors.opcua.times import marked, sample_times
 from connectors.text_watch import TextWatch
@@ -152,12 +153,21 @@ class Reception:
         )
         return frame if is_sample.all() else frame.where(is_sample)
 
-    def refused(self, codes: Mapping[int, int]) -> Frame:
+    def refused(self, items: Sequence[Item], codes: Mapping[int, int]) -> Frame:
         """Note that the server does not give some nodes; return what we say of their tags.
 
         Args:
-            codes: Status of each, by handle.
+            items: Those that were asked for.
+            codes: Status of each that is not given, by handle; at least one.
         """
+        log.warning(
+            "nodes_refused",
+            device=self._name,
+            count=len(codes),
+            first=str(next(item.node for item in items if item.handle in codes)),
+            status=f"0x{next(iter(codes.values())):08X}",
+            stage="receiving",
+        )
         now_ns = self._clock.now_ns()
         for handle, code in codes.items():
             self._memory.refusals[handle] = Refusal(status=code, since_ns=now_ns)
