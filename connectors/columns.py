@@ -76,28 +76,30 @@ class Columns:
 def stated_frame(
     tag_index: IndexArray,
     *,
-    value: FloatArray,
-    status: StatusArray,
-    clock: Clock,
+    status: StatusArray | int,
+    received_ns: int,
+    arrival_ns: int,
+    value: FloatArray | None = None,
     time_ns: int | None = None,
 ) -> Frame:
     """Return what we ourselves say of some tags.
 
     Args:
         tag_index: Shape (n,).
-        value: Shape (n,); NaN where the status is Bad.
-        status: Shape (n,).
-        clock: Time.
-        time_ns: Of the samples, UTC; None is now.
+        status: Shape (n,), or that of all of them.
+        received_ns: When we found it out, UTC.
+        arrival_ns: The same on the monotonic clock.
+        value: Shape (n,), NaN where the status is Bad; None where all are.
+        time_ns: Of the samples, UTC; None is when we found it out.
     """
-    now_ns = clock.now_ns()
+    count = len(tag_index)
     return Frame(
         tag_index=tag_index,
-        time_ns=np.full(len(tag_index), time_ns or now_ns, dtype=np.int64),
-        value=value,
-        status=status,
-        received_ns=now_ns,
-        arrival_ns=clock.monotonic_ns(),
+        time_ns=np.full(count, received_ns if time_ns is None else time_ns, dtype=np.int64),
+        value=np.full(count, np.nan) if value is None else value,
+        status=np.full(count, status, dtype=np.uint32),
+        received_ns=received_ns,
+        arrival_ns=arrival_ns,
         is_received=False,
     )
 
@@ -132,9 +134,9 @@ class LastKnown:
         self._value[position] = np.nan
         return stated_frame(
             index_column([self._indices[position]]),
-            value=float_column([np.nan]),
-            status=status_column([status]),
-            clock=self._clock,
+            status=status,
+            received_ns=self._clock.now_ns(),
+            arrival_ns=self._clock.monotonic_ns(),
         )
 
     def stale(self, positions: Sequence[int], *, time_ns: int | None = None) -> Frame:
@@ -155,6 +157,7 @@ class LastKnown:
             index_column(self._indices[list(positions)]),
             value=float_column(value),
             status=status_column(status),
-            clock=self._clock,
+            received_ns=self._clock.now_ns(),
+            arrival_ns=self._clock.monotonic_ns(),
             time_ns=time_ns,
         )

@@ -4,7 +4,9 @@ A device that flaps must not flood the log. Of each subject only one event is to
 the newest of the others is told at its end, with how many it stands for.
 """
 
+import asyncio
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 import structlog
 
@@ -12,6 +14,8 @@ from gateway.core.events import Event
 from gateway.core.ports import Clock, Sink
 
 PERIOD_S = 10.0
+TICK_S = 1.0
+"""So often `run` looks whether a period is over."""
 NS_PER_S = 1_000_000_000
 
 log = structlog.get_logger()
@@ -62,8 +66,14 @@ class News:
         known.held_count += 1
         self._held[key] = known
 
+    async def run(self) -> NoReturn:
+        """Tell what is held back when its time comes, until cancelled: a task of the session."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.flush()
+
     def flush(self) -> None:
-        """Tell what was held back, where its period is over; call it every second or so."""
+        """Tell what was held back, where its period is over; `run` calls it, or a session does."""
         now_ns = self._clock.monotonic_ns()
         for key, subject in list(self._held.items()):
             if now_ns - subject.told_ns >= self._period_ns:

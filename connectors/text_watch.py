@@ -1,63 +1,49 @@
-"""Text in registers: told as an event when it changes, for a sample is a number.
+"""Texts of a device: told as an event when they change, for a sample is a number.
 
-A tag's text is told at once when it was not told within the last `TELL_PAUSE_S`; otherwise the
-newest one when that time is over. How many were passed over stands in the event.
+Which text a tag had is remembered over sessions, so that a connection that comes and goes repeats
+nothing. How often a tag's texts are told is the rule of all news (see `news`).
 """
 
-from dataclasses import dataclass
-
+from connectors.news import News
 from gateway.core.events import Event
 from gateway.core.tags import TagId
 
 TEXT_CHANGED = "text_changed"
 """Condition of the events."""
 SEVERITY = 100
-TELL_PAUSE_S = 10.0
-NS_PER_S = 1_000_000_000
-
-
-@dataclass(slots=True)
-class _Watched:
-    told: str
-    told_ns: int
-    last: str
-    untold_count: int = 0
+TEXT_SIZE_MAX = 200
+"""Longer texts are cut in an event, in characters."""
+_IS = " is "
+"""Stands behind the tag, which has no blank."""
 
 
 class TextWatch:
     """The texts of one connector."""
 
-    def __init__(self, source: str) -> None:
-        """Begin without any text; `source` is the connector's name."""
-        self._source = source
-        self._watched: dict[TagId, _Watched] = {}
-        self._event_ns = 0
+    def __init__(self) -> None:
+        """Begin without any text."""
+        self._last: dict[TagId, str] = {}
 
-    def read(self, tag: TagId, text: str, *, time_ns: int, monotonic_ns: int) -> Event | None:
-        """Take in a text as it was read, and return what is to be told of it."""
-        watched = self._watched.get(tag)
-        if watched is None:
-            self._watched[tag] = _Watched(text, monotonic_ns, text)
-            return self._event(f"{tag} is {text!r}", time_ns)
-        if text != watched.last:
-            watched.last = text
-            watched.untold_count += 1
-        is_too_soon = monotonic_ns - watched.told_ns < TELL_PAUSE_S * NS_PER_S
-        if not watched.untold_count or is_too_soon:
-            return None
-        passed_over = watched.untold_count - 1
-        more = f", and {passed_over} others in between" if passed_over else ""
-        event = self._event(f"{tag} is {text!r}; it was {watched.told!r}{more}", time_ns)
-        watched.told, watched.told_ns, watched.untold_count = text, monotonic_ns, 0
-        return event
+    def read(self, tag: TagId, text: str, news: News) -> None:
+        """Take in a text as it was read, and tell it if it is another one than before.
 
-    def _event(self, text: str, time_ns: int) -> Event:
-        # The time tells one event of a condition from another, and one answer may hold many texts.
-        self._event_ns = max(time_ns, self._event_ns + 1)
-        return Event(
-            time_ns=self._event_ns,
-            source=self._source,
-            condition=TEXT_CHANGED,
-            severity=SEVERITY,
-            text=text,
-        )
+        Args:
+            tag: That has it.
+            text: All of it.
+            news: Those of the present session.
+        """
+        before = self._last.get(tag)
+        if text == before:
+            return
+        self._last[tag] = text
+        was = "" if before is None else f"; it was {_cut(before)!r}"
+        news.tell(TEXT_CHANGED, tag, f"{tag}{_IS}{_cut(text)!r}{was}", severity=SEVERITY)
+
+
+def tag_with_text(event: Event) -> TagId | None:
+    """Return the tag whose text an event tells; None when it tells something else."""
+    return TagId(event.text.partition(_IS)[0]) if event.condition == TEXT_CHANGED else None
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= TEXT_SIZE_MAX else f"{text[:TEXT_SIZE_MAX]}…"

@@ -42,6 +42,7 @@ from connectors.modbus.write import (
     register_request,
     write_request,
 )
+from connectors.news import News
 from connectors.taglist import check_groups
 from connectors.text_watch import TextWatch
 from gateway.core.arrays import IndexArray
@@ -132,7 +133,7 @@ class ModbusConnector:
         self._learned = Learned(config.rules, _first_timing(config))
         self._groups = _point_groups(name, config, rows, self._learned)
         self._schedule = ScheduleWatch(name, self._learned, self._groups, clock)
-        self._texts = TextWatch(name)
+        self._texts = TextWatch()
         self._refusals = RefusalEvents(name)
         self._line = (lines or Lines(clock)).line(name, config)
         self._client: UnitClient | None = None
@@ -153,6 +154,7 @@ class ModbusConnector:
         client = self._line.client(
             device=self._device, unit=self._config.unit, timeout_s=self._config.timeout_s
         )
+        news = News(sink, source=self.name, clock=self._clock)
         around = Surroundings(
             device=self._device,
             client=client,
@@ -162,6 +164,7 @@ class ModbusConnector:
             clock=self._clock,
             learned=self._learned,
             texts=self._texts,
+            news=news,
             refusals=self._refusals,
             schedule=self._schedule,
         )
@@ -174,6 +177,7 @@ class ModbusConnector:
             finally:
                 self._client = None
                 client.close()
+                news.close()
 
     async def write(self, tag: Tag, value: float) -> float:
         """Write one value in engineering units and return what is read back."""

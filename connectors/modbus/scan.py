@@ -8,6 +8,8 @@ from typing import NoReturn
 import numpy as np
 import structlog
 
+from connectors.columns import stated_frame
+from connectors.greeting import Greeting
 from connectors.modbus.block_read import Read
 from connectors.modbus.device_events import RefusalEvents
 from connectors.modbus.exceptions import exception_text, status_of
@@ -17,8 +19,10 @@ from connectors.modbus.point_group import PointGroup
 from connectors.modbus.registers import decode_text
 from connectors.modbus.schedule_watch import ScheduleWatch
 from connectors.modbus.unit_client import UnitClient
+from connectors.news import News
 from connectors.outbox import Outbox
 from connectors.scan_clock import ScanClock
+from connectors.session_tasks import run_together
 from connectors.text_watch import TextWatch
 from gateway.core.arrays import FloatArray, IndexArray, index_column
 from gateway.core.errors import DeviceError
@@ -46,6 +50,7 @@ class Surroundings:
     clock: Clock
     learned: Learned
     texts: TextWatch
+    news: News
     refusals: RefusalEvents
     schedule: ScheduleWatch
 
@@ -56,9 +61,7 @@ async def run_scans(groups: Sequence[PointGroup], around: Surroundings) -> NoRet
     Raises:
         DeviceError: it ended.
     """
-    greeting = _Greeting(around.sink)
-    # No TaskGroup: in Python 3.11 it marks its own task as cancelled when a child fails, and then
-    # a real cancellation cannot be told from a lost device (see `cancellation`).
+    greeting = Greeting(around.sink)
     tasks = [
         asyncio.create_task(
             _Scanner(group, around, greeting).run(), name=f"scan[{group.period_ms}]"
@@ -66,33 +69,14 @@ async def run_scans(groups: Sequence[PointGroup], around: Surroundings) -> NoRet
         for group in groups
     ]
     tasks.append(asyncio.create_task(around.client.ended(), name="connection"))
-    try:
-        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    raise next(error for task in ended if (error := task.exception()) is not None)
-
-
-class _Greeting:
-    """Tells the sink once, before the first frame, that the device answers."""
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self._is_said = False
-
-    def say(self) -> None:
-        """Say it, if it was not said."""
-        if not self._is_said:
-            self._is_said = True
-            self._sink.connected()
+    tasks.append(asyncio.create_task(around.news.run(), name="news"))
+    await run_together(tasks)
 
 
 class _Scanner:
     """Runs the scans of one group in one session."""
 
-    def __init__(self, group: PointGroup, around: Surroundings, greeting: _Greeting) -> None:
+    def __init__(self, group: PointGroup, around: Surroundings, greeting: Greeting) -> None:
         self._group = group
         self._around = around
         self._greeting = greeting
@@ -135,7 +119,7 @@ class _Scanner:
         if answer is None:
             return
         for members, status in self._group.end(answer):
-            self._outbox.put(_stated_frame(self._tag_index[members], status, answer))
+            self._state(members, status, answer)
         for change in self._group.changes():
             self._around.sink.note(self._around.refusals.event(self._group, change, answer))
         await self._outbox.flush()
@@ -215,14 +199,8 @@ class _Scanner:
     def _read_texts(self, read: Read, answer: Answer) -> None:
         for index in read.texts:
             member = self._group.members[index]
-            event = self._around.texts.read(
-                member.tag,
-                decode_text(member.point, answer.payload, start=read.block.start),
-                time_ns=answer.received_ns,
-                monotonic_ns=answer.arrival_ns,
-            )
-            if event is not None:
-                self._around.sink.note(event)
+            text = decode_text(member.point, answer.payload, start=read.block.start)
+            self._around.texts.read(member.tag, text, self._around.news)
 
     def _note_refusal(self, read: Read, answer: Answer) -> None:
         """Say that a block is refused now; that it is no longer, its values say themselves."""
@@ -236,8 +214,18 @@ class _Scanner:
             reason=exception_text(answer.exception_code),
             stage="receiving",
         )
-        status = status_of(answer.exception_code)
-        self._outbox.put(_stated_frame(self._tag_index[members], status, answer))
+        self._state(members, status_of(answer.exception_code), answer)
+
+    def _state(self, members: IndexArray, status: Status, answer: Answer) -> None:
+        """Say ourselves what is to be said of tags that the device refuses."""
+        self._outbox.put(
+            stated_frame(
+                self._tag_index[members],
+                status=status,
+                received_ns=answer.received_ns,
+                arrival_ns=answer.arrival_ns,
+            )
+        )
 
     def _report_skipped(self, slot_count: int) -> None:
         """Tell the sink about scans that could not start in time."""
@@ -270,18 +258,4 @@ def _received_frame(good: Sequence[tuple[IndexArray, FloatArray, Answer]]) -> Fr
         status=status,
         received_ns=first.received_ns,
         arrival_ns=first.arrival_ns,
-    )
-
-
-def _stated_frame(tag_index: IndexArray, status: Status, answer: Answer) -> Frame:
-    """Return what we say of tags that the device refuses."""
-    count = len(tag_index)
-    return Frame(
-        tag_index=tag_index,
-        time_ns=np.full(count, answer.received_ns, dtype=np.int64),
-        value=np.full(count, np.nan),
-        status=np.full(count, status, dtype=np.uint32),
-        received_ns=answer.received_ns,
-        arrival_ns=answer.arrival_ns,
-        is_received=False,
     )

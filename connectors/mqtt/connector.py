@@ -5,7 +5,6 @@ with QoS 1 in the meantime. A message that cannot be used makes its own tag Bad,
 that says that it is ours.
 """
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,20 +12,17 @@ import numpy as np
 from pydantic import Field
 
 from connectors.cancellation import CancellationFirst
-from connectors.messages import device_error
 from connectors.mqtt.broker import BrokerAccess, BrokerSettings
+from connectors.mqtt.broker_connector import BrokerConnector
 from connectors.mqtt.json_message import QualityNumbers, TextNumbers
 from connectors.mqtt.tags import read_mqtt_tags
 from connectors.taglist import check_groups
 from gateway.core.arrays import IndexArray, float_column
-from gateway.core.device_status import ConnectorReport
-from gateway.core.errors import CommandError
 from gateway.core.ports import Clock, Sink
 from gateway.core.settings import Settings
-from gateway.core.tags import Tag
 
 if TYPE_CHECKING:
-    from connectors.mqtt.session import HandedOver, MqttReceiver, Surroundings
+    from connectors.mqtt.session import HandedOver, Surroundings
 
 Silence = Annotated[float, Field(ge=0, le=31_536_000)]
 
@@ -60,7 +56,7 @@ class MqttConfig(BrokerSettings):
     """Longest wait for the message that confirms a write."""
 
 
-class MqttConnector:
+class MqttConnector(BrokerConnector):
     """Implements `Connector`."""
 
     def __init__(
@@ -85,15 +81,12 @@ class MqttConnector:
         check_groups(
             [row.entry for row in rows], config.groups, file=config.tags.name, connector=name
         )
-        self.name = name
-        self.address = config.broker
-        self.tags = tuple(row.entry.tag(name) for row in rows)
+        super().__init__(name, config.broker, [row.entry.tag(name) for row in rows])
         self._config = config
         self._rows = rows
         self._access = BrokerAccess(name, config, folder=folder, gateway=gateway)
         self._clock = clock
         self._handed_over: HandedOver | None = None
-        self._receiver: MqttReceiver | None = None
 
     async def session(self, sink: Sink, indices: IndexArray) -> None:
         """Subscribe and hand on readings until cancelled; see `Connector`.
@@ -116,29 +109,6 @@ class MqttConnector:
             finally:
                 self._receiver = None
 
-    async def write(self, tag: Tag, value: float) -> float:
-        """Write one value in engineering units and return what is read back."""
-        if not tag.writable:
-            raise CommandError(f"{tag.id} is not declared writable")
-        if self._receiver is None or not self._receiver.is_connected:
-            raise device_error(
-                f"{self.name} ({self.address})",
-                "is not connected",
-                check="Write again when it is.",
-                expert=f"write {tag.id}",
-            )
-        raw = (value - tag.offset) / tag.scale
-        if not math.isfinite(raw):
-            raise CommandError(f"{tag.id}: {raw} cannot be written")
-        found = await self._receiver.write(self.tags.index(tag), raw)
-        return found * tag.scale + tag.offset
-
-    def report(self) -> ConnectorReport:
-        """Return what it knows of its own doings."""
-        receiver = self._receiver
-        expires_ns = receiver.certificate_expires_ns if receiver is not None else None
-        return ConnectorReport(certificate_expires_ns=expires_ns)
-
     def _surroundings(self, sink: Sink, indices: IndexArray) -> "Surroundings":
         from connectors.mqtt.session import Surroundings
 
@@ -151,7 +121,7 @@ class MqttConnector:
         ]
         return Surroundings(
             name=self.name,
-            device=f"{self.name} ({self.address})",
+            device=self._device,
             broker=self._access.broker(session_expiry_s=config.session_expiry_s),
             sink=sink,
             indices=indices,

@@ -4,24 +4,21 @@ Births say which metrics there are, data name them by alias, deaths make them st
 missing of a sequence is waited for, then the edge node is asked for a new birth.
 """
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from connectors.cancellation import CancellationFirst
-from connectors.messages import device_error
 from connectors.mqtt.broker import BrokerAccess, BrokerSettings
+from connectors.mqtt.broker_connector import BrokerConnector
 from connectors.mqtt.sparkplug_tags import read_sparkplug_tags
+from connectors.text_watch import TextWatch
 from gateway.core.arrays import IndexArray
-from gateway.core.device_status import ConnectorReport
-from gateway.core.errors import CommandError
 from gateway.core.ports import Clock, Sink
-from gateway.core.tags import Tag
 
 if TYPE_CHECKING:
-    from connectors.mqtt.sparkplug_session import SparkplugReceiver, Surroundings
+    from connectors.mqtt.sparkplug_session import Surroundings
 
 Id = Annotated[str, Field(pattern=r"^[^+/#]*$")]
 
@@ -55,7 +52,7 @@ class SparkplugConfig(BrokerSettings):
         return self
 
 
-class SparkplugConnector:
+class SparkplugConnector(BrokerConnector):
     """Implements `Connector`."""
 
     def __init__(
@@ -73,13 +70,11 @@ class SparkplugConnector:
             ConfigError: with all mistakes of the tag list, or a file cannot be used.
         """
         self._rows = read_sparkplug_tags(folder / config.tags, group_id=config.group_id)
-        self.name = name
-        self.address = config.broker
-        self.tags = tuple(row.entry.tag(name) for row in self._rows)
+        super().__init__(name, config.broker, [row.entry.tag(name) for row in self._rows])
         self._config = config
         self._access = BrokerAccess(name, config, folder=folder, gateway=gateway)
         self._clock = clock
-        self._receiver: SparkplugReceiver | None = None
+        self._texts = TextWatch()
 
     async def session(self, sink: Sink, indices: IndexArray) -> None:
         """Subscribe and hand on reports until cancelled; see `Connector`."""
@@ -95,40 +90,18 @@ class SparkplugConnector:
             finally:
                 self._receiver = None
 
-    async def write(self, tag: Tag, value: float) -> float:
-        """Write one value in engineering units and return what is read back."""
-        if not tag.writable:
-            raise CommandError(f"{tag.id} is not declared writable")
-        if self._receiver is None or not self._receiver.is_connected:
-            raise device_error(
-                f"{self.name} ({self.address})",
-                "is not connected",
-                check="Write again when it is.",
-                expert=f"write {tag.id}",
-            )
-        raw = (value - tag.offset) / tag.scale
-        if not math.isfinite(raw):
-            raise CommandError(f"{tag.id}: {raw} cannot be written")
-        found = await self._receiver.write(self.tags.index(tag), raw)
-        return found * tag.scale + tag.offset
-
-    def report(self) -> ConnectorReport:
-        """Return what it knows of its own doings."""
-        receiver = self._receiver
-        expires_ns = receiver.certificate_expires_ns if receiver is not None else None
-        return ConnectorReport(certificate_expires_ns=expires_ns)
-
     def _surroundings(self, sink: Sink, indices: IndexArray) -> "Surroundings":
         from connectors.mqtt.sparkplug_session import Surroundings
 
         config = self._config
         return Surroundings(
             name=self.name,
-            device=f"{self.name} ({self.address})",
+            device=self._device,
             access=self._access,
             host_id=config.host_id,
             sink=sink,
             indices=indices,
+            texts=self._texts,
             reorder_s=config.reorder_s,
             rebirth_s=config.rebirth_s,
             birth_s=config.birth_s,

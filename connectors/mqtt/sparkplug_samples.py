@@ -16,18 +16,18 @@ from connectors.mqtt.sparkplug_tags import MetricPlace, SparkplugRow
 from connectors.news import News
 from connectors.outbox import Outbox
 from connectors.read_back import ReadBacks
+from connectors.text_watch import TextWatch
 from gateway.core.arrays import IndexArray
 from gateway.core.frame import Origin
 from gateway.core.ports import Clock, Sink
 from gateway.core.quality import Status
+from gateway.core.tags import TagId
 from gateway.wire.sparkplug import Metric, SparkplugQuality, number_of
 
 TIME_MS_MAX = 9_000_000_000_000
 """A metric's time up to the year 2255 fits into nanoseconds."""
-TEXT_SHOWN_MAX = 200
 LOST_SEVERITY = 500
 FLAW_SEVERITY = 400
-TEXT_SEVERITY = 100
 
 NodeKey = tuple[str, str]
 """Group and edge node."""
@@ -44,6 +44,7 @@ class SampleBook:
         sink: Sink,
         indices: IndexArray,
         news: News,
+        texts: TextWatch,
         clock: Clock,
     ) -> None:
         """Begin with nothing known.
@@ -54,6 +55,7 @@ class SampleBook:
             sink: Takes the frames, at `flush`.
             indices: Position in the tag table of each row's tag.
             news: Takes the events.
+            texts: What is known of texts from former sessions.
             clock: Time.
         """
         self._name = name
@@ -66,7 +68,8 @@ class SampleBook:
         self._known = LastKnown(indices, clock=clock)
         self._is_flawed = np.zeros(len(rows), dtype=np.bool_)
         self._is_stale = np.zeros(len(rows), dtype=np.bool_)
-        self._texts: dict[int, str] = {}
+        self._has_text = np.zeros(len(rows), dtype=np.bool_)
+        self._texts = texts
         self.read_backs = ReadBacks()
         """Writes that wait for a report."""
 
@@ -126,16 +129,13 @@ class SampleBook:
             self.read_backs.note(position, value)
 
     def _text(self, position: int, metric: Metric) -> None:
-        """Tell of a text that is another than before; a text is no sample."""
+        """Take in a text, which is no sample."""
         if metric.is_null or not isinstance(metric.value, str):
             return
         self._is_flawed[position] = False
-        if self._texts.get(position) != metric.value:
-            self._texts[position] = metric.value
-            name = self._rows[position].entry.name
-            shown = repr(metric.value[:TEXT_SHOWN_MAX])
-            text = f"{self._name}.{name} is {shown}"
-            self._news.tell("text_changed", name, text, severity=TEXT_SEVERITY)
+        self._has_text[position] = True
+        tag = TagId(f"{self._name}.{self._rows[position].entry.name}")
+        self._texts.read(tag, metric.value, self._news)
 
     def _flaw(self, position: int, status: int, reason: str) -> None:
         """Make a tag Bad, once; what came before it goes before it."""
@@ -171,7 +171,7 @@ class SampleBook:
         """State that tags are stale, once; what is Bad stays Bad, and a text has no samples."""
         news = [each for each in positions if not self._is_stale[each]]
         self._is_stale[news] = True
-        news = [each for each in news if not self._is_flawed[each] and each not in self._texts]
+        news = [each for each in news if not self._is_flawed[each] and not self._has_text[each]]
         if news:
             self._close_columns()
             self._outbox.put(self._known.stale(news, time_ns=time_ns))

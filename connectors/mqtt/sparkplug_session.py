@@ -23,6 +23,7 @@ from connectors.mqtt.sparkplug_host import (
 from connectors.mqtt.sparkplug_samples import NodeKey, SampleBook
 from connectors.mqtt.sparkplug_tags import SparkplugRow
 from connectors.news import News
+from connectors.text_watch import TextWatch
 from gateway.core.arrays import IndexArray
 from gateway.core.errors import CommandError
 from gateway.core.ports import Clock, Sink
@@ -65,6 +66,7 @@ class Surroundings:
     sink: Sink
     indices: IndexArray
     """Position in the tag table of each row's tag."""
+    texts: TextWatch
     reorder_s: float
     rebirth_s: float
     birth_s: float
@@ -103,6 +105,7 @@ class SparkplugReceiver:
             sink=around.sink,
             indices=around.indices,
             news=self._news,
+            texts=around.texts,
             clock=around.clock,
         )
         self._wishes: dict[NodeKey, str] = {}

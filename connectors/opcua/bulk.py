@@ -6,7 +6,7 @@ so a flat folder of a million nodes comes in pieces (BrowseNext). Answers are de
 event loop.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from asyncua import ua
@@ -16,7 +16,8 @@ from asyncua.ua.status_codes import StatusCodes
 from asyncua.ua.uaerrors import UaStatusCodeError
 
 from connectors.messages import device_error
-from connectors.opcua.client import AnswerT, RequestT
+from connectors.opcua.client import AnswerT
+from connectors.opcua.library import decode_browse, decode_browse_next, decode_values
 from connectors.opcua.session import fault
 
 NODES_PER_CALL = 100
@@ -47,7 +48,7 @@ _LIMITS = (
 class Asker(Protocol):
     """What sends requests: a `UaLink`."""
 
-    async def ask(self, what: str, request: RequestT, answer: type[AnswerT]) -> AnswerT:
+    async def ask(self, what: str, request: object, decode: Callable[[bytes], AnswerT]) -> AnswerT:
         """Send a request and return its answer; see `UaLink.ask`."""
         ...
 
@@ -90,13 +91,12 @@ class BulkCalls:
         limit = max(REFERENCES_PER_NODE_MIN, REFERENCES_PER_CALL // len(nodes))
         request = _browse_request(nodes, limit)
         try:
-            response = await self._link.ask("refuses to be browsed", request, ua.BrowseResponse)
+            results = await self._link.ask("refuses to be browsed", request, decode_browse)
         except UaStatusCodeError as error:
             if error.code not in _TOO_LARGE or len(nodes) == 1:
                 raise fault(self._device, "refuses to be browsed", error) from error
             self.nodes_per_call = max(1, len(nodes) // 2)
             return await self._in_halves(nodes)
-        results = response.Results
         self._check_count(len(results), len(nodes))
         found = [list(result.References or ()) for result in results]
         # A server may have room for fewer unfinished answers than a call has nodes.
@@ -148,10 +148,9 @@ class BulkCalls:
         request.Parameters.ContinuationPoints = points
         what = "does not go on with a long answer"
         try:
-            response = await self._link.ask(what, request, ua.BrowseNextResponse)
+            return await self._link.ask(what, request, decode_browse_next)
         except UaStatusCodeError as error:
             raise fault(self._device, what, error) from error
-        return list(response.Parameters.Results)
 
     async def read(self, reads: Sequence[ua.ReadValueId]) -> list[ua.DataValue]:
         """Read attributes; what cannot be read is one Bad value.
@@ -170,7 +169,7 @@ class BulkCalls:
         request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Neither
         what = "does not let its nodes be read"
         try:
-            response = await self._link.ask(what, request, ua.ReadResponse)
+            answers = await self._link.ask(what, request, decode_values)
         except UaStatusCodeError as error:
             if error.code not in _TOO_LARGE:
                 raise fault(self._device, what, error) from error
@@ -178,8 +177,8 @@ class BulkCalls:
                 return [ua.DataValue(StatusCode=ua.StatusCode(ua.UInt32(error.code)))]
             middle = len(reads) // 2
             return await self._read_once(reads[:middle]) + await self._read_once(reads[middle:])
-        self._check_count(len(response.Results), len(reads))
-        return list(response.Results)
+        self._check_count(len(answers), len(reads))
+        return answers
 
     def _check_count(self, answered: int, asked: int) -> None:
         """See that there is one answer for each question.

@@ -16,6 +16,7 @@ from pydantic import Field, field_validator, model_validator
 from connectors.cancellation import CancellationFirst
 from connectors.greeting import Greeting
 from connectors.messages import device_error
+from connectors.news import News
 from connectors.opcua.data_settings import DataSettings, RateSettings
 from connectors.opcua.events import EventSettings
 from connectors.opcua.history_settings import HistorySettings
@@ -136,15 +137,17 @@ class OpcuaConnector:
 
         assert len(indices) == len(self.tags)
         certificates = self._watched_certificates(sink)
+        news = News(sink, source=self.name, clock=self._clock)
         with CancellationFirst() as cancellation:
             link = await open_link(self._link_settings(certificates), self._clock)
             dates = asyncio.create_task(_watch_dates(certificates), name=f"dates[{self.name}]")
             try:
                 cancellation.check()
                 self._link = link
-                await self._run(link, sink, indices)
+                await self._run(link, sink, indices, news)
             finally:
                 self._link = None
+                news.close()
                 dates.cancel()
                 await link.close()
                 await asyncio.gather(dates, return_exceptions=True)
@@ -200,7 +203,9 @@ class OpcuaConnector:
         """Name and address, for messages."""
         return f"{self.name} ({self.address})"
 
-    async def _run(self, link: "ControlLink", sink: Sink, indices: IndexArray) -> NoReturn:
+    async def _run(
+        self, link: "ControlLink", sink: Sink, indices: IndexArray, news: News
+    ) -> NoReturn:
         """Divide the tags between subscriptions and polls, and run both."""
         from connectors.opcua.limits import Profile
         from connectors.opcua.plan import divide, wishes_of
@@ -214,7 +219,7 @@ class OpcuaConnector:
         traits = await link.learn(Profile(config.profile))
         if self._memory is None:
             self._memory = ReceptionMemory()
-        greeting, reception = Greeting(sink), self._reception(sink, indices, self._memory)
+        greeting, reception = Greeting(sink), self._reception(sink, indices, self._memory, news)
         wishes = wishes_of(
             self._rows,
             config,
@@ -241,7 +246,7 @@ class OpcuaConnector:
         division = divide(wishes.plans, traits)
         polls.add(wishes.polled)
         polls.take_over(division.rest)
-        others = [self._healer(link, sink, indices).run()]
+        others = [self._healer(link, sink, indices).run(), news.run()]
         events = self._event_feed()
         if division.plans or events is not None:
             around = Surroundings(
@@ -262,7 +267,9 @@ class OpcuaConnector:
             others.append(Subscriber(division.plans, around).run())
         await polls.run_beside(others)
 
-    def _reception(self, sink: Sink, indices: IndexArray, memory: "ReceptionMemory") -> "Reception":
+    def _reception(
+        self, sink: Sink, indices: IndexArray, memory: "ReceptionMemory", news: News
+    ) -> "Reception":
         from connectors.opcua.reception import Reception, ReceptionRules
 
         config = self._config
@@ -277,10 +284,10 @@ class OpcuaConnector:
             rules=ReceptionRules(
                 uses_source_time=config.time == "source",
                 source_ahead_ns_max=round(config.source_ahead_s_max * NS_PER_S),
-                texts_per_min_max=config.text_events_per_min_max,
             ),
             memory=memory,
             sink=sink,
+            news=news,
             name=self.name,
             clock=self._clock,
         )

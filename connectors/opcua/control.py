@@ -101,7 +101,7 @@ class ControlLink(EventLink):
         return await self._confirmed(node_id, node, value)
 
     def _known(self, node: NodeAddress) -> ua.NodeId:
-        node_id = self._node_id(node)
+        node_id = self.node_id(node)
         if node_id is None:
             raise CommandError(
                 f"{self._device} has no namespace for {node}: nothing was written. "

@@ -1,4 +1,4 @@
-"""What a person may set about the values of an OPC UA server: rates, makes, times, texts."""
+"""What a person may set about the values of an OPC UA server: rates, makes, times."""
 
 from typing import Annotated, Literal, Self
 
@@ -45,5 +45,3 @@ class DataSettings(RateSettings):
     """Time of a value: that of its source, or for sources without a clock when it came."""
     source_ahead_s_max: Annotated[float, Field(ge=1, le=31_536_000)] = 600.0
     """A source time further ahead of the gateway's clock is wrong, and not used."""
-    text_events_per_min_max: Annotated[int, Field(ge=1, le=6000)] = 60
-    """Changes of texts that become events; more of them in a minute are dropped and counted."""

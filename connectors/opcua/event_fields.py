@@ -9,6 +9,7 @@ from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIds
 
 from connectors.opcua.events import ServerEvent
+from connectors.opcua.node_ids import node_address
 
 ValueT = TypeVar("ValueT")
 
@@ -88,7 +89,9 @@ def _of(kind: type[ValueT], value: object, default: ValueT) -> ValueT:
 
 def _node_text(value: object) -> str:
     """Return a node id as text; empty for none and for the null id."""
-    return value.to_string() if isinstance(value, ua.NodeId) and not value.is_null() else ""
+    if not isinstance(value, ua.NodeId) or value.is_null():
+        return ""
+    return str(node_address(value, ()))
 
 
 def _time_ns(value: object) -> int:

@@ -8,7 +8,7 @@ from asyncua.ua.object_ids import ObjectIdNames, ObjectIds
 from asyncua.ua.uaerrors import UaStatusCodeError
 
 from connectors.opcua.event_fields import event_filter
-from connectors.opcua.nodes import NodeAddress
+from connectors.opcua.nodes import NodeAddress, parse_node
 from connectors.opcua.session import Subscription, UaLink
 from gateway.core.quality import Status
 
@@ -29,7 +29,7 @@ class EventLink(UaLink):
         Raises:
             DeviceError: the server refuses the call, or the connection is lost.
         """
-        known = [(handle, self._node_id(node)) for handle, node in enumerate(nodes)]
+        known = [(handle, self.node_id(node)) for handle, node in enumerate(nodes)]
         params = ua.CreateMonitoredItemsParameters(
             SubscriptionId=ua.IntegerId(subscription.id),
             TimestampsToReturn=ua.TimestampsToReturn.Neither,
@@ -71,12 +71,16 @@ class EventLink(UaLink):
         Raises:
             DeviceError: the connection is lost.
         """
-        node_id = ua.NodeId.from_string(event_type)
-        number = node_id.Identifier
-        if node_id.NamespaceIndex == 0 and isinstance(number, int) and number in ObjectIdNames:
+        try:
+            node = self.node_id(parse_node(event_type))
+        except ValueError:
+            return ""  # a server may have a type whose identifier is empty
+        assert node is not None, event_type  # it has an index, and no URI to look up
+        number = node.Identifier
+        if node.NamespaceIndex == 0 and isinstance(number, int) and number in ObjectIdNames:
             return str(ObjectIdNames[number])
         with self._faults("does not tell the name of an event's type"):
-            [data] = await self._session.read_attributes([node_id], AttributeIds.BrowseName)
+            [data] = await self._session.read_attributes([node], AttributeIds.BrowseName)
         name = None if data.Value is None else data.Value.Value
         return str(name.Name or "") if isinstance(name, ua.QualifiedName) else ""
 

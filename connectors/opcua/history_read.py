@@ -1,11 +1,11 @@
 """The history services of an OPC UA session, in our types.
 
-The library decodes a page of a thousand values in some tens of milliseconds; it does so in a
-worker thread, so that live values do not wait for it.
+The library decodes a page of a thousand values in some tens of milliseconds; `ask` lets it do so in
+a worker thread, so that live values do not wait for it.
 """
 
-import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -66,7 +66,7 @@ class HistoryReader:
         limit = ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerHistoryReadData
         try:
             [data] = await self._link.session.read_attributes(
-                [ua.NodeId.from_string(f"i={limit}")], AttributeIds.Value
+                [ua.NodeId(ua.Int32(limit))], AttributeIds.Value
             )
         except LIBRARY_FAILURES as error:
             raise fault(self._device, "does not tell its limits", error) from error
@@ -109,14 +109,14 @@ class HistoryReader:
             DeviceError: no answer, or the server refuses the call.
         """
         request = _request(asks, from_ns=from_ns, to_ns=to_ns, count=count, is_release=False)
+        what = "does not give its history"
         try:
-            body = await self._link.session.answer_of(request)
-            pages = await asyncio.to_thread(decode_history, body)
-        except LIBRARY_FAILURES as error:
-            raise fault(self._device, "does not give its history", error) from error
+            pages = await self._link.ask(what, request, decode_history)
+        except UaStatusCodeError as error:
+            raise fault(self._device, what, error) from error
         if len(pages) != len(asks):
             mismatch = ValueError(f"{len(pages)} histories for {len(asks)} nodes")
-            raise fault(self._device, "does not give its history", mismatch)
+            raise fault(self._device, what, mismatch)
         return pages
 
     def check(self, pages: Sequence[HistoryPage]) -> None:
@@ -141,12 +141,8 @@ class HistoryReader:
             DeviceError: no answer.
         """
         request = _request(asks, from_ns=0, to_ns=0, count=0, is_release=True)
-        try:
-            decode_history(await self._link.session.answer_of(request))
-        except UaStatusCodeError:
-            pass  # it has forgotten them already
-        except LIBRARY_FAILURES as error:
-            raise fault(self._device, "does not answer", error) from error
+        with suppress(UaStatusCodeError):  # it has forgotten them already
+            await self._link.ask("does not answer", request, decode_history)
 
 
 def _request(

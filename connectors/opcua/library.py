@@ -11,7 +11,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from asyncua import ua
@@ -28,6 +28,13 @@ from gateway.core.arrays import StatusArray, TimeArray
 from gateway.core.quality import Status
 
 ParsedT = TypeVar("ParsedT")
+AnswerT = TypeVar("AnswerT", bound="Answer")
+
+
+class Answer(Protocol):
+    """What every response of OPC UA has."""
+
+    ResponseHeader: ua.ResponseHeader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +89,7 @@ def decode_response(body: bytes) -> Notification:
     Raises:
         ValueError: the library cannot read it either.
     """
-    response = _parsed(ua.PublishResponse, Buffer(body))
-    response.ResponseHeader.ServiceResult.check()
+    response = _answer(ua.PublishResponse, body)
     parameters = response.Parameters
     return _notification(parameters.SubscriptionId, parameters.NotificationMessage)
 
@@ -95,8 +101,7 @@ def decode_republished(body: bytes, *, subscription: int) -> Notification:
         UaStatusCodeError: the server does not have it any more.
         ValueError: the library cannot read it.
     """
-    response = _parsed(ua.RepublishResponse, Buffer(body))
-    response.ResponseHeader.ServiceResult.check()
+    response = _answer(ua.RepublishResponse, body)
     return _notification(subscription, response.NotificationMessage)
 
 
@@ -128,8 +133,7 @@ def decode_read(body: bytes) -> Changes:
     Raises:
         ValueError: the library cannot read it either.
     """
-    response = _parsed(ua.ReadResponse, Buffer(body))
-    response.ResponseHeader.ServiceResult.check()
+    response = _answer(ua.ReadResponse, body)
     results = response.Results or ()
     return _columns(np.arange(len(results), dtype=np.uint32), results)
 
@@ -198,8 +202,7 @@ def decode_history(body: bytes) -> tuple[HistoryPage, ...]:
         UaStatusCodeError: the server refuses the call as a whole.
         ValueError: the library cannot read it.
     """
-    response = _parsed(ua.HistoryReadResponse, Buffer(body))
-    response.ResponseHeader.ServiceResult.check()
+    response = _answer(ua.HistoryReadResponse, body)
     return tuple(_history_page(result) for result in response.Results or ())
 
 
@@ -213,6 +216,38 @@ def _history_page(result: ua.HistoryReadResult) -> HistoryPage:
         ),
         continuation=result.ContinuationPoint or b"",
     )
+
+
+def decode_browse(body: bytes) -> list[ua.BrowseResult]:
+    """Return what a browse response says of each node.
+
+    Raises:
+        UaStatusCodeError: the server refuses the call as a whole.
+        ValueError: the library cannot read it.
+    """
+    return list(_answer(ua.BrowseResponse, body).Results or ())
+
+
+def decode_browse_next(body: bytes) -> list[ua.BrowseResult]:
+    """Return what the response to BrowseNext says of each node; raises as `decode_browse`."""
+    return list(_answer(ua.BrowseNextResponse, body).Parameters.Results or ())
+
+
+def decode_values(body: bytes) -> list[ua.DataValue]:
+    """Return the values of a read response, of any kind; raises as `decode_browse`."""
+    return list(_answer(ua.ReadResponse, body).Results or ())
+
+
+def _answer(kind: type[AnswerT], body: bytes) -> AnswerT:
+    """Return a response.
+
+    Raises:
+        UaStatusCodeError: the server refuses the call as a whole.
+        ValueError: the bytes hold no such response.
+    """
+    response = _parsed(kind, Buffer(body))
+    response.ResponseHeader.ServiceResult.check()
+    return response
 
 
 def _parsed(kind: type[ParsedT], buffer: Buffer) -> ParsedT:

@@ -284,15 +284,7 @@ class Poller:
         news = {handle: code for handle, code in codes.items() if self._codes.get(handle) != code}
         if news:
             self._codes |= news
-            log.warning(
-                "nodes_refused",
-                device=self._around.device,
-                count=len(news),
-                first=str(next(item.node for item in refused if item.handle in news)),
-                status=f"0x{next(iter(news.values())):08X}",
-                stage="receiving",
-            )
-            self._outbox.put(self._around.reception.refused(news))
+            self._outbox.put(self._around.reception.refused(refused, news))
 
     def _note_found(self, handles: Sequence[int]) -> None:
         for handle in self._codes.keys() & set(handles):

@@ -11,6 +11,7 @@ import structlog
 
 from connectors.opcua.monitor import Item
 from connectors.opcua.poller import Poller, PollSurroundings
+from connectors.session_tasks import run_together
 from gateway.core.events import Event
 
 SEVERITY_RAN_OUT = 300
@@ -80,14 +81,7 @@ class Polls:
         Raises:
             DeviceError: one of them lost the server.
         """
-        # No TaskGroup: its own way of ending counts as a cancellation (see `cancellation`).
         tasks = [asyncio.create_task(work, name="session_work") for work in others]
         for period_ms, poller in self._pollers.items():
             tasks.append(asyncio.create_task(poller.run(), name=f"poll[{period_ms}]"))
-        try:
-            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        raise next(error for task in ended if (error := task.exception()) is not None)
+        await run_together(tasks)

@@ -4,8 +4,7 @@ Most values are numbers with sound times, and pass as columns. The rest:
 
 - an element that was asked for comes as an array of one (OPC 10000-4, 7.27); a server that does
   not know index ranges sends the whole array, and the element is picked here;
-- a text is no sample: it becomes the event `text_changed` when it is another one than before, so
-  many in a minute; what is more is counted, told and dropped;
+- a text is no sample: it becomes an event (see `text_watch`);
 - arrays, structures and raw bytes are Bad, and their tags unfit: told once, and no more asked for;
 - a source time that cannot be is replaced, and told (see `times`).
 
@@ -19,11 +18,15 @@ from math import isfinite
 import numpy as np
 import structlog
 
+from connectors.columns import stated_frame
 from connectors.messages import utc_text
+from connectors.news import News
 from connectors.opcua.items import Changes, OtherValue
+from connectors.opcua.monitor import Item
 from connectors.opcua.report import ReadFigures, Refusal
 from connectors.opcua.times import marked, sample_times
-from gateway.core.arrays import BoolArray, IndexArray, index_column
+from connectors.text_watch import TextWatch
+from gateway.core.arrays import BoolArray, IndexArray, index_column, status_column
 from gateway.core.events import Event
 from gateway.core.frame import Frame
 from gateway.core.ports import Clock, Sink
@@ -32,10 +35,7 @@ from gateway.core.tags import TagId
 
 NS_PER_S = 1_000_000_000
 PACE_NS = 60 * NS_PER_S
-"""Texts are counted over so long; and wrong times told as often at most."""
-TEXT_SIZE_MAX = 200
-"""Longer texts are cut in an event, in characters."""
-SEVERITY_TEXT = 50
+"""Wrong times are told as often at most."""
 SEVERITY_UNFIT = 300
 SEVERITY_TIME = 300
 
@@ -51,7 +51,6 @@ class ReceptionRules:
 
     uses_source_time: bool
     source_ahead_ns_max: int
-    texts_per_min_max: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,8 +60,7 @@ class ReceptionMemory:
     figures: ReadFigures = field(default_factory=ReadFigures)
     refusals: dict[int, Refusal] = field(default_factory=dict)
     """Nodes that the server does not give at present."""
-    texts: dict[int, str] = field(default_factory=dict)
-    """Last text of each tag that has texts."""
+    texts: TextWatch = field(default_factory=TextWatch)
     told: set[tuple[int, str]] = field(default_factory=set)
     """Tags that are odd, each with what was said of it."""
     wrong_times: set[int] = field(default_factory=set)
@@ -70,12 +68,6 @@ class ReceptionMemory:
     wrong_times_told_ns: int = -PACE_NS
     ran_out_count: int = 0
     """Tags that were polled for want of monitored items, as told last."""
-    text_minute_ns: int = -PACE_NS
-    """When the minute began in which texts are counted."""
-    text_count: int = 0
-    """Texts in it."""
-    dropped_text_count: int = 0
-    """Of them, those that were dropped."""
 
 
 class Reception:
@@ -90,6 +82,7 @@ class Reception:
         rules: ReceptionRules,
         memory: ReceptionMemory,
         sink: Sink,
+        news: News,
         name: str,
         clock: Clock,
     ) -> None:
@@ -101,7 +94,8 @@ class Reception:
             elements: Which element of an array a handle means, where it means one.
             rules: See there.
             memory: What former sessions said.
-            sink: Takes the events.
+            sink: Takes the events about odd values.
+            news: Take the texts.
             name: Of the connector.
             clock: Time, for what the gateway states itself.
         """
@@ -111,6 +105,7 @@ class Reception:
         self._rules = rules
         self._memory = memory
         self._sink = sink
+        self._news = news
         self._name = name
         self._clock = clock
         memory.refusals.clear()
@@ -158,12 +153,21 @@ class Reception:
         )
         return frame if is_sample.all() else frame.where(is_sample)
 
-    def refused(self, codes: Mapping[int, int]) -> Frame:
+    def refused(self, items: Sequence[Item], codes: Mapping[int, int]) -> Frame:
         """Note that the server does not give some nodes; return what we say of their tags.
 
         Args:
-            codes: Status of each, by handle.
+            items: Those that were asked for.
+            codes: Status of each that is not given, by handle; at least one.
         """
+        log.warning(
+            "nodes_refused",
+            device=self._name,
+            count=len(codes),
+            first=str(next(item.node for item in items if item.handle in codes)),
+            status=f"0x{next(iter(codes.values())):08X}",
+            stage="receiving",
+        )
         now_ns = self._clock.now_ns()
         for handle, code in codes.items():
             self._memory.refusals[handle] = Refusal(status=code, since_ns=now_ns)
@@ -173,15 +177,11 @@ class Reception:
 
     def stated(self, codes: Mapping[int, int]) -> Frame:
         """Return a frame in which the gateway says the status of tags, by handle."""
-        now_ns = self._clock.now_ns()
-        return Frame(
-            tag_index=index_column(self._indices[list(codes)]),
-            time_ns=np.full(len(codes), now_ns, dtype=np.int64),
-            value=np.full(len(codes), np.nan),
-            status=np.array(list(codes.values()), dtype=np.uint32),
-            received_ns=now_ns,
+        return stated_frame(
+            index_column(self._indices[list(codes)]),
+            status=status_column(list(codes.values())),
+            received_ns=self._clock.now_ns(),
             arrival_ns=self._clock.monotonic_ns(),
-            is_received=False,
         )
 
     def take_unfit(self) -> list[int]:
@@ -207,7 +207,7 @@ class Reception:
             self._pick(changes, place, element, other, received_ns)
         elif other.text is not None and element is None and other.status < Status.BAD:
             is_sample[place] = False
-            self._note_text(handle, other.text, received_ns)
+            self._memory.texts.read(self._names[handle], other.text, self._news)
         elif other.status < Status.BAD:
             self._note_unfit(handle, other.what, _remedy(other, element), received_ns)
 
@@ -266,44 +266,6 @@ class Reception:
                 f"{tag} is {what} of an array that has no such element at present, or the server "
                 "does not know index ranges: correct the tag list, or map the element to a node "
                 "of its own.",
-            )
-
-    def _note_text(self, handle: int, text: str, received_ns: int) -> None:
-        """Tell a new text, so many in a minute."""
-        memory = self._memory
-        before = memory.texts.get(handle)
-        if before == text:
-            return
-        if received_ns - memory.text_minute_ns >= PACE_NS or received_ns < memory.text_minute_ns:
-            if memory.dropped_text_count:
-                log.warning(
-                    "texts_dropped",
-                    device=self._name,
-                    count=memory.dropped_text_count,
-                    stage="receiving",
-                )
-            memory.text_minute_ns, memory.text_count = received_ns, 0
-            memory.dropped_text_count = 0
-        memory.text_count += 1
-        limit = self._rules.texts_per_min_max
-        if memory.text_count <= limit:
-            memory.texts[handle] = text
-            was = "" if before is None else f" (was {_cut(before)!r})"
-            tag = self._names[handle]
-            self._tell(
-                tag, "text_changed", SEVERITY_TEXT, received_ns, f"{tag}: {_cut(text)!r}{was}"
-            )
-            return
-        memory.dropped_text_count += 1
-        if memory.dropped_text_count == 1:
-            until = utc_text(memory.text_minute_ns + PACE_NS)
-            self._tell(
-                self._name,
-                "texts_dropped",
-                SEVERITY_TEXT,
-                received_ns,
-                f"Texts of {self._name} change more than {limit} times in a minute; further "
-                f"changes until {until} are not told.",
             )
 
     def _note_times(self, changes: Changes, is_wrong: BoolArray, received_ns: int) -> None:
@@ -371,7 +333,3 @@ def _remedy(other: OtherValue, element: int | None) -> str:
 
 def _tags(count: int) -> str:
     return "1 tag" if count == 1 else f"{count} tags"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= TEXT_SIZE_MAX else f"{text[:TEXT_SIZE_MAX]}…"

@@ -8,9 +8,10 @@ session has a client of its own (`connect` makes it).
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from asyncua import ua
@@ -38,12 +39,12 @@ from connectors.opcua.client import (
     PreparedRead,
     ReadValues,
     Received,
-    RequestT,
 )
 from connectors.opcua.decode import Notification
 from connectors.opcua.library import decode_republished
 from connectors.opcua.limits import Profile, ServerFacts, Traits, traits_of
 from connectors.opcua.monitor import REVISION_RATIO, Item, MonitoredItems, read_value_id
+from connectors.opcua.node_ids import node_id
 from connectors.opcua.nodes import NodeAddress
 from gateway.core.errors import DeviceError
 from gateway.core.quality import Status
@@ -190,7 +191,7 @@ class UaLink:
         Raises:
             DeviceError: the connection is lost.
         """
-        known = [(item, self._node_id(item.node)) for item in items]
+        known = [(item, self.node_id(item.node)) for item in items]
         asked = [(item, node) for item, node in known if node is not None]
         with self._faults("refuses items"):
             codes = iter(await self._items.create(subscription.id, asked) if asked else ())
@@ -209,11 +210,11 @@ class UaLink:
 
     def knows(self, node: NodeAddress) -> bool:
         """Tell whether the server has the namespace of a node."""
-        return self._node_id(node) is not None
+        return self.node_id(node) is not None
 
     def prepare_read(self, items: Sequence[Item]) -> PreparedRead:
         """Return a request for the values of items whose namespaces the server has."""
-        nodes = [(item, self._node_id(item.node)) for item in items]
+        nodes = [(item, self.node_id(item.node)) for item in items]
         return PreparedRead([read_value_id(item, node) for item, node in nodes if node is not None])
 
     async def read_columns(self, read: PreparedRead) -> ReadValues:
@@ -263,12 +264,11 @@ class UaLink:
         request = ua.RepublishRequest()
         request.Parameters.SubscriptionId = subscription
         request.Parameters.RetransmitSequenceNumber = sequence
-        with self._faults("does not repeat a message"):
-            try:
-                body = await self._session.answer_of(request)
-                message = decode_republished(body, subscription=subscription)
-            except UaStatusCodeError:
-                return None
+        decode = partial(decode_republished, subscription=subscription)
+        try:
+            message = await self.ask("does not repeat a message", request, decode)
+        except UaStatusCodeError:
+            return None
         # asyncua's server answers with an empty message instead of a bad status.
         return message if message.sequence == sequence else None
 
@@ -288,39 +288,30 @@ class UaLink:
 
     def node_id(self, node: NodeAddress) -> ua.NodeId | None:
         """Return the node id as this server numbers its namespaces; None when it lacks one."""
-        return self._node_id(node)
+        return node_id(node, self._namespaces)
 
     @property
     def namespaces(self) -> tuple[str, ...]:
         """URIs of the namespaces by index, as of the last `refresh_namespaces`."""
         return tuple(self._namespaces)
 
-    async def ask(self, what: str, request: RequestT, answer: type[AnswerT]) -> AnswerT:
+    async def ask(self, what: str, request: object, decode: Callable[[bytes], AnswerT]) -> AnswerT:
         """Send a request that is asyncua's own and return its answer.
 
         Args:
             what: For the error: continues the sentence that the device opens.
             request: As the library has it.
-            answer: Type of the answer.
+            decode: Makes the answer of a response (see `library`).
         Raises:
             UaStatusCodeError: the server refuses the call as a whole.
-            DeviceError: the connection is lost.
+            DeviceError: the connection is lost, or the answer is none.
         """
         with self._faults(what, but=UaStatusCodeError):
-            return await self._session.ask(request, answer)
+            return await self._session.ask(request, decode)
 
     async def close(self) -> None:
         """End session, channel and connection, as politely as time allows."""
         await self._client.close()
-
-    def _node_id(self, node: NodeAddress) -> ua.NodeId | None:
-        """Return the node id as this server numbers its namespaces; None when it lacks one."""
-        index = node.namespace
-        if isinstance(index, str):
-            if index not in self._namespaces:
-                return None
-            index = self._namespaces.index(index)
-        return ua.NodeId.from_string(f"ns={index};{node.kind}={node.identifier}")
 
     @contextmanager
     def _faults(

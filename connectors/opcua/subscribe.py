@@ -164,15 +164,7 @@ class Subscriber:
                 log.info("node_found", device=self._around.device, node=str(item.node))
         if news:
             self._refusals |= news
-            log.warning(
-                "nodes_refused",
-                device=self._around.device,
-                count=len(news),
-                first=str(next(item.node for item in wanted if item.handle in news)),
-                status=f"0x{next(iter(news.values())):08X}",
-                stage="receiving",
-            )
-            self._outbox.put(self._around.reception.refused(news))
+            self._outbox.put(self._around.reception.refused(wanted, news))
 
     async def _deliver(self) -> NoReturn:
         """Hand on what comes; ask for refused nodes again now and then."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from connectors.text_watch import TEXT_CHANGED
+from connectors.text_watch import tag_with_text
 from gateway.api.answers import TagAnswer
 from gateway.api.client import GatewayClient
 from gateway.api.device_answers import DeviceAnswer
@@ -121,11 +121,8 @@ class _Seen:
 
     def note(self, event: Event) -> None:
         """Take in that a tag holds text, which is no sample; the rest shows in the values."""
-        if event.condition != TEXT_CHANGED:
-            return
-        for index, tag in enumerate(self.tags):
-            if event.text.startswith((f"{tag.id} ", f"{tag.id}:")):
-                self.texts.add(index)
+        told = tag_with_text(event)
+        self.texts |= {index for index, tag in enumerate(self.tags) if tag.id == told}
 
     def gaps(self) -> Gaps:
         """Return none: a check looks at what is there now."""

@@ -13,6 +13,7 @@ from gateway.core.errors import CommandError, DeviceError
 from gateway.core.ports import Connector
 from gateway.core.quality import Quality, Status
 from gateway.core.tags import Tag
+from tests.connectors.sessions import in_session
 from tests.connectors.sinks import KeepingSink
 from tests.connectors.wire import Wire, until, within
 
@@ -59,14 +60,9 @@ class Plant(ABC):
 
 @asynccontextmanager
 async def running(plant: Plant, sink: KeepingSink) -> AsyncIterator[asyncio.Task[None]]:
-    """Run a session until the block ends; then cancel it and see it end."""
-    indices = index_column(plant.indices)
-    task = asyncio.create_task(plant.connector.session(sink, indices), name="session")
-    try:
+    """Run a session of its connector until the block ends."""
+    async with in_session(plant.connector, sink, index_column(plant.indices)) as task:
         yield task
-    finally:
-        task.cancel()
-        await within(asyncio.wait([task]), what="a cancelled session")
 
 
 async def failure_of(task: asyncio.Task[None]) -> DeviceError:

@@ -14,8 +14,9 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 from connectors.modbus.connector import ModbusConfig, ModbusConnector
 from gateway.core.arrays import index_column
 from gateway.wire.clock import SystemClock
+from tests.connectors.sessions import in_session
 from tests.connectors.sinks import KeepingSink
-from tests.connectors.wire import until, within
+from tests.connectors.wire import until
 
 SIZE = 400
 """Addresses of each area; register n holds n at the start."""
@@ -127,13 +128,8 @@ def words(addresses: Sequence[int]) -> list[str]:
 async def polled(connector: ModbusConnector) -> AsyncIterator[KeepingSink]:
     """Run a session until the block ends."""
     sink = KeepingSink()
-    indices = index_column(range(len(connector.tags)))
-    task = asyncio.create_task(connector.session(sink, indices), name="session")
-    try:
+    async with in_session(connector, sink, index_column(range(len(connector.tags)))):
         yield sink
-    finally:
-        task.cancel()
-        await within(asyncio.wait([task]), what="a cancelled session")
 
 
 def values(sink: KeepingSink, connector: ModbusConnector, name: str) -> list[float]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from connectors.mqtt.connector import MqttConnector
+from connectors.mqtt.session import MqttReceiver
 from gateway.core.quality import Status
 from tests.connectors.contract import ConnectorContract, Plant, failure_of, running
 from tests.connectors.mqtt_plant import MqttPlant
@@ -291,14 +292,14 @@ def waiting_count(plant: MqttPlant) -> int:
     """Return the messages that have come and that the sink does not have."""
     assert isinstance(plant.connector, MqttConnector)
     receiver = plant.connector._receiver
-    assert receiver is not None
+    assert isinstance(receiver, MqttReceiver)
     return len(receiver._link._queue) + len(receiver._unacknowledged)
 
 
 def dropped_count(plant: MqttPlant) -> int:
     assert isinstance(plant.connector, MqttConnector)
     receiver = plant.connector._receiver
-    assert receiver is not None
+    assert isinstance(receiver, MqttReceiver)
     return receiver._link.dropped_count
 
 

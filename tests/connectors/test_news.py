@@ -7,21 +7,9 @@ from hypothesis import strategies as st
 
 from connectors.news import News
 from tests.connectors.sinks import KeepingSink
+from tests.connectors.virtual_clock import VirtualClock
 
 S = 1_000_000_000
-
-
-class VirtualClock:
-    """Stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.time_ns = S
-
-    def now_ns(self) -> int:
-        return self.time_ns
-
-    def monotonic_ns(self) -> int:
-        return self.time_ns
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 8)), max_size=60))

@@ -1,16 +1,20 @@
 """Bulk calls against a stand-in for a server with any limits; real ones are in the browse tests."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 from typing import cast
 
 from asyncua import ua
 from asyncua.ua.status_codes import StatusCodes
-from asyncua.ua.uaerrors import BadTooManyOperations
+from asyncua.ua.ua_binary import struct_to_binary
+from asyncua.ua.uaerrors import BadTooManyOperations, UaStatusCodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.opcua.bulk import BulkCalls
-from connectors.opcua.client import AnswerT, RequestT
+from connectors.opcua.client import AnswerT
+from connectors.opcua.library import decode_browse, decode_browse_next, decode_values
 
 
 def child(parent: int, number: int) -> ua.ReferenceDescription:
@@ -30,7 +34,7 @@ class NarrowServer:
         self.unfinished: dict[bytes, list[ua.ReferenceDescription]] = {}
         self.limits: dict[bytes, int] = {}
 
-    async def ask(self, what: str, request: RequestT, answer: type[AnswerT]) -> AnswerT:
+    async def ask(self, what: str, request: object, decode: Callable[[bytes], AnswerT]) -> AnswerT:
         if isinstance(request, ua.BrowseRequest):
             return cast(AnswerT, self._browse(request))
         if isinstance(request, ua.BrowseNextRequest):
@@ -38,16 +42,15 @@ class NarrowServer:
         assert isinstance(request, ua.ReadRequest)
         return cast(AnswerT, self._read(request))
 
-    def _browse(self, request: ua.BrowseRequest) -> ua.BrowseResponse:
+    def _browse(self, request: ua.BrowseRequest) -> list[ua.BrowseResult]:
         # A new browse call ends what was unfinished, as the least of servers do.
         asked = request.Parameters.NodesToBrowse
         if len(asked) > self.nodes:
             raise BadTooManyOperations
         limit = min(request.Parameters.RequestedMaxReferencesPerNode, self.references)
-        found = [self._piece(self.children[int(each.NodeId.Identifier)], limit) for each in asked]
-        return ua.BrowseResponse(Results=found)
+        return [self._piece(self.children[int(each.NodeId.Identifier)], limit) for each in asked]
 
-    def _browse_next(self, request: ua.BrowseNextRequest) -> ua.BrowseNextResponse:
+    def _browse_next(self, request: ua.BrowseNextRequest) -> list[ua.BrowseResult]:
         results = []
         for point in request.Parameters.ContinuationPoints:
             rest = self.unfinished.pop(point)
@@ -55,9 +58,7 @@ class NarrowServer:
                 results.append(ua.BrowseResult())
             else:
                 results.append(self._piece(rest, self.limits[point]))
-        response = ua.BrowseNextResponse()
-        response.Parameters.Results = results
-        return response
+        return results
 
     def _piece(self, rest: list[ua.ReferenceDescription], limit: int) -> ua.BrowseResult:
         if len(rest) <= limit:
@@ -69,12 +70,11 @@ class NarrowServer:
         self.unfinished[point], self.limits[point] = rest[limit:], limit
         return ua.BrowseResult(ContinuationPoint=ua.ByteString(point), References=rest[:limit])
 
-    def _read(self, request: ua.ReadRequest) -> ua.ReadResponse:
+    def _read(self, request: ua.ReadRequest) -> list[ua.DataValue]:
         asked = request.Parameters.NodesToRead
         if len(asked) > self.nodes:
             raise BadTooManyOperations
-        values = [ua.DataValue(ua.Variant(int(each.NodeId.Identifier))) for each in asked]
-        return ua.ReadResponse(Results=values)
+        return [ua.DataValue(ua.Variant(int(each.NodeId.Identifier))) for each in asked]
 
 
 @settings(max_examples=40)
@@ -104,3 +104,19 @@ def test_reads_are_cut_to_what_the_server_takes(count: int, nodes: int) -> None:
     answers = asyncio.run(BulkCalls(server, device="server").read(reads))
     values = [each.Value.Value for each in answers if each.Value is not None]
     assert list(range(count)) == values
+
+
+@given(st.integers(0, 200), st.sampled_from([decode_browse, decode_browse_next, decode_values]))
+def test_a_damaged_answer_is_an_error_of_the_server(
+    size: int, decode: Callable[[bytes], list[object]]
+) -> None:
+    """Whatever the library stumbles over; as a `ValueError` it ends the session, and not more."""
+    body = struct_to_binary(ua.BrowseResponse(Results=[ua.BrowseResult(References=[child(1, 2)])]))
+    with suppress(ValueError, UaStatusCodeError):
+        decode(body[:size])
+
+
+def test_a_whole_answer_is_read() -> None:
+    results = [ua.BrowseResult(References=[child(1, 2)]), ua.BrowseResult()]
+    body = struct_to_binary(ua.BrowseResponse(Results=results))
+    assert [len(result.References or ()) for result in decode_browse(body)] == [1, 0]

@@ -92,6 +92,7 @@ class Cable:
     def plug(self, *, is_in: bool) -> None:
         """Plug the far end in or out."""
         _ip("-n", self.name, "link", "set", self._far, "up" if is_in else "down")
+        self._forget_neighbours()
 
     def vanish(self) -> None:
         """Let the far end swallow what is sent to it, with the link up."""
@@ -100,6 +101,11 @@ class Cable:
     def appear(self) -> None:
         """Let the far end have its address."""
         _ip("-n", self.name, "addr", "add", f"{self.address}/30", "dev", self._far)
+        self._forget_neighbours()
+
+    def _forget_neighbours(self) -> None:
+        """Let the far end be asked for anew: while it was away, the kernel took it for dead."""
+        _ip("neigh", "flush", "dev", self._near)
 
     def server(self) -> list[str]:
         script = node_script("opcua_faults.js", self.address, "4840", str(PERIOD_MS))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
+from connectors.news import News
 from connectors.opcua.items import Changes, OtherValue
 from connectors.opcua.reception import Reception, ReceptionMemory, ReceptionRules
 from gateway.core.arrays import index_column
@@ -23,8 +24,8 @@ def reception_of(
     *,
     memory: ReceptionMemory | None = None,
     elements: Mapping[int, int] | None = None,
-    texts_per_min_max: int = 3,
 ) -> Reception:
+    clock = SystemClock()
     return Reception(
         names=NAMES,
         indices=index_column([7, 8, 9, 10]),
@@ -32,12 +33,12 @@ def reception_of(
         rules=ReceptionRules(
             uses_source_time=True,
             source_ahead_ns_max=600 * NS_PER_S,
-            texts_per_min_max=texts_per_min_max,
         ),
         memory=memory or ReceptionMemory(),
         sink=sink,
+        news=News(sink, source="p", clock=clock),
         name="p",
-        clock=SystemClock(),
+        clock=clock,
     )
 
 
@@ -67,30 +68,14 @@ def text(content: str) -> OtherValue:
     return OtherValue(what="text", status=0, text=content)
 
 
-def test_texts_are_bounded_and_the_drop_is_told() -> None:
-    """Three in a minute are told, then one event says that there are more; and so each minute."""
-    sink = KeepingSink()
-    reception = reception_of(sink)
-    for minute in range(2):
-        for number in range(10):
-            at_ns = NOW_NS + (60 * minute + number) * NS_PER_S
-            reception.frame(
-                changes_of([0], {0: text(f"{minute}.{number}")}), received_ns=at_ns, arrival_ns=1
-            )
-    conditions = [event.condition for event in sink.events]
-    assert conditions == (["text_changed"] * 3 + ["texts_dropped"]) * 2
-    assert sink.events[4].text == "p.T0: '1.0' (was '0.2')"
-    assert len({event.id for event in sink.events}) == len(sink.events)
-
-
-def test_the_same_text_again_is_no_news() -> None:
+def test_a_text_is_no_sample_and_told_once_over_sessions() -> None:
     sink, memory = KeepingSink(), ReceptionMemory()
     for _ in range(3):
         frame = reception_of(sink, memory=memory).frame(
             changes_of([2, 1], {1: text("on")}), received_ns=NOW_NS, arrival_ns=1
         )
         assert frame.tag_index.tolist() == [9]
-    assert [event.text for event in sink.events] == ["p.T1: 'on'"]
+    assert [event.text for event in sink.events] == ["p.T1 is 'on'"]
 
 
 def test_two_texts_at_once_are_two_events() -> None:
@@ -99,14 +84,6 @@ def test_two_texts_at_once_are_two_events() -> None:
         changes_of([0, 1], {0: text("a"), 1: text("a")}), received_ns=NOW_NS, arrival_ns=1
     )
     assert len({event.id for event in sink.events}) == 2
-
-
-def test_a_long_text_is_cut() -> None:
-    sink = KeepingSink()
-    reception_of(sink).frame(
-        changes_of([0], {0: text("x" * 5000)}), received_ns=NOW_NS, arrival_ns=1
-    )
-    assert len(sink.events[0].text) < 250
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from asyncua.client.client import Client
 from connectors.opcua.connector import OpcuaConfig, OpcuaConnector
 from gateway.core.arrays import index_column
 from gateway.wire.clock import SystemClock
+from tests.connectors.sessions import in_session
 from tests.connectors.sinks import KeepingSink
-from tests.connectors.wire import within
 from tests.interop.peers import node_script, running_peer
 
 PERIOD_MS = 120
@@ -49,12 +49,8 @@ class Far:
     @asynccontextmanager
     async def session(self, sink: KeepingSink) -> AsyncIterator[asyncio.Task[None]]:
         """Run one session inside the block."""
-        task = asyncio.create_task(self.connector.session(sink, index_column([0, 1, 2])))
-        try:
+        async with in_session(self.connector, sink, index_column([0, 1, 2])) as task:
             yield task
-        finally:
-            task.cancel()
-            await within(asyncio.wait([task]), what="a cancelled session")
 
     async def reached(self) -> None:
         """Return when a connection can be made: a cable that was plugged in needs a moment."""
