@@ -89,14 +89,14 @@ def command(
     state: Path,
     login: Login,
 ) -> None:
-    r"""Show the nodes of the OPC UA server at ENDPOINT, level by level.
+    """Show the nodes of the OPC UA server at ENDPOINT, level by level.
 
     \b
       edgewright browse opc.tcp://10.0.4.20:4840                            how to connect
       edgewright browse opc.tcp://10.0.4.20:4840 --security None --depth 2   the first two levels
       edgewright browse ... --filter '**/P101/*' --values                    what pump P101 says
       edgewright browse ... --search vibration --json | head                 for programs
-    """
+    """  # noqa: D301 - \b is click's mark for lines that stay as they are
     access = Access(endpoint=checked_endpoint(endpoint), login=login, state_folder=state)
     login.settings()  # a wrong set of options is told before anything is connected to
     question = Question(

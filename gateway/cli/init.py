@@ -79,7 +79,7 @@ def command(
     applies: bool,
     login: Login,
 ) -> None:
-    r"""Write gateway.toml and a tag list, from a server or a vendor's register map.
+    """Write gateway.toml and a tag list, from a server or a vendor's register map.
 
     On a terminal it asks for what the flags leave open. Run it once for each machine.
 
@@ -89,7 +89,7 @@ def command(
 
     Run it again when the machine has changed: it shows what is new, gone and different, keeps what
     you have edited, and writes with --apply, or when you say yes.
-    """
+    """  # noqa: D301 - \b is click's mark for lines that stay as they are
     wishes = Wishes(
         gateway_id=gateway_id,
         opcua=opcua,

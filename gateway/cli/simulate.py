@@ -88,7 +88,7 @@ def command(
     time_column: str | None,
     as_json: bool,
 ) -> None:
-    r"""Simulate a plant: two feed pumps (OPC UA) and a compressor (Modbus TCP).
+    """Simulate a plant: two feed pumps (OPC UA) and a compressor (Modbus TCP).
 
     Three ways to use it:
 
@@ -98,7 +98,7 @@ def command(
       edgewright simulate --replay FILE.csv --speed 10         your own recording, by OPC UA
 
     A port 0 takes a free one; --json tells which.
-    """
+    """  # noqa: D301 - \b is click's mark for lines that stay as they are
     if (healthy_hours is None) != (out is None):
         raise click.UsageError("--healthy-hours and --out belong together")
     if healthy_hours is not None and out is not None:
