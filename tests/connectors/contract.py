@@ -17,6 +17,8 @@ from tests.connectors.sessions import in_session
 from tests.connectors.sinks import KeepingSink
 from tests.connectors.wire import Wire, until, within
 
+STALL_S = 0.3
+"""Well below every time-out of a connector that is not impatient."""
 INDEX_OFFSET = 7
 """Tags of the connector under test stand behind others in the table."""
 
@@ -200,7 +202,7 @@ class ConnectorContract(ABC):
             sink.fill()
             await asyncio.sleep(0.3)
             asyncio.get_running_loop().call_later(0.2, sink.drain)
-        assert sink.sample_count == plant.offered_count()
+        await self.check_books(plant, [sink])
 
     async def test_a_full_sink_holds_the_connector_and_loses_nothing(self, plant: Plant) -> None:
         sink = KeepingSink()
@@ -211,8 +213,28 @@ class ConnectorContract(ABC):
             held = len(sink.frames)
             sink.drain()
             await until(lambda: len(sink.frames) >= held + 3, what="frames after the wait")
-        assert sink.sample_count == plant.offered_count()
+        await self.check_books(plant, [sink])
         sink.assert_untouched()
+
+    async def test_what_comes_late_is_neither_lost_nor_repeated_nor_reordered(
+        self, plant: Plant
+    ) -> None:
+        """A network that stalls for a moment and then lets everything through at once."""
+        sink = KeepingSink()
+        async with running(plant, sink):
+            await until(lambda: len(sink.received) >= 2, what="two frames")
+            plant.wire.freeze()
+            await asyncio.sleep(STALL_S)
+            plant.wire.thaw()
+            held = len(sink.received)
+            await until(lambda: len(sink.received) >= held + 3, what="frames after the stall")
+        assert sink.connected_count == 1
+        await self.check_books(plant, [sink])
+        sink.assert_in_order()
+
+    async def check_books(self, plant: Plant, sinks: list[KeepingSink]) -> None:
+        """Compare what the server offered on the wire with what the sinks were given."""
+        assert sum(sink.sample_count for sink in sinks) == plant.offered_count()
 
     async def test_a_write_is_read_back_in_engineering_units(self, plant: Plant) -> None:
         sink = KeepingSink()

@@ -83,6 +83,14 @@ class KeepingSink:
         """Fail when a frame was changed after it was handed over."""
         assert [_bytes(frame) for frame in self.frames] == self._copies
 
+    def assert_in_order(self) -> None:
+        """Fail when a tag's samples do not come in the order of their times."""
+        newest: dict[int, int] = {}
+        for frame in self.received:
+            for index, time_ns in zip(frame.tag_index, frame.time_ns, strict=True):
+                assert time_ns >= newest.get(int(index), 0)
+                newest[int(index)] = int(time_ns)
+
     def assert_sound(self) -> None:
         """Fail when a frame is not what the port promises."""
         for frame in self.frames:

@@ -53,26 +53,6 @@ class TestMqttConnector(ConnectorContract):
                 await failure_of(task)
         await self.check_books(plant, sinks)
 
-    async def test_a_stop_while_the_sink_is_full_loses_nothing(self, plant: Plant) -> None:
-        sink = KeepingSink()
-        async with running(plant, sink):
-            await until(lambda: len(sink.received) >= 2, what="two frames")
-            sink.fill()
-            await asyncio.sleep(0.3)
-            asyncio.get_running_loop().call_later(0.2, sink.drain)
-        await self.check_books(plant, [sink])
-
-    async def test_a_full_sink_holds_the_connector_and_loses_nothing(self, plant: Plant) -> None:
-        sink = KeepingSink()
-        async with running(plant, sink):
-            await until(lambda: len(sink.received) >= 2, what="two frames")
-            sink.fill()
-            await asyncio.sleep(0.5)
-            held = len(sink.frames)
-            sink.drain()
-            await until(lambda: len(sink.frames) >= held + 3, what="frames after the wait")
-        await self.check_books(plant, [sink])
-
     async def check_books(self, plant: Plant, sinks: list[KeepingSink]) -> None:
         """Compare what the machine published since the first session with what came of it."""
         assert isinstance(plant, MqttPlant)
