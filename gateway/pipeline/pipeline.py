@@ -219,6 +219,7 @@ class Pipeline:
 
     def _process_frame(self, raw: Frame) -> None:
         frame = condition(raw, self._table) if raw.is_received else raw
+        restated = self.values.good_again(frame)
         current = self._current(frame)
         processed = Processed(derived=None, events=())
         if current is not None:
@@ -229,6 +230,8 @@ class Pipeline:
             latency_ns = self._clock.monotonic_ns() - frame.arrival_ns
             self.latency.add(latency_ns / 1e6)
         self._store.append(self._drafts(frame, processed))
+        if restated is not None:
+            self._ingress.note(restated)
 
     def _current(self, frame: Frame) -> Frame | None:
         """Return the samples that tell the present state; None when there are none."""

@@ -1,10 +1,12 @@
 """The last value of every tag and a short trend, for whoever looks now."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from gateway.core.arrays import BoolArray, FloatArray, StatusArray, TimeArray
 from gateway.core.frame import Frame, Origin
-from gateway.core.quality import Status
+from gateway.core.quality import Status, is_bad
 from gateway.core.tags import TagTable
 
 TREND_LENGTH = 120
@@ -54,6 +56,29 @@ class LiveValues:
         if frame.origin is Origin.HISTORICAL:
             return frame.time_ns >= self.time_ns[frame.tag_index]
         return np.ones(len(frame), dtype=np.bool_)
+
+    def good_again(self, frame: Frame) -> Frame | None:
+        """Return what is to be stated of values that come back unchanged after they were Bad.
+
+        A server gives a value that did not change during a loss with its old source time. Sorted
+        by time, the tag would stay Bad from our edge on until it changes; so the gateway states
+        that it holds from now on. Called before the frame is taken in.
+        """
+        if not frame.is_received or frame.origin is not Origin.LIVE:
+            return None
+        index = frame.tag_index
+        is_back = (frame.time_ns < self.time_ns[index]) & is_bad(self.status[index])
+        is_back &= ~is_bad(frame.status)
+        if not is_back.any():
+            return None
+        back = frame.where(is_back)
+        return replace(
+            back,
+            time_ns=np.full(len(back), frame.received_ns, dtype=np.int64),
+            server_ns=None,
+            arrival_ns=0,
+            is_received=False,
+        )
 
     def update(self, frame: Frame) -> None:
         """Take in one frame."""

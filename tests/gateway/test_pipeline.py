@@ -14,6 +14,7 @@ from gateway.core.alarms import AlarmId, AlarmState
 from gateway.core.events import Event
 from gateway.core.frame import Frame, Origin
 from gateway.core.ports import TwinUpdate
+from gateway.core.quality import Status
 from gateway.core.records import LedgerEntry, LedgerReason, RecordKind, Seq
 from gateway.core.rows import AssetId
 from gateway.core.tags import Tag, TagId, TagTable
@@ -31,6 +32,7 @@ MEASURED = (Tag(id=TagId("pumps.Flow")), Tag(id=TagId("pumps.Speed")))
 TOTAL = Tag(id=TagId("P-101.total"), is_derived=True)
 ALARM = AlarmId("P-101/total_high")
 POISON = -1.0
+BAD = int(Status.BAD_NO_COMMUNICATION)
 
 
 class SumTwin:
@@ -141,13 +143,17 @@ def frame(*values: float, age_s: float = 0.0, origin: Origin = Origin.LIVE) -> F
     )
 
 
-def values_on_disk(path: Path, kind: RecordKind = RecordKind.FRAME) -> list[list[float]]:
+def stored_frames(path: Path, kind: RecordKind) -> list[Frame]:
     return [
-        stored.frame.value.tolist()
+        stored.frame
         for record in LogReader(path).records(after=Seq(0))
         if record.kind is kind
         for stored in frames_of(record)[0]
     ]
+
+
+def values_on_disk(path: Path, kind: RecordKind = RecordKind.FRAME) -> list[list[float]]:
+    return [each.value.tolist() for each in stored_frames(path, kind)]
 
 
 async def test_a_frame_and_all_it_led_to_are_one_append(tmp_path: Path) -> None:
@@ -264,6 +270,28 @@ async def test_what_a_gap_was_healed_with_changes_no_state_and_is_told_to_nobody
         assert again.twin.seen == [[1.0], [3.0]]
         assert again.pipeline.values.value[0] == 3.0
         assert again.told == []
+
+
+async def test_a_value_that_comes_back_unchanged_is_stated_to_be_good_again(
+    tmp_path: Path,
+) -> None:
+    """It comes with its old source time; sorted by time, the log would end with our Bad edge."""
+    before, edge, now = frame(7.0, age_s=60.0), frame(0.0, age_s=5.0), frame(7.0)
+    edge = replace(
+        edge, value=np.array([np.nan]), status=np.array([BAD], np.uint32), is_received=False
+    )
+    back = replace(now, time_ns=before.time_ns)
+    async with bench_in(tmp_path) as bench:
+        await bench.take_in(before, edge, back)
+        await bench.take_in(*await bench.ingress.take())
+        frames = stored_frames(bench.log.path, RecordKind.FRAME)
+        stated = stored_frames(bench.log.path, RecordKind.STATED)
+        assert [each.time_ns.tolist() for each in frames] == [before.time_ns.tolist()] * 2
+        newest = max((*frames, *stated), key=lambda each: int(each.time_ns[-1]))
+        assert (newest.value.tolist(), newest.status.tolist()) == ([7.0], [0])
+        assert newest.time_ns.tolist() == [back.received_ns]
+        await bench.take_in(back)
+        assert bench.ingress.size_bytes == 0, "stated once"
 
 
 async def test_latency_is_that_of_live_frames(tmp_path: Path) -> None:
