@@ -69,8 +69,8 @@ class Outcome:
     """Values that the servers put into responses in all; None where nobody counted."""
     delivered: int
     """Values that the far end was given."""
-    delivered_per_s: float
-    """To the far end, in the window; in jumps, because the log commits in groups."""
+    delivered_per_s: float | None
+    """To the far end, in the window; None when it is too short for two commits of the log."""
 
     @property
     def is_balanced(self) -> bool:
@@ -241,7 +241,7 @@ def _config(load: Load, servers: _Servers, folder: Path, *, url: str) -> Path:
     return path
 
 
-def _rate_in(measured: Measured, given: Mapping[str, object]) -> float:
+def _rate_in(measured: Measured, given: Mapping[str, object]) -> float | None:
     """Return what the far end was given a second, from the first to the last batch in the window.
 
     The log commits in groups, so a count at the window's own ends would be off by a group.
@@ -251,7 +251,7 @@ def _rate_in(measured: Measured, given: Mapping[str, object]) -> float:
     end_s = measured.begun_s + measured.seconds
     inside = [(at_s, count) for at_s, count in timeline if measured.begun_s <= at_s <= end_s]
     if len(inside) < 2:
-        return 0.0
+        return None
     (first_s, first), (last_s, last) = inside[0], inside[-1]
     return float((last - first) / (last_s - first_s))
 

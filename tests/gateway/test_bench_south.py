@@ -16,9 +16,10 @@ from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary
 
 from connectors.modbus.tags import read_modbus_tags
 from gateway.bench.far_end import FarEnd
+from gateway.bench.measured import Measured
 from gateway.bench.modbus_server import CLOCK_AT, STRETCH, Registers, register_map
 from gateway.bench.opcua_server import Capture
-from gateway.bench.south import Load, run_alone, run_stock, run_whole
+from gateway.bench.south import Load, _rate_in, run_alone, run_stock, run_whole
 from gateway.core.frame import Frame
 from gateway.core.ports import Batch
 from gateway.core.records import Boot, Record, RecordKind, Seq
@@ -89,6 +90,16 @@ async def test_the_far_end_counts_a_record_once() -> None:
     assert (first["sample_count"], first["duplicate_count"]) == (3, 0)
     assert (again["sample_count"], again["duplicate_count"]) == (3, 1)
     assert far_end.delivered == 3
+
+
+def test_what_was_delivered_in_a_window_is_a_rate_or_not_known() -> None:
+    """Between two batches inside it; a single one is no rate, and certainly not 0."""
+    measured = Measured(
+        begun_s=10.0, seconds=4.0, samples=1, cpu_s=0.0, rss_mb=1.0, skipped_samples=0
+    )
+    batches = [[9.5, 100], [11.0, 1000], [13.0, 3000], [15.0, 9000]]
+    assert _rate_in(measured, {"timeline": batches}) == 1000.0
+    assert _rate_in(measured, {"timeline": batches[:2]}) is None
 
 
 @pytest.mark.slow
