@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 DEBIAN_PACKAGES := gcc iproute2 libc6-dev libmodbus-dev mbpoll mosquitto mosquitto-clients socat \
-  systemd tmux
+  systemd tmux victoria-metrics
 
 .PHONY: help demo test lint check bench soak clean lock
 

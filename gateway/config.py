@@ -34,6 +34,8 @@ ConnectorConfig: TypeAlias = Annotated[
     OpcuaConfig | ModbusConfig | MqttConfig | SparkplugConfig, Field(discriminator="type")
 ]
 
+UplinkConfig: TypeAlias = HttpUplinkConfig
+
 
 class GatewaySettings(Settings):
     """Which gateway this is, and where it keeps its state."""
@@ -94,7 +96,7 @@ class Config(Settings):
     """The assets, by name."""
     cameras: dict[Name, CameraConfig] = Field(default_factory=dict)
     """The cameras, by name."""
-    uplinks: dict[Name, HttpUplinkConfig] = Field(default_factory=dict)
+    uplinks: dict[Name, UplinkConfig] = Field(default_factory=dict)
     """Where records are delivered, by name."""
     models: ModelSourceConfig | None = None
     """Where anomaly and vision models come from; without it, none is ever loaded."""

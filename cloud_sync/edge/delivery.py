@@ -110,7 +110,6 @@ class Delivery:
         self,
         uplink: Uplink,
         *,
-        address: str,
         gateway: GatewayId,
         reader: DeliveryLog,
         settings: DeliverySettings,
@@ -118,7 +117,7 @@ class Delivery:
         clock: Clock,
         note: Note,
     ) -> None:
-        """Go on from the uplink's own cursor; `address` is for people only."""
+        """Go on from the uplink's own cursor."""
         self._uplink = uplink
         self._gateway = gateway
         self._reader = reader
@@ -126,7 +125,7 @@ class Delivery:
         self._dead_letters = dead_letters
         self._clock = clock
         self._note = note
-        self._link = Link(uplink.name, address=address)
+        self._link = Link(uplink.name, address=uplink.address)
         self._suspects = Suspects()
         self._backoff = Backoff(
             first_s=settings.retry_first_s,

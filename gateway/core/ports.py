@@ -312,6 +312,9 @@ class Batch:
     """In the order of seq; not empty."""
     tables: tuple[TagTable, ...]
     """The tag tables of the epochs that the records were written under."""
+    is_historical: bool = False
+    """Whether it fills a hole behind what was delivered already: for books and trends, never to
+    act upon."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -334,6 +337,10 @@ class Uplink(Protocol):
     @property
     def name(self) -> str:
         """Name of the uplink in the configuration; also of its cursor."""
+
+    @property
+    def address(self) -> str:
+        """Where it delivers to, for a person."""
 
     async def send(self, batch: Batch) -> SendResult:
         """Deliver one batch and wait for the far end's commit.

@@ -17,14 +17,13 @@ from pathlib import Path
 
 import structlog
 
-from cloud_sync.edge.dead_letters import FolderOfDeadLetters
 from cloud_sync.edge.delivery import Delivery
-from cloud_sync.edge.http import HttpUplink
 from cloud_sync.edge.keeper import ModelKeeper
 from cloud_sync.edge.models import TufModelStore
 from gateway.api import ApiServer
 from gateway.commands import CommandDesk
 from gateway.config import Config
+from gateway.core.cursors import Scope
 from gateway.core.errors import StoreError
 from gateway.core.ports import Clock
 from gateway.core.records import GatewayId
@@ -37,6 +36,7 @@ from gateway.service.clock_watch import ClockWatch
 from gateway.service.devices import device_supervisors, gap_books
 from gateway.service.feed import Feed
 from gateway.service.gauge import LogGauge
+from gateway.service.uplinks import build_deliveries
 from gateway.service.view import ServiceView
 from gateway.service.vision import Vision
 from gateway.store import RecordLog
@@ -107,7 +107,7 @@ async def opened(
         config.log,
         gateway=GatewayId(config.gateway.id),
         clock=clock,
-        cursors=changes.uplinks if changes else tuple(config.uplinks),
+        cursors=dict.fromkeys(changes.uplinks if changes else config.uplinks, Scope.ALL),
     )
     try:
         table = await asyncio.to_thread(store.intern, parts.tags)
@@ -147,7 +147,7 @@ def _assembled(
         others={f"device.{x.connector.name}": x for x in supervisors} | {"commands": desk},
         followers={f"gaps.{name}": book for name, book in books.items()},
     )
-    deliveries = _deliveries(config, store, ingress, clock=clock)
+    deliveries = build_deliveries(config, store, ingress, clock=clock)
     keeper = _keeper(config, parts, ingress, clock=clock)
     vision = Vision(config, clock=clock, note=ingress.note)
     view = ServiceView(
@@ -195,25 +195,6 @@ def _desk(
         connectors={tag.id: each for each in parts.connectors for tag in each.tags},
         store=store,
         clock=clock,
-    )
-
-
-def _deliveries(
-    config: Config, store: RecordLog, ingress: Ingress, *, clock: Clock
-) -> tuple[Delivery, ...]:
-    letters = config.gateway.state_folder / "dead_letters"
-    return tuple(
-        Delivery(
-            HttpUplink(name, settings),
-            address=settings.url,
-            gateway=GatewayId(config.gateway.id),
-            reader=store,
-            settings=settings.delivery,
-            dead_letters=FolderOfDeadLetters(letters / name),
-            clock=clock,
-            note=ingress.note,
-        )
-        for name, settings in config.uplinks.items()
     )
 
 

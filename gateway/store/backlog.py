@@ -5,12 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NewType
 
+from gateway.core.cursors import Cursor, Span
 from gateway.core.records import Draft, RecordKind, Seq
 from gateway.wire.frames import FRAME_KINDS
 
 Ticket = NewType("Ticket", int)
 """Says which `append` is meant; tickets grow in the order of the appends."""
 
+_NEW = Cursor(seq=Seq(0))
 _DRAFT_BYTES = 200
 """Memory of a draft beside its body, about."""
 
@@ -64,7 +66,7 @@ class Flight:
     """What was shed before; goes into the ledger with the groups."""
     ticket: Ticket
     """The newest ticket that is settled with it."""
-    cursors: Mapping[str, Seq] | None
+    cursors: Mapping[str, Cursor] | None
     """All cursors; None when none has moved."""
 
     @property
@@ -81,9 +83,9 @@ class Flight:
 class Backlog:
     """Groups in order, and the cursors; used under the writer's lock."""
 
-    def __init__(self, cursors: Mapping[str, Seq]) -> None:
+    def __init__(self, cursors: Mapping[str, Cursor]) -> None:
         """Begin without groups."""
-        self.cursors: dict[str, Seq] = dict(cursors)
+        self.cursors: dict[str, Cursor] = dict(cursors)
         """Where each named reader stands, on disk or not yet."""
         self.size_bytes = 0
         """Memory of the groups, about."""
@@ -110,9 +112,15 @@ class Backlog:
 
     def advance(self, name: str, seq: Seq) -> None:
         """Move a cursor forward; never back."""
-        if seq > self.cursors.get(name, -1):
-            self.cursors[name] = seq
-            self._is_moved = True
+        self._move(name, self.cursors.get(name, _NEW).advanced(seq))
+
+    def skip(self, name: str, to: Seq) -> None:
+        """Move a cursor forward and leave a hole behind."""
+        self._move(name, self.cursors.get(name, _NEW).skipped(to))
+
+    def fill(self, name: str, span: Span) -> None:
+        """Close what of a cursor's holes lies in a span."""
+        self._move(name, self.cursors.get(name, _NEW).filled(span))
 
     def forget(self, name: str) -> None:
         """Take a cursor out."""
@@ -160,6 +168,11 @@ class Backlog:
             self._lose(group.drafts)
             tickets.append(group.ticket)
         return (min(tickets), max(tickets)) if tickets else None
+
+    def _move(self, name: str, cursor: Cursor) -> None:
+        if self.cursors.get(name) != cursor:
+            self.cursors[name] = cursor
+            self._is_moved = True
 
     def _lose(self, drafts: Iterable[Draft]) -> None:
         for draft in drafts:

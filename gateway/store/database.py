@@ -5,7 +5,7 @@
                 record lies in that range. `raw_total` counts the raw samples of all records up to
                 and with this one, dropped ones included, so that the samples between two
                 positions are a difference.
-    cursor      how far a named reader got
+    cursor      how far a named reader got, and in `hole` the spans that it left for later
     checkpoint  named parts of one state, all as of one seq
     epoch       the tag tables, kept also when their TAGS records are dropped
     ledgered    entries and samples of the ledger so far, by reason
@@ -20,9 +20,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from gateway.core.cursors import Cursor, Scope, Span
 from gateway.core.errors import CorruptRecordError, StoreError
 from gateway.core.records import Boot, Draft, LedgerEntry, LedgerReason, RecordKind, Seq
 from gateway.core.tags import TagId, TagTable
+from gateway.store.bodies import Bodies, checkpoint_place, epoch_place, record_place
 from gateway.wire.body import close_body, open_body
 from gateway.wire.documents import (
     decode_ledger_entry,
@@ -31,7 +33,7 @@ from gateway.wire.documents import (
     encode_tags,
 )
 
-FORMAT = 1
+FORMAT = 2
 """Of the tables; in SQLite's `user_version`."""
 APPLICATION_ID = 0x4564_6757
 """Marks the file as a record log; in SQLite's header."""
@@ -60,6 +62,13 @@ CREATE TABLE ledgered (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE state (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
 """
+_SCHEMA_2 = """
+CREATE INDEX note_by_seq ON record (seq) WHERE kind NOT IN (1, 2, 7, 8);
+CREATE TABLE hole (
+    name TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (name, first)
+) STRICT, WITHOUT ROWID;
+"""
+"""What format 2 has beside format 1."""
 
 INSERT_RECORD = "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
@@ -67,9 +76,11 @@ INSERT_RECORD = "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 class LogDatabase:
     """The writing connection; used by one thread at a time."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, bodies: Bodies) -> None:
         """Take over a connection to an existing log."""
         self.connection = connection
+        self.bodies = bodies
+        """Every body goes through it on its way in and out."""
         self.last_seq = Seq(0)
         """Position of the newest record; those of dropped ones are not used again."""
         self.raw_total = 0
@@ -77,7 +88,7 @@ class LogDatabase:
         self._remember()
 
     @classmethod
-    def open(cls, path: Path) -> "LogDatabase":
+    def open(cls, path: Path, bodies: Bodies) -> "LogDatabase":
         """Open the database for writing, or make an empty one.
 
         Raises:
@@ -89,7 +100,7 @@ class LogDatabase:
         )
         try:
             _prepare(connection, path)
-            return cls(connection)
+            return cls(connection, bodies)
         except (sqlite3.Error, StoreError):
             connection.close()
             raise
@@ -139,7 +150,7 @@ class LogDatabase:
                     sound.first_ns,
                     sound.last_ns,
                     stored_ns,
-                    sound.body,
+                    self.bodies.put(sound.body, place=record_place(self.last_seq)),
                 )
             )
             if sound.kind is RecordKind.LEDGER:
@@ -152,24 +163,41 @@ class LogDatabase:
         draft = Draft(kind=RecordKind.TAGS, body=body, first_ns=stored_ns, last_ns=stored_ns)
         self.append([draft], boot=boot, stored_ns=stored_ns)
         self.connection.execute(
-            "INSERT INTO epoch VALUES (?, ?, ?)", (table.epoch, self.last_seq, body)
+            "INSERT INTO epoch VALUES (?, ?, ?)",
+            (table.epoch, self.last_seq, self.bodies.put(body, place=epoch_place(table.epoch))),
         )
 
     def newest_table(self) -> TagTable | None:
         """Return the tag table of the newest epoch; None before the first."""
         row = self.connection.execute(
-            "SELECT body FROM epoch ORDER BY epoch DESC LIMIT 1"
+            "SELECT epoch, body FROM epoch ORDER BY epoch DESC LIMIT 1"
         ).fetchone()
-        return decode_tags(row[0]) if row else None
+        return decode_tags(self.bodies.get(row[1], place=epoch_place(row[0]))) if row else None
 
-    def cursors(self) -> dict[str, Seq]:
-        """Return every named reader's position."""
-        return dict(self.connection.execute("SELECT name, seq FROM cursor"))
+    def cursors(self, scopes: Mapping[str, Scope]) -> dict[str, Cursor]:
+        """Return where named readers stand; at 0 those that are not known."""
+        positions = dict(self.connection.execute("SELECT name, seq FROM cursor"))
+        holes: dict[str, list[Span]] = {name: [] for name in scopes}
+        for name, first, last in self.connection.execute("SELECT * FROM hole ORDER BY first"):
+            if name in holes:
+                holes[name].append(Span(first=Seq(first), last=Seq(last)))
+        return {
+            name: Cursor(seq=Seq(positions.get(name, 0)), holes=tuple(holes[name]), scope=scope)
+            for name, scope in scopes.items()
+        }
 
-    def save_cursors(self, cursors: Mapping[str, Seq]) -> None:
+    def save_cursors(self, cursors: Mapping[str, Cursor]) -> None:
         """Replace all cursors."""
         self.connection.execute("DELETE FROM cursor")
-        self.connection.executemany("INSERT INTO cursor VALUES (?, ?)", cursors.items())
+        self.connection.execute("DELETE FROM hole")
+        self.connection.executemany(
+            "INSERT INTO cursor VALUES (?, ?)",
+            [(name, cursor.seq) for name, cursor in cursors.items()],
+        )
+        self.connection.executemany(
+            "INSERT INTO hole VALUES (?, ?, ?)",
+            [(name, x.first, x.last) for name, cursor in cursors.items() for x in cursor.holes],
+        )
 
     def save_checkpoint(self, parts: Mapping[str, bytes]) -> None:
         """Replace the checkpoint; it is as of the last record appended."""
@@ -177,7 +205,13 @@ class LogDatabase:
         self.connection.executemany(
             "INSERT INTO checkpoint VALUES (?, ?, ?)",
             [
-                (name, self.last_seq, close_body(part, version=_CHECKPOINT_VERSION))
+                (
+                    name,
+                    self.last_seq,
+                    self.bodies.put(
+                        close_body(part, version=_CHECKPOINT_VERSION), place=checkpoint_place(name)
+                    ),
+                )
                 for name, part in parts.items()
             ],
         )
@@ -219,7 +253,7 @@ class LogDatabase:
         row = self.connection.execute(
             "SELECT raw_count, first_ns, last_ns, body FROM record WHERE seq = ?", (seq,)
         ).fetchone()
-        if row is None or not _is_damaged(row[3]):
+        if row is None or self._is_readable(row[3], place=record_place(seq)):
             return False
         raw_count, first_ns, last_ns, _ = row
         self.connection.execute("DELETE FROM record WHERE seq = ?", (seq,))
@@ -228,6 +262,13 @@ class LogDatabase:
         )
         self.append([draft_ledger_entry(entry)], boot=boot, stored_ns=stored_ns)
         return True
+
+    def _is_readable(self, stored: bytes, *, place: str) -> bool:
+        try:
+            body = self.bodies.get(stored, place=place)
+        except CorruptRecordError:
+            return False
+        return not _is_damaged(body)
 
     def _count_entry(self, entry: LedgerEntry) -> None:
         self.connection.execute(
@@ -305,7 +346,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if tables and (application, version) != (APPLICATION_ID, FORMAT):
+    if tables and (application != APPLICATION_ID or not 0 < version <= FORMAT):
         raise StoreError(
             f"{path} is not a record log of format {FORMAT} (application {application:#x}, format"
             f" {version}): use the release that wrote it, or move it away"
@@ -313,9 +354,10 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_SIZE_BYTES}")
-    if not tables:
+    if version < FORMAT:
+        schema = _SCHEMA_2 if tables else _SCHEMA + _SCHEMA_2
         connection.executescript(
-            f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID};"
+            f"BEGIN IMMEDIATE; {schema} PRAGMA application_id = {APPLICATION_ID};"
             f" PRAGMA user_version = {FORMAT}; COMMIT;"
         )
 

@@ -10,8 +10,9 @@ Invariants
     - The drafts of one `append` are committed together and in order, whatever happens.
     - What `durable` has confirmed survives a power cut. What waits for the group commit (one
       second of samples; events and commands never wait) is what a power cut can cost.
-    - A cursor moves forward only. It is on disk with the next commit: after a crash a reader may
-      see records again, but never misses one.
+    - A cursor moves forward only; what it leaves out on its way stands in a hole until it is
+      filled, and is kept as if undelivered. It is on disk with the next commit: after a crash a
+      reader may see records again, but never misses one.
     - Sealing and retention change how records are kept, never their order or identity.
     - Whatever is missing stands in the ledger, once: stored and ledgered together are received.
 
@@ -32,18 +33,21 @@ Threads: `append`, `advance`, `cursor` never wait. One thread owns the writing c
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import structlog
 
+from gateway.core.cursors import Scope, Span
 from gateway.core.errors import StoreError
 from gateway.core.ports import Clock
 from gateway.core.records import Boot, Draft, GatewayId, LogEntry, Record, Seq
 from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
 from gateway.store.backlog import Ticket
+from gateway.store.bodies import PlainBodies
 from gateway.store.database import LogDatabase
 from gateway.store.files import LogFiles
 from gateway.store.opening import Opening, open_database
@@ -82,9 +86,17 @@ class RecordLog:
         self._clock = clock
         self._progress = Progress()
         self._writer = Writer(
-            database, files, settings, boot=opening.boot, progress=self._progress, clock=clock
+            database,
+            files,
+            settings,
+            boot=opening.boot,
+            cursors=opening.cursors,
+            progress=self._progress,
+            clock=clock,
         )
-        self._reader = LogReader(files.database, on_corrupt=self._discard_damaged)
+        self._reader = LogReader(
+            files.database, bodies=database.bodies, on_corrupt=self._discard_damaged
+        )
         self._told = self._stats(database)
         self._writer.start()
 
@@ -96,7 +108,7 @@ class RecordLog:
         *,
         gateway: GatewayId,
         clock: Clock,
-        cursors: Collection[str] = (),
+        cursors: Mapping[str, Scope] = MappingProxyType({}),
     ) -> "RecordLog":
         """Open the log for writing, or begin one; blocks.
 
@@ -105,8 +117,8 @@ class RecordLog:
             settings: When to commit, what to keep.
             gateway: Owner of the log.
             clock: The time.
-            cursors: The readers that records are kept for: the uplinks. Those of earlier starts
-                that are not among them are forgotten; without any, nothing is undelivered.
+            cursors: The readers that records are kept for, and what each is for. Those of earlier
+                starts that are not among them are forgotten; without any, nothing is undelivered.
         Raises:
             StoreError: another process writes it, the disk refuses, or it is not ours.
         """
@@ -114,7 +126,12 @@ class RecordLog:
         files.lock()
         try:
             database, opening = open_database(
-                files, settings, gateway=gateway, cursors=cursors, clock=clock
+                files,
+                settings,
+                gateway=gateway,
+                cursors=cursors,
+                bodies=PlainBodies(),
+                clock=clock,
             )
         except StoreError:
             files.unlock()
@@ -137,6 +154,11 @@ class RecordLog:
     @property
     def end(self) -> Seq:
         """Position of the last committed record; 0 before the first."""
+        return self._writer.end
+
+    @property
+    def samples_end(self) -> Seq:
+        """Position up to which samples may go out."""
         return self._writer.end
 
     @property
@@ -200,7 +222,12 @@ class RecordLog:
         await self._progress.wait_for(lambda: self._writer.has_room)
 
     async def read(
-        self, *, after: Seq, size_bytes_max: int, until: Seq | None = None
+        self,
+        *,
+        after: Seq,
+        size_bytes_max: int,
+        until: Seq | None = None,
+        scope: Scope = Scope.ALL,
     ) -> Sequence[Record]:
         """Return committed records after a position, in order; see `LogReader.read`.
 
@@ -208,7 +235,11 @@ class RecordLog:
             StoreError: the log cannot be read.
         """
         return await asyncio.to_thread(
-            self._reader.read, after=after, size_bytes_max=size_bytes_max, until=until
+            self._reader.read,
+            after=after,
+            size_bytes_max=size_bytes_max,
+            until=until,
+            scope=scope,
         )
 
     async def wait_for_records(self, *, after: Seq) -> None:
@@ -241,7 +272,11 @@ class RecordLog:
 
     def cursor(self, name: str) -> Seq:
         """Return how far a named reader got; 0 before its first record."""
-        return self._writer.cursor(name)
+        return self._writer.cursor(name).seq
+
+    def holes(self, name: str) -> tuple[Span, ...]:
+        """Return the spans that a named reader left for later, the oldest first."""
+        return self._writer.cursor(name).holes
 
     async def advance(self, name: str, seq: Seq) -> None:
         """Move a reader's cursor; never back, and not beyond the end.
@@ -251,6 +286,15 @@ class RecordLog:
         """
         assert seq <= self._writer.end, (name, seq, self._writer.end)
         self._writer.advance(name, seq)
+
+    async def skip(self, name: str, to: Seq) -> None:
+        """Move a reader's cursor to a position ahead, with a hole behind it; see `advance`."""
+        assert to <= self._writer.end, (name, to, self._writer.end)
+        self._writer.skip(name, to)
+
+    async def fill(self, name: str, span: Span) -> None:
+        """Close what of a reader's holes lies in a span; see `advance`."""
+        self._writer.fill(name, span)
 
     async def forget(self, name: str) -> None:
         """Take a reader's cursor out: nothing is kept for it from now on."""

@@ -5,15 +5,17 @@ The boot number is on disk, beside the database and in it, before the first reco
 """
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
+from gateway.core.cursors import Cursor, Scope
 from gateway.core.errors import StoreError
 from gateway.core.ports import Clock
-from gateway.core.records import Boot, GatewayId, LedgerEntry, LedgerReason, Seq
+from gateway.core.records import Boot, GatewayId, LedgerEntry, LedgerReason
+from gateway.store.bodies import Bodies
 from gateway.store.database import LogDatabase, is_damage, is_sound
 from gateway.store.files import LogFiles
 from gateway.store.settings import LogSettings
@@ -34,6 +36,8 @@ class Opening:
     """When the previous start last committed a record; None when there was none."""
     set_aside: Path | None
     """The database that could not be used; None when there was none."""
+    cursors: Mapping[str, Cursor]
+    """Where the readers stand."""
 
 
 def open_database(
@@ -41,7 +45,8 @@ def open_database(
     settings: LogSettings,
     *,
     gateway: GatewayId,
-    cursors: Collection[str],
+    cursors: Mapping[str, Scope],
+    bodies: Bodies,
     clock: Clock,
 ) -> tuple[LogDatabase, Opening]:
     """Open the log for writing and begin a new boot; the lock must be held.
@@ -51,7 +56,14 @@ def open_database(
     """
     for is_last_attempt in (False, True):
         try:
-            return _open(files, settings, gateway=gateway, cursors=cursors, now_ns=clock.now_ns())
+            return _open(
+                files,
+                settings,
+                gateway=gateway,
+                cursors=cursors,
+                bodies=bodies,
+                now_ns=clock.now_ns(),
+            )
         except (sqlite3.Error, OSError) as error:
             # A full disk must not keep the gateway from starting: that is what the ballast is for.
             if is_last_attempt or not files.release_ballast():
@@ -64,10 +76,11 @@ def _open(
     settings: LogSettings,
     *,
     gateway: GatewayId,
-    cursors: Collection[str],
+    cursors: Mapping[str, Scope],
+    bodies: Bodies,
     now_ns: int,
 ) -> tuple[LogDatabase, Opening]:
-    database, aside = _usable_database(files, settings, now_ns=now_ns)
+    database, aside = _usable_database(files, settings, bodies, now_ns=now_ns)
     try:
         opening = _begin_boot(
             database, files, gateway=gateway, cursors=cursors, aside=aside, now_ns=now_ns
@@ -79,11 +92,11 @@ def _open(
 
 
 def _usable_database(
-    files: LogFiles, settings: LogSettings, *, now_ns: int
+    files: LogFiles, settings: LogSettings, bodies: Bodies, *, now_ns: int
 ) -> tuple[LogDatabase, Path | None]:
     """Return the database that is there, or a new one in its place when it is damaged."""
     try:
-        database = LogDatabase.open(files.database)
+        database = LogDatabase.open(files.database, bodies)
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise
@@ -95,7 +108,7 @@ def _usable_database(
         database.close()
     aside = files.set_aside(now_ns=now_ns)
     log.error("log_set_aside", path=str(files.database), kept_as=str(aside), stage="processing")
-    return LogDatabase.open(files.database), aside
+    return LogDatabase.open(files.database, bodies), aside
 
 
 def _begin_boot(
@@ -103,7 +116,7 @@ def _begin_boot(
     files: LogFiles,
     *,
     gateway: GatewayId,
-    cursors: Collection[str],
+    cursors: Mapping[str, Scope],
     aside: Path | None,
     now_ns: int,
 ) -> Opening:
@@ -116,11 +129,17 @@ def _begin_boot(
         database.set_state("boot", boot)
         database.set_state("is_clean", 0)
         database.set_state("started_ns", now_ns)
-        kept = database.cursors()
-        database.save_cursors({name: kept.get(name, Seq(0)) for name in cursors})
+        readers = database.cursors(cursors)
+        database.save_cursors(readers)
         for entry in _entries(was_clean, last_commit_ns, aside, now_ns):
             database.append([draft_ledger_entry(entry)], boot=boot, stored_ns=now_ns)
-    return Opening(boot=boot, was_clean=was_clean, last_commit_ns=last_commit_ns, set_aside=aside)
+    return Opening(
+        boot=boot,
+        was_clean=was_clean,
+        last_commit_ns=last_commit_ns,
+        set_aside=aside,
+        cursors=readers,
+    )
 
 
 def _check_owner(database: LogDatabase, files: LogFiles, gateway: GatewayId) -> None:

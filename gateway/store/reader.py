@@ -15,10 +15,18 @@ import numpy as np
 import structlog
 
 from gateway.core.arrays import FloatArray, StatusArray, TimeArray, frozen, index_column
+from gateway.core.cursors import Scope
 from gateway.core.errors import CorruptRecordError, StoreError
 from gateway.core.frame import Frame
 from gateway.core.records import Boot, Record, RecordKind, Seq
 from gateway.core.tags import ConfigEpoch, TagId, TagTable
+from gateway.store.bodies import (
+    Bodies,
+    PlainBodies,
+    checkpoint_place,
+    epoch_place,
+    record_place,
+)
 from gateway.store.database import BUSY_TIMEOUT_S, read_checkpoint_part, read_state
 from gateway.wire.body import open_body
 from gateway.wire.documents import decode_tags
@@ -40,6 +48,12 @@ PAGE_BYTES = 1024 * 1024
 
 _Row = tuple[int, int, int, int, bytes]
 _RECORD = "SELECT seq, first_seq, boot, kind, body FROM record"
+_IN_SCOPE = {
+    Scope.ALL: "",
+    Scope.NOTES: " AND kind NOT IN (1, 2, 7, 8)",
+    Scope.SAMPLES: " AND kind IN (1, 2, 7, 8)",
+}
+_PLAIN = PlainBodies()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,18 +72,33 @@ class Trend:
 class LogReader:
     """Reads one log; may be used by any thread, and by another process than the writer."""
 
-    def __init__(self, path: Path, *, on_corrupt: Callable[[Seq], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        bodies: Bodies = _PLAIN,
+        on_corrupt: Callable[[Seq], None] = lambda _: None,
+    ) -> None:
         """Name the database; nothing is opened.
 
         Args:
             path: Of an existing log.
+            bodies: As the writer's.
             on_corrupt: Told the position of a record that was left out.
         """
         self._path = path
+        self._bodies = bodies
         self._on_corrupt = on_corrupt
         self._tables: dict[ConfigEpoch, TagTable] = {}
 
-    def read(self, *, after: Seq, size_bytes_max: int, until: Seq | None = None) -> list[Record]:
+    def read(
+        self,
+        *,
+        after: Seq,
+        size_bytes_max: int,
+        until: Seq | None = None,
+        scope: Scope = Scope.ALL,
+    ) -> list[Record]:
         """Return records after a position, in order.
 
         A block that lies wholly in the span comes as it is, as one BLOCK record at its last seq;
@@ -79,6 +108,7 @@ class LogReader:
             after: The first record is behind it.
             size_bytes_max: Bound on the bodies together; one record always fits.
             until: The last record is not behind it; None is the end of the log.
+            scope: Which records.
         Returns:
             At least one record, if there is a sound one.
         Raises:
@@ -89,7 +119,8 @@ class LogReader:
         size_bytes = 0
         with self._connection() as connection:
             rows = connection.execute(
-                f"{_RECORD} WHERE seq > ? AND first_seq <= ? ORDER BY seq", (after, end)
+                f"{_RECORD} WHERE seq > ? AND first_seq <= ?{_IN_SCOPE[scope]} ORDER BY seq",
+                (after, end),
             )
             for row in rows:
                 for record in self._records_of(row, after, end):
@@ -116,7 +147,7 @@ class LogReader:
         known = self._tables.get(epoch)
         if known is not None:
             return known
-        return self._fetch_table("SELECT body FROM epoch WHERE epoch = ?", epoch)
+        return self._fetch_table("SELECT epoch, body FROM epoch WHERE epoch = ?", epoch)
 
     def table_of(self, record: Record) -> TagTable:
         """Return the tag table that a record was written under.
@@ -128,7 +159,7 @@ class LogReader:
         if record.kind in FRAME_KINDS or record.kind is RecordKind.BLOCK:
             return self.table(epoch_of(record.body))
         return self._fetch_table(
-            "SELECT body FROM epoch WHERE seq <= ? OR epoch = (SELECT min(epoch) FROM epoch)"
+            "SELECT epoch, body FROM epoch WHERE seq <= ? OR epoch = (SELECT min(epoch) FROM epoch)"
             " ORDER BY epoch DESC LIMIT 1",
             record.seq,
         )
@@ -143,7 +174,8 @@ class LogReader:
         parts = {}
         for name, _, body in rows:
             try:
-                parts[name] = read_checkpoint_part(body)
+                stored = self._bodies.get(body, place=checkpoint_place(name))
+                parts[name] = read_checkpoint_part(stored)
             except CorruptRecordError as error:
                 log.error("checkpoint_damaged", part=name, reason=str(error), stage="processing")
         return Seq(rows[0][1] if rows else 0), parts
@@ -160,8 +192,9 @@ class LogReader:
         """
         parts: list[list[Frame]] = [[] for _ in tags]
         with self._connection() as connection:
-            for seq, kind, body in _rows_in_span(connection, from_ns, to_ns):
+            for seq, kind, stored in _rows_in_span(connection, from_ns, to_ns):
                 try:
+                    body = self._bodies.get(stored, place=record_place(seq))
                     self._collect(parts, tags, kind, body, connection)
                 except CorruptRecordError:
                     self._on_corrupt(Seq(seq))
@@ -188,8 +221,9 @@ class LogReader:
 
     def _records_of(self, row: _Row, after: Seq, end: Seq) -> list[Record]:
         """Return the records of a row that lie in a span; none when it is damaged."""
-        seq, first_seq, boot, kind, body = row
+        seq, first_seq, boot, kind, stored_body = row
         try:
+            body = self._bodies.get(stored_body, place=record_place(seq))
             if first_seq > after and seq <= end:
                 open_body(body)
                 return [Record(boot=Boot(boot), seq=Seq(seq), kind=RecordKind(kind), body=body)]
@@ -213,7 +247,7 @@ class LogReader:
             row = connection.execute(query, (number,)).fetchone()
         if row is None:
             raise StoreError(f"{self._path} has no tag table for {number}")
-        table = decode_tags(row[0])
+        table = decode_tags(self._bodies.get(row[1], place=epoch_place(row[0])))
         return self._tables.setdefault(table.epoch, table)
 
     def _collect(
@@ -247,7 +281,8 @@ class LogReader:
             row = connection.execute("SELECT body FROM epoch WHERE epoch = ?", (epoch,)).fetchone()
             if row is None:
                 raise CorruptRecordError(f"there is no tag table for epoch {epoch}")
-            known = self._tables.setdefault(epoch, decode_tags(row[0]))
+            body = self._bodies.get(row[0], place=epoch_place(epoch))
+            known = self._tables.setdefault(epoch, decode_tags(body))
         return known
 
 

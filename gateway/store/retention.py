@@ -1,9 +1,9 @@
 """Retention: what goes when the disk that the log may use is used up.
 
 The order: delivered history by age, then delivered history by size, then the oldest samples that
-nobody has delivered, and only when there is nothing else the oldest events, commands and ledger
+somebody lacks, and only when there is nothing else the oldest events, commands and ledger
 entries. Undelivered raw samples go together with a ledger entry that says which, in the same
-transaction. A block goes as a whole; its frames behind the cursors are delivered and not counted.
+transaction. A block goes as a whole; frames in it that every reader has are not counted.
 
 History that a restart would replay (behind the checkpoint) stays as if it were undelivered.
 Deleting makes room inside the file, which does not shrink; so the bounds are on pages in use.
@@ -14,9 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gateway.core.cursors import Cursor
 from gateway.core.errors import CorruptRecordError
 from gateway.core.records import Boot, LedgerReason, Record, RecordKind, Seq
 from gateway.core.tags import ConfigEpoch, TagId
+from gateway.store.bodies import epoch_place, record_place
 from gateway.store.database import LogDatabase, missing_entry
 from gateway.store.settings import LogSettings
 from gateway.wire.documents import decode_tags, draft_ledger_entry
@@ -60,18 +62,24 @@ class Retention:
         self._excess: _Excess | None = None
 
     def step(
-        self, database: LogDatabase, *, delivered: Seq, now_ns: int, is_disk_full: bool
+        self,
+        database: LogDatabase,
+        *,
+        readers: Sequence[Cursor],
+        now_ns: int,
+        is_disk_full: bool,
     ) -> bool:
         """Drop some of what must go, in one transaction.
 
         Args:
             database: The log.
-            delivered: Every named reader has everything up to here.
+            readers: For whom records are kept; without any, nothing is undelivered.
             now_ns: Wall time, UTC.
             is_disk_full: Whether all delivered history is to go, to make room.
         Returns:
             Whether there may be more to drop.
         """
+        delivered = min((x.complete_to for x in readers), default=database.last_seq)
         checkpoint = database.checkpoint_seq()
         free_to_go = delivered if checkpoint is None else Seq(min(delivered, checkpoint))
         if self._excess is None:
@@ -85,7 +93,9 @@ class Retention:
             excess.history = excess.history - dropped if dropped else 0
             return True
         if excess.backlog > 0:
-            dropped = self._drop_backlog(database, delivered, excess.backlog, now_ns=now_ns)
+            dropped = self._drop_backlog(
+                database, readers, delivered, excess.backlog, now_ns=now_ns
+            )
             excess.backlog = excess.backlog - dropped if dropped else 0
             return True
         self._excess = None
@@ -113,7 +123,13 @@ class Retention:
         )
 
     def _drop_backlog(
-        self, database: LogDatabase, delivered: Seq, excess: float, *, now_ns: int
+        self,
+        database: LogDatabase,
+        readers: Sequence[Cursor],
+        delivered: Seq,
+        excess: float,
+        *,
+        now_ns: int,
     ) -> int:
         """Drop undelivered records with their entry in the ledger; returns their bytes."""
         rows = database.connection.execute(
@@ -128,7 +144,7 @@ class Retention:
                 (delivered, _ROWS_PER_STEP),
             ).fetchall()
         chosen = _oldest(rows, excess)
-        loss = _loss(database, [each.seq for each in chosen], delivered)
+        loss = _loss(database, [each.seq for each in chosen], readers)
         with database.transaction():
             _delete(database, chosen)
             if loss.sample_count:
@@ -214,7 +230,7 @@ class _Loss:
         self.last_ns = max(self.last_ns, last_ns)
 
 
-def _loss(database: LogDatabase, seqs: Sequence[int], delivered: Seq) -> _Loss:
+def _loss(database: LogDatabase, seqs: Sequence[int], readers: Sequence[Cursor]) -> _Loss:
     """Return which raw samples go undelivered with these records."""
     loss = _Loss()
     places: dict[ConfigEpoch, set[int]] = {}
@@ -224,18 +240,19 @@ def _loss(database: LogDatabase, seqs: Sequence[int], delivered: Seq) -> _Loss:
             "SELECT boot, kind, raw_count, first_ns, last_ns, body FROM record WHERE seq = ?",
             (seq,),
         ).fetchone()
-        boot, kind, raw_count, first_ns, last_ns, body = row
+        boot, kind, raw_count, first_ns, last_ns, stored = row
         if raw_count == 0:
             continue
-        record = Record(boot=Boot(boot), seq=Seq(seq), kind=RecordKind(kind), body=body)
         try:
+            body = database.bodies.get(stored, place=record_place(seq))
+            record = Record(boot=Boot(boot), seq=Seq(seq), kind=RecordKind(kind), body=body)
             frames, epoch = frames_of(record)
         except CorruptRecordError:
             # It is lost either way; the row still knows how much it was.
             loss.add(raw_count, first_ns=first_ns, last_ns=last_ns)
             is_readable = False
             continue
-        for frame in (each.frame for each in frames if _is_lost(each, delivered)):
+        for frame in (each.frame for each in frames if _is_lost(each, readers)):
             loss.add(
                 len(frame), first_ns=int(frame.time_ns.min()), last_ns=int(frame.time_ns.max())
             )
@@ -246,8 +263,10 @@ def _loss(database: LogDatabase, seqs: Sequence[int], delivered: Seq) -> _Loss:
     return loss
 
 
-def _is_lost(stored: StoredFrame, delivered: Seq) -> bool:
-    is_undelivered = stored.seq > delivered
+def _is_lost(stored: StoredFrame, readers: Sequence[Cursor]) -> bool:
+    is_undelivered = not all(
+        reader.has(stored.seq) for reader in readers if reader.scope.covers(stored.kind)
+    )
     return is_undelivered and stored.kind is RecordKind.FRAME and len(stored.frame) > 0
 
 
@@ -260,6 +279,6 @@ def _names(database: LogDatabase, places: Mapping[ConfigEpoch, set[int]]) -> tup
         ).fetchone()
         if row is None or len(positions) > TAGS_LISTED_MAX:
             return ()
-        tags = decode_tags(row[0]).tags
+        tags = decode_tags(database.bodies.get(row[0], place=epoch_place(epoch))).tags
         names |= {tags[place].id for place in positions}
     return tuple(sorted(names)) if len(names) <= TAGS_LISTED_MAX else ()

@@ -16,6 +16,7 @@ from gateway.core.arrays import TimeArray
 from gateway.core.errors import CorruptRecordError
 from gateway.core.records import Boot, Record, RecordKind, Seq
 from gateway.core.tags import ConfigEpoch
+from gateway.store.bodies import record_place
 from gateway.store.database import INSERT_RECORD, LogDatabase
 from gateway.wire.frames import (
     FRAME_KINDS,
@@ -73,7 +74,8 @@ class _Row:
     first_ns: int
     last_ns: int
     stored_ns: int
-    body: bytes
+    stored: bytes
+    """The body as it lies on the disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +134,7 @@ def _next_run(
     selected = database.connection.execute(_SELECT, (begin, up_to))
     for values in selected:
         row = _to_row(values)
-        found = _decoded(row)
+        found = _decoded(database, row)
         if found is None:
             if rows:
                 break
@@ -159,7 +161,9 @@ def _next_run(
 
 
 def _to_row(values: tuple[int, int, int, int, int, int, int, int, int, bytes]) -> _Row:
-    seq, boot, kind, raw_count, sample_count, raw_total, first_ns, last_ns, stored_ns, body = values
+    seq, boot, kind, raw_count, sample_count, raw_total, first_ns, last_ns, stored_ns, stored = (
+        values
+    )
     return _Row(
         seq=Seq(seq),
         boot=Boot(boot),
@@ -170,16 +174,17 @@ def _to_row(values: tuple[int, int, int, int, int, int, int, int, int, bytes]) -
         first_ns=first_ns,
         last_ns=last_ns,
         stored_ns=stored_ns,
-        body=body,
+        stored=stored,
     )
 
 
-def _decoded(row: _Row) -> tuple[StoredFrame, ConfigEpoch] | None:
+def _decoded(database: LogDatabase, row: _Row) -> tuple[StoredFrame, ConfigEpoch] | None:
     """Return the frame in a row; None when it holds none that can be read."""
     if row.kind not in FRAME_KINDS:
         return None
-    record = Record(boot=row.boot, seq=row.seq, kind=row.kind, body=row.body)
     try:
+        body = database.bodies.get(row.stored, place=record_place(row.seq))
+        record = Record(boot=row.boot, seq=row.seq, kind=row.kind, body=body)
         (stored,), epoch = frames_of(record)
     except CorruptRecordError:
         # It stays where it is: whoever reads it has it entered into the ledger.
@@ -208,7 +213,7 @@ def _replace(database: LogDatabase, run: _Run) -> None:
             min(row.first_ns for row in run.rows),
             max(row.last_ns for row in run.rows),
             last.stored_ns,
-            body,
+            database.bodies.put(body, place=record_place(last.seq)),
         ),
     )
 

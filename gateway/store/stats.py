@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gateway.core.cursors import Cursor
 from gateway.core.records import Boot, LedgerReason, Seq
 from gateway.store.writer import StoreState
 
@@ -81,12 +82,12 @@ def ledgered(connection: sqlite3.Connection) -> tuple[Ledgered, ...]:
 
 
 def lags(
-    connection: sqlite3.Connection, cursors: Mapping[str, Seq], *, end: Seq, raw_total: int
+    connection: sqlite3.Connection, cursors: Mapping[str, Cursor], *, end: Seq, raw_total: int
 ) -> tuple[CursorLag, ...]:
     """Return how far each reader is behind, by name."""
     return tuple(
-        _lag(connection, name, seq, end=end, raw_total=raw_total)
-        for name, seq in sorted(cursors.items())
+        _lag(connection, name, cursor.complete_to, end=end, raw_total=raw_total)
+        for name, cursor in sorted(cursors.items())
     )
 
 

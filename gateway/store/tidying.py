@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from gateway.core.cursors import Cursor
 from gateway.core.ports import Clock
 from gateway.core.records import Boot, Seq
 from gateway.store.database import LogDatabase
@@ -54,7 +55,7 @@ class Tidying:
         """Make everything due."""
         self._seal_due_ns = self._retain_due_ns = 0
 
-    def step(self, database: LogDatabase, cursors: Mapping[str, Seq]) -> None:
+    def step(self, database: LogDatabase, cursors: Mapping[str, Cursor]) -> None:
         """Do one step of what is due; what remains is due at once.
 
         Raises:
@@ -92,11 +93,11 @@ class Tidying:
         )
         return limit if is_full else sealed
 
-    def _retain(self, database: LogDatabase, cursors: Mapping[str, Seq]) -> bool:
+    def _retain(self, database: LogDatabase, cursors: Mapping[str, Cursor]) -> bool:
         """Drop one step of what is beyond the bounds; returns whether there is more."""
         return self._retention.step(
             database,
-            delivered=min(cursors.values(), default=database.last_seq),
+            readers=tuple(cursors.values()),
             now_ns=self._clock.now_ns(),
             is_disk_full=self._settings.ballast_bytes > 0 and not self._files.has_ballast,
         )

@@ -20,6 +20,7 @@ from typing import TypeVar
 
 import structlog
 
+from gateway.core.cursors import Cursor, Span
 from gateway.core.errors import StoreError
 from gateway.core.ports import Clock
 from gateway.core.records import Boot, Draft, LedgerReason, Seq
@@ -58,6 +59,7 @@ class Writer:
         settings: LogSettings,
         *,
         boot: Boot,
+        cursors: Mapping[str, Cursor],
         progress: Progress,
         clock: Clock,
     ) -> None:
@@ -79,7 +81,8 @@ class Writer:
         self._clock = clock
         self._tidying = Tidying(files, settings, boot=boot, boundary=database.last_seq, clock=clock)
         self._condition = threading.Condition()
-        self._saved_cursors: Mapping[str, Seq] = database.cursors()
+        self._bodies = database.bodies
+        self._saved_cursors = cursors
         self._backlog = Backlog(self._saved_cursors)
         self._flight: Flight | None = None
         self._attempted_seq = Seq(0)
@@ -110,11 +113,11 @@ class Writer:
             self._wake(is_urgent=False)
         return ticket
 
-    def cursor(self, name: str) -> Seq:
+    def cursor(self, name: str) -> Cursor:
         """Return where a named reader stands."""
-        return self._backlog.cursors.get(name, Seq(0))
+        return self._backlog.cursors.get(name, Cursor(seq=Seq(0)))
 
-    def cursors(self) -> Mapping[str, Seq]:
+    def cursors(self) -> Mapping[str, Cursor]:
         """Return where every named reader stands."""
         with self._condition:
             return dict(self._backlog.cursors)
@@ -124,6 +127,20 @@ class Writer:
         with self._condition:
             self._expect_open()
             self._backlog.advance(name, seq)
+            self._wake(is_urgent=False)
+
+    def skip(self, name: str, to: Seq) -> None:
+        """Move a cursor ahead with a hole behind it; both are on disk with the next commit."""
+        with self._condition:
+            self._expect_open()
+            self._backlog.skip(name, to)
+            self._wake(is_urgent=False)
+
+    def fill(self, name: str, span: Span) -> None:
+        """Close a cursor's holes in a span; it is on disk with the next commit."""
+        with self._condition:
+            self._expect_open()
+            self._backlog.fill(name, span)
             self._wake(is_urgent=False)
 
     def forget(self, name: str) -> None:
@@ -274,7 +291,7 @@ class Writer:
     def _opened(self) -> LogDatabase:
         """Return the database, opened anew after a failure; what reached the disk is settled."""
         if self._database is None:
-            self._database = LogDatabase.open(self._files.database)
+            self._database = LogDatabase.open(self._files.database, self._bodies)
             self.end = self._database.last_seq
             if self._flight is not None and self._database.last_seq >= self._attempted_seq > 0:
                 self._land(self._database, self._flight)

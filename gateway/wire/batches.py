@@ -1,7 +1,8 @@
 """Batches: records on their way north, readable without anything else.
 
     "EWB" · body of version 1 (see `gateway.wire.body`) around:
-        length · header: zstd of JSON {"gateway", "tables": [{"epoch", "tags": [...]}]}
+        length · header: zstd of JSON {"gateway", "tables": [{"epoch", "tags": [...]}],
+                                       "historical": true where it is}
         number of records, then of each: boot · seq · kind · length · body as stored
 
 Numbers are varints. The bodies travel untouched, under their own check sums; they are small
@@ -37,10 +38,13 @@ _INT64_MAX = (1 << 63) - 1
 
 def encode_batch(batch: Batch) -> bytes:
     """Return a batch as bytes of `MEDIA_TYPE`."""
-    header = to_json(
-        {"gateway": batch.gateway, "tables": [tags_to_json(table) for table in batch.tables]}
-    )
-    packed = compress(header, level=_HEADER_LEVEL)
+    header: dict[str, object] = {
+        "gateway": batch.gateway,
+        "tables": [tags_to_json(table) for table in batch.tables],
+    }
+    if batch.is_historical:
+        header["historical"] = True
+    packed = compress(to_json(header), level=_HEADER_LEVEL)
     parts = [put_unsigned(len(packed)), packed, put_unsigned(len(batch.records))]
     for record in batch.records:
         numbers = (record.boot, record.seq, record.kind, len(record.body))
@@ -63,17 +67,19 @@ def decode_batch(data: bytes) -> Batch:
         raise CorruptRecordError(f"not a batch: it begins with {data[:3]!r}")
     reader = ByteReader(open_version(data[len(_MAGIC) :], _VERSION, what="batch"))
     header = reader.take(reader.unsigned())
-    gateway, tables = _read_header(decompress(header, size_bytes_max=_HEADER_SIZE_BYTES_MAX))
+    gateway, tables, is_historical = _read_header(
+        decompress(header, size_bytes_max=_HEADER_SIZE_BYTES_MAX)
+    )
     count = reader.at_most(_RECORD_COUNT_MAX, what="records")
     records = tuple(_read_record(reader) for _ in range(count))
     if reader.left or not records:
         raise CorruptRecordError(f"a batch of {count} records with {reader.left} bytes behind them")
     if any(earlier.seq >= later.seq for earlier, later in pairwise(records)):
         raise CorruptRecordError("the records of a batch are not in the order of seq")
-    return Batch(gateway=gateway, records=records, tables=tables)
+    return Batch(gateway=gateway, records=records, tables=tables, is_historical=is_historical)
 
 
-def _read_header(header: bytes) -> tuple[str, tuple[TagTable, ...]]:
+def _read_header(header: bytes) -> tuple[str, tuple[TagTable, ...], bool]:
     try:
         document: object = json.loads(header)
     except (ValueError, RecursionError) as error:
@@ -86,7 +92,7 @@ def _read_header(header: bytes) -> tuple[str, tuple[TagTable, ...]]:
     read = tuple(tags_from_json(table) for table in tables)
     if len({table.epoch for table in read}) != len(read):
         raise CorruptRecordError("a batch has two tag tables of one epoch")
-    return gateway, read
+    return gateway, read, document.get("historical") is True
 
 
 def _read_record(reader: ByteReader) -> Record:

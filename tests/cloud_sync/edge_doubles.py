@@ -142,6 +142,7 @@ class ScriptedUplink:
 
     def __init__(self, script: Iterable[Answer] = (), *, name: str = "cloud") -> None:
         self.name = name
+        self.address = "https://far.end"
         self.script = list(script)
         self.batches: list[Batch] = []
         self.taken: list[Seq] = []
@@ -189,7 +190,6 @@ class Bench:
     def __post_init__(self) -> None:
         self.delivery = Delivery(
             self.uplink,
-            address="nowhere",
             gateway=GATEWAY,
             reader=self.reader,
             settings=self.settings,

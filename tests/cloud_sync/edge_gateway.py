@@ -14,6 +14,7 @@ from cloud_sync.edge.dead_letters import FolderOfDeadLetters
 from cloud_sync.edge.delivery import Delivery, DeliverySettings
 from cloud_sync.edge.http import HttpUplink, HttpUplinkConfig
 from gateway.core.arrays import frozen, index_column, status_column, time_column
+from gateway.core.cursors import Scope
 from gateway.core.events import Event
 from gateway.core.frame import Frame
 from gateway.core.ports import Batch, SendResult
@@ -46,7 +47,7 @@ class EdgeGateway:
             LogSettings(group_commit_s=0.02, seal_after_s=seal_after_s, block_s=0.0),
             gateway=GatewayId(gateway),
             clock=clock,
-            cursors=("cloud",),
+            cursors={"cloud": Scope.ALL},
         )
         self.table = self.log.intern(
             Tag(id=TagId(f"pumps.T{number}"), unit="bar") for number in range(TAG_COUNT)
@@ -57,7 +58,6 @@ class EdgeGateway:
         )
         self.delivery = Delivery(
             self.uplink,
-            address=url,
             gateway=GatewayId(gateway),
             reader=self.log,
             settings=SETTINGS,
@@ -96,6 +96,7 @@ class UnluckyUplink:
 
     def __init__(self, uplink: HttpUplink) -> None:
         self.name = uplink.name
+        self.address = uplink.address
         self._uplink = uplink
 
     async def send(self, batch: Batch) -> SendResult:
@@ -116,7 +117,6 @@ async def be_killed(folder: Path, url: str, token_file: Path, gateway: str) -> N
     await edge.log.durable(edge.log.append([]))
     delivery = Delivery(
         UnluckyUplink(edge.uplink),
-        address=url,
         gateway=GatewayId(gateway),
         reader=edge.log,
         settings=SETTINGS,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gateway.core.cursors import Scope
 from gateway.core.events import Event
 from gateway.core.frame import Frame
 from gateway.core.records import Draft, GatewayId, LedgerEntry, Record, RecordKind, Seq
@@ -47,7 +48,11 @@ def open_log(
     clock: SystemClock | None = None,
 ) -> RecordLog:
     return RecordLog.open(
-        path, settings, gateway=GATEWAY, clock=clock or SettableClock(), cursors=cursors
+        path,
+        settings,
+        gateway=GATEWAY,
+        clock=clock or SettableClock(),
+        cursors=dict.fromkeys(cursors, Scope.ALL),
     )
 
 

@@ -21,6 +21,7 @@ from gateway.demo.books import read_ledger_and_events
 from gateway.simulate.books import read_offered
 from gateway.simulate.modbus import ModbusServer
 from gateway.store import LogReader
+from gateway.store.bodies import PlainBodies
 from gateway.store.database import LogDatabase
 from gateway.wire.frames import FRAME_KINDS, frames_of
 from tests.gateway.service_run import (
@@ -305,8 +306,8 @@ async def test_a_start_that_fails_leaves_the_last_good_one_in_force(tmp_path: Pa
 
 
 def cursors_in(folder: Path) -> set[str]:
-    reader = LogDatabase.open(folder / "state" / "log.db")
-    names = set(reader.cursors())
+    reader = LogDatabase.open(folder / "state" / "log.db", PlainBodies())
+    names = {name for (name,) in reader.connection.execute("SELECT name FROM cursor")}
     reader.close()
     return names
 

@@ -14,6 +14,7 @@ import pytest
 from gateway.core.errors import StoreError
 from gateway.core.records import Boot, LedgerReason, Seq
 from gateway.store import LogReader, RecordLog, StoreState
+from gateway.store.bodies import PlainBodies
 from gateway.store.database import LogDatabase
 from gateway.store.files import LogFiles
 from gateway.store.progress import Progress
@@ -304,10 +305,11 @@ async def test_a_commit_that_failed_but_reached_the_disk_is_not_repeated(tmp_pat
     files = LogFiles(tmp_path / "log.db")
     progress = Progress()
     writer = Writer(
-        LyingDatabase.open(files.database),
+        LyingDatabase.open(files.database, PlainBodies()),
         files,
         QUICK,
         boot=Boot(1),
+        cursors={},
         progress=progress,
         clock=SettableClock(),
     )
