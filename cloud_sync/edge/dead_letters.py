@@ -12,10 +12,13 @@ from typing import Final, Protocol
 
 from gateway.core.errors import StoreError
 from gateway.core.records import Record
+from gateway.store.bodies import Bodies, PlainBodies, letter_place
 from gateway.wire.files import write_durably
 
 LETTERS_MAX: Final = 10_000
 """Files kept; when there are as many, delivery stops rather than losing one."""
+
+_PLAIN: Final = PlainBodies()
 
 
 class DeadLetters(Protocol):
@@ -32,9 +35,15 @@ class DeadLetters(Protocol):
 class FolderOfDeadLetters:
     """Implements `DeadLetters` with one file a record."""
 
-    def __init__(self, folder: Path) -> None:
-        """Keep them in this folder, which is made when it is first needed."""
+    def __init__(self, folder: Path, *, bodies: Bodies = _PLAIN) -> None:
+        """Keep them in this folder, which is made when it is first needed.
+
+        Args:
+            folder: Of one uplink.
+            bodies: The log's: what is encrypted there is encrypted here.
+        """
         self._folder = folder
+        self._bodies = bodies
 
     async def put(self, record: Record, *, uplink: str, reason: str, time_ns: int) -> None:
         """Keep a record with the reason; durable on return.
@@ -42,6 +51,7 @@ class FolderOfDeadLetters:
         Raises:
             StoreError: the disk refuses, or there are too many.
         """
+        place = letter_place(uplink, record.boot, record.seq)
         name = f"{uplink}-{record.boot}-{record.seq}.json"
         letter = {
             "uplink": uplink,
@@ -50,7 +60,7 @@ class FolderOfDeadLetters:
             "kind": record.kind.name,
             "reason": reason,
             "time_ns": time_ns,
-            "body": base64.b64encode(record.body).decode(),
+            "body": base64.b64encode(self._bodies.put(record.body, place=place)).decode(),
         }
         await asyncio.to_thread(self._write, self._folder / name, json.dumps(letter).encode())
 

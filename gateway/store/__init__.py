@@ -4,12 +4,13 @@ from gateway.store.backlog import Ticket
 from gateway.store.log import RecordLog
 from gateway.store.opening import Opening
 from gateway.store.reader import LogReader, Trend
-from gateway.store.settings import LogSettings
+from gateway.store.settings import EncryptionSettings, LogSettings
 from gateway.store.stats import CursorLag, Ledgered, StoreStats
 from gateway.store.writer import StoreState
 
 __all__ = [
     "CursorLag",
+    "EncryptionSettings",
     "Ledgered",
     "LogReader",
     "LogSettings",

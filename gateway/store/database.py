@@ -10,6 +10,7 @@
     epoch       the tag tables, kept also when their TAGS records are dropped
     ledgered    entries and samples of the ledger so far, by reason
     state       boot, clean stop, sealed_seq and the like
+    log_key     fingerprints of the keys that bodies are encrypted with; see `keys.py`
 
 Every change goes through `LogDatabase.transaction`; what the object remembers (`last_seq`,
 `raw_total`) follows a rollback.
@@ -67,6 +68,7 @@ CREATE INDEX note_by_seq ON record (seq) WHERE kind NOT IN (1, 2, 7, 8);
 CREATE TABLE hole (
     name TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (name, first)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE log_key (fingerprint BLOB PRIMARY KEY, last_seq INTEGER) STRICT, WITHOUT ROWID;
 """
 """What format 2 has beside format 1."""
 

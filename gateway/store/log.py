@@ -47,8 +47,8 @@ from gateway.core.ports import Clock
 from gateway.core.records import Boot, Draft, GatewayId, LogEntry, Record, Seq
 from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
 from gateway.store.backlog import Ticket
-from gateway.store.bodies import PlainBodies
 from gateway.store.database import LogDatabase
+from gateway.store.encryption import bodies_of
 from gateway.store.files import LogFiles
 from gateway.store.opening import Opening, open_database
 from gateway.store.progress import Progress
@@ -82,6 +82,8 @@ class RecordLog:
         self.path = files.database
         self.opening = opening
         """What was found when the log was opened."""
+        self.bodies = database.bodies
+        """How what lies beside the log is to be stored, such as dead letters."""
         self._files = files
         self._clock = clock
         self._progress = Progress()
@@ -95,7 +97,7 @@ class RecordLog:
             clock=clock,
         )
         self._reader = LogReader(
-            files.database, bodies=database.bodies, on_corrupt=self._discard_damaged
+            files.database, bodies=self.bodies, on_corrupt=self._discard_damaged
         )
         self._told = self._stats(database)
         self._writer.start()
@@ -120,8 +122,11 @@ class RecordLog:
             cursors: The readers that records are kept for, and what each is for. Those of earlier
                 starts that are not among them are forgotten; without any, nothing is undelivered.
         Raises:
-            StoreError: another process writes it, the disk refuses, or it is not ours.
+            ConfigError: a key of the log cannot be read.
+            StoreError: another process writes it, the disk refuses, it is not ours, or it is
+                encrypted with a key that was not given.
         """
+        bodies = bodies_of(settings.encryption)
         files = LogFiles(path)
         files.lock()
         try:
@@ -130,7 +135,7 @@ class RecordLog:
                 settings,
                 gateway=gateway,
                 cursors=cursors,
-                bodies=PlainBodies(),
+                bodies=bodies,
                 clock=clock,
             )
         except StoreError:

@@ -18,6 +18,7 @@ from gateway.core.records import Boot, GatewayId, LedgerEntry, LedgerReason
 from gateway.store.bodies import Bodies
 from gateway.store.database import LogDatabase, is_damage, is_sound
 from gateway.store.files import LogFiles
+from gateway.store.keys import check_keys, take_keys
 from gateway.store.settings import LogSettings
 from gateway.wire.documents import draft_ledger_entry
 
@@ -121,6 +122,8 @@ def _begin_boot(
     now_ns: int,
 ) -> Opening:
     _check_owner(database, files, gateway)
+    check_keys(database.connection, database.bodies, path=files.database)
+    take_keys(database)
     was_clean = bool(database.state("is_clean", 1))
     last_commit_ns = _last_commit_ns(database)
     boot = Boot(max(database.state("boot", 0), files.read_boot()) + 1)

@@ -28,6 +28,7 @@ from gateway.store.bodies import (
     record_place,
 )
 from gateway.store.database import BUSY_TIMEOUT_S, read_checkpoint_part, read_state
+from gateway.store.keys import check_keys
 from gateway.wire.body import open_body
 from gateway.wire.documents import decode_tags
 from gateway.wire.frames import (
@@ -215,6 +216,7 @@ class LogReader:
                 )
             ) as connection:
                 connection.execute("BEGIN")
+                check_keys(connection, self._bodies, path=self._path)
                 yield connection
         except sqlite3.Error as error:
             raise StoreError(f"{self._path} cannot be read: {error}") from error
