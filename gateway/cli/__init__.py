@@ -24,6 +24,7 @@ COMMANDS = {
     "sparkplug": "Find what the edge nodes behind an MQTT broker report.",
     "models": "List, promote and roll back models.",
     "certs": "List, trust and reject the certificates of OPC UA servers.",
+    "export": "Samples of the log as a CSV or Parquet file.",
     "log": "Look after the record log: make a key to encrypt it with.",
     "import": "Take in a recording as history, before the first start.",
     "train": "Train a model from recordings.",

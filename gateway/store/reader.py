@@ -5,6 +5,7 @@ between two calls. Any process may read while the gateway writes. A record that 
 check sum is left out and told to `on_corrupt`; the next one goes on.
 """
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -19,7 +20,7 @@ from gateway.core.cursors import Scope
 from gateway.core.errors import CorruptRecordError, StoreError
 from gateway.core.frame import Frame
 from gateway.core.records import Boot, Record, RecordKind, Seq
-from gateway.core.tags import ConfigEpoch, TagId, TagTable
+from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
 from gateway.store.bodies import (
     Bodies,
     PlainBodies,
@@ -133,11 +134,70 @@ class LogReader:
                     break
         return records
 
-    def records(self, *, after: Seq = BEGIN, until: Seq | None = None) -> Iterator[Record]:
+    def records(
+        self, *, after: Seq = BEGIN, until: Seq | None = None, scope: Scope = Scope.ALL
+    ) -> Iterator[Record]:
         """Yield the records after a position; memory stays bounded, and no transaction open."""
-        while page := self.read(after=after, size_bytes_max=PAGE_BYTES, until=until):
+        while page := self.read(after=after, size_bytes_max=PAGE_BYTES, until=until, scope=scope):
             yield from page
             after = page[-1].seq
+
+    def read_span(
+        self, *, after: Seq, from_ns: int, to_ns: int, samples_max: int
+    ) -> tuple[list[Record], Seq | None]:
+        """Return records that may hold samples of a span of source time, in order.
+
+        Args:
+            after: The first record is behind it.
+            from_ns: UTC, inclusive.
+            to_ns: UTC, exclusive.
+            samples_max: Bound on the samples together; one block always fits.
+        Returns:
+            The records, and where to go on; None at the end of the log.
+        Raises:
+            StoreError: the log cannot be read.
+        """
+        records: list[Record] = []
+        samples = 0
+        with self._connection() as connection:
+            rows = connection.execute(
+                "SELECT seq, first_seq, boot, kind, body, sample_count FROM record"
+                " WHERE seq > ? AND kind IN (1, 2, 7, 8) AND last_ns >= ? AND first_ns < ?"
+                " ORDER BY seq",
+                (after, from_ns, to_ns),
+            )
+            for *row, sample_count in rows:
+                samples += sample_count
+                if records and samples > samples_max:
+                    return records, after
+                seq, first_seq, boot, kind, body = row
+                records += self._records_of((seq, first_seq, boot, kind, body), after, seq)
+                after = Seq(seq)
+        return records, None
+
+    def tags(self) -> dict[TagId, Tag]:
+        """Return every tag that the log has had, as its newest table has it.
+
+        Raises:
+            StoreError: the log cannot be read.
+            CorruptRecordError: a table is damaged.
+        """
+        with self._connection() as connection:
+            rows = connection.execute("SELECT epoch, body FROM epoch ORDER BY epoch").fetchall()
+        tables = [decode_tags(self._bodies.get(x[1], place=epoch_place(x[0]))) for x in rows]
+        return {tag.id: tag for table in tables for tag in table.tags}
+
+    def begin_ns(self) -> int | None:
+        """Return when the oldest record was committed, if older ones were dropped; else None.
+
+        Raises:
+            StoreError: the log cannot be read.
+        """
+        with self._connection() as connection:
+            row = connection.execute(
+                "SELECT first_seq, stored_ns FROM record ORDER BY seq LIMIT 1"
+            ).fetchone()
+        return row[1] if row and row[0] > 1 else None
 
     def table(self, epoch: ConfigEpoch) -> TagTable:
         """Return the tag table of an epoch.
@@ -209,7 +269,7 @@ class LogReader:
         try:
             with closing(
                 sqlite3.connect(
-                    f"{self._path.absolute().as_uri()}?mode=ro",
+                    f"{self._path.absolute().as_uri()}?mode=ro{_if_at_rest(self._path)}",
                     uri=True,
                     timeout=BUSY_TIMEOUT_S,
                     isolation_level=None,
@@ -286,6 +346,15 @@ class LogReader:
             body = self._bodies.get(row[0], place=epoch_place(epoch))
             known = self._tables.setdefault(epoch, decode_tags(body))
         return known
+
+
+def _if_at_rest(path: Path) -> str:
+    """Return how to open a closed log where nobody may write, such as a copy on a read-only disk.
+
+    Otherwise SQLite makes the companion files that it reads a write-ahead log with.
+    """
+    is_open = path.with_name(f"{path.name}-wal").exists()
+    return "" if is_open or os.access(path.parent, os.W_OK) else "&immutable=1"
 
 
 def _rows_in_span(
