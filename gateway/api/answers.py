@@ -43,6 +43,10 @@ class LogAnswer(Answer):
     """How long the log takes the present rate without any delivery; null while not known."""
     fault: str
     """Why nothing can be written; empty when all is well."""
+    written_bytes: int | None
+    """Written to the disk since the start; null where the system does not tell."""
+    written_bytes_per_day: float | None
+    """The same in a day at the rate since the start; null while that is not known."""
 
 
 class BooksAnswer(Answer):

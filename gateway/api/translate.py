@@ -333,6 +333,8 @@ def log_answer(log: LogStatus) -> LogAnswer:
         bytes_per_day=log.bytes_per_day,
         buffer_s=number_or_none(log.buffer_s),
         fault=log.fault,
+        written_bytes=log.written_bytes,
+        written_bytes_per_day=number_or_none(log.written_bytes_per_day),
     )
 
 

@@ -369,6 +369,7 @@ class RecordLog:
             oldest_ns=oldest_ns,
             newest_ns=newest_ns,
             commit_count=self._writer.commit_count,
+            written_bytes=self._writer.written_bytes,
         )
 
     def _discard_damaged(self, seq: Seq) -> None:
