@@ -3,9 +3,10 @@
 from gateway.store.backlog import Ticket
 from gateway.store.log import RecordLog
 from gateway.store.opening import Opening
-from gateway.store.reader import LogReader, Trend
+from gateway.store.reader import LogReader
 from gateway.store.settings import EncryptionSettings, LogSettings
 from gateway.store.stats import CursorLag, Ledgered, StoreStats
+from gateway.store.trends import PointValue, Trend
 from gateway.store.writer import StoreState
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "LogReader",
     "LogSettings",
     "Opening",
+    "PointValue",
     "RecordLog",
     "StoreState",
     "StoreStats",

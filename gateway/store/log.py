@@ -52,10 +52,11 @@ from gateway.store.encryption import bodies_of
 from gateway.store.files import LogFiles
 from gateway.store.opening import Opening, open_database
 from gateway.store.progress import Progress
-from gateway.store.reader import LogReader, Trend
+from gateway.store.reader import LogReader
 from gateway.store.replay import replay_entries
 from gateway.store.settings import LogSettings
 from gateway.store.stats import StoreStats, lags, ledgered
+from gateway.store.trends import Trend
 from gateway.store.writer import StoreState, Writer
 
 log = structlog.get_logger()
