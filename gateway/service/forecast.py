@@ -22,9 +22,9 @@ PAGE_BYTES: Final = 4096
 PAGES_PER_COMMIT: Final = 5
 """Written for a commit whatever is in it: the ends of the tables, their counter, the cursors, and
 one more as pages lie across those of the disk. Measured: 19 to 23 kB."""
-COPIES: Final = 4
-"""Of each sample: single and sealed, each in the write-ahead log first and then in the file.
-Measured: 5 to 13 bytes a sample with bodies of 1.2 to 3."""
+COPIES: Final = 6
+"""Of each sample: single, sealed, and joined with others, each in the write-ahead log first and
+then in the file. Measured: 6 to 20 bytes a sample with bodies of 1.2 to 3."""
 SLOWER_COMMIT: Final = 10
 """What a group commit so many times as long would save is worth telling."""
 DAY_S: Final = 86_400

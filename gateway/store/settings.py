@@ -42,7 +42,7 @@ class LogSettings(Settings):
     seal_after_s: Annotated[float, Field(ge=0, le=3600)] = 60.0
     """Records stay single for this long, for the uplinks; then they may be sealed into a block."""
     block_s: Annotated[float, Field(ge=0, le=86_400)] = 300.0
-    """Time that a block covers; a longer one is smaller and read faster, and written later."""
+    """Time that a block covers at first; a longer one is written later. Neighbours are joined."""
     block_samples_max: Annotated[int, Field(ge=1024, le=1_000_000)] = 262_144
     """Samples in one block; sealing takes about 100 bytes of memory for each."""
     backlog_bytes_max: Annotated[int, Field(ge=MIB, le=1024 * GIB)] = 2 * GIB
