@@ -44,6 +44,8 @@ when = "speed_rpm > 100"
 
 Span: TypeAlias = tuple[int, int]
 """From just before a kill until the victim was ready again, UTC in nanoseconds."""
+Road: TypeAlias = Callable[[str, str], Awaitable[str]]
+"""Takes the name and the `host:port` of a far end, and returns where the gateway finds it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -166,14 +168,22 @@ class Site:
         return samples
 
 
+async def straight(name: str, address: str) -> str:
+    """Return the far end's own address: no link between."""
+    return address
+
+
 @asynccontextmanager
-async def opened(folder: Path, *, seed: int, more: str = "") -> AsyncIterator[Site]:
+async def opened(
+    folder: Path, *, seed: int, more: str = "", road: Road = straight
+) -> AsyncIterator[Site]:
     """Start plant, cloud and gateway in an empty folder; kills what is left of them.
 
     Args:
         folder: Empty.
         seed: Of the plant.
         more: Further tables of the gateway's configuration.
+        road: From the gateway to the cloud and to the machines.
     """
     create_cloud(folder / CLOUD, gateways=[GATEWAY_ID], host="127.0.0.1", port=0,
                  clock=SystemClock())  # fmt: skip
@@ -190,7 +200,12 @@ async def opened(folder: Path, *, seed: int, more: str = "") -> AsyncIterator[Si
         configuration.write_text(text.replace("port = 0", f"port = {port}"), encoding="utf-8")
         opcua, modbus = str(where["opcua"]).removeprefix("opc.tcp://"), str(where["modbus"])
         write_sheets(folder)
-        (folder / "gateway.toml").write_text(_gateway_config(where, url) + more, encoding="utf-8")
+        ends = {
+            "opcua": f"opc.tcp://{await road('opcua', opcua)}",
+            "modbus": await road("modbus", modbus),
+            CLOUD: f"http://{await road(CLOUD, url.removeprefix('http://'))}",
+        }
+        (folder / "gateway.toml").write_text(_gateway_config(ends) + more, encoding="utf-8")
         children[GATEWAY] = Child(
             GATEWAY, ["run", "-c", str(folder / "gateway.toml"), "--json"], folder=folder
         )
@@ -233,8 +248,8 @@ def _plant(folder: Path, seed: int, opcua: str, modbus: str) -> Child:
     return Child(PLANT, arguments, folder=folder)
 
 
-def _gateway_config(where: dict[str, object], url: str) -> str:
-    tables = plant_tables(opcua_endpoint=str(where["opcua"]), modbus_address=str(where["modbus"]))
+def _gateway_config(ends: dict[str, str]) -> str:
+    tables = plant_tables(opcua_endpoint=ends["opcua"], modbus_address=ends["modbus"])
     opcua, modbus = tables.connectors.split("\n\n")
     hand_over = f"{CLOUD}/{HAND_OVER}/{GATEWAY_ID}"
     return f"""\
@@ -253,7 +268,7 @@ period_ms = {PERIOD_MS}
 {ALARMS}
 [uplinks.cloud]
 type = "http"
-url = "{url}"
+url = "{ends[CLOUD]}"
 token_file = "{hand_over}/cloud.token"
 timeout_s = 5
 connect_timeout_s = 2
