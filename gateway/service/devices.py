@@ -8,6 +8,7 @@ from gateway.core.gaps import GapBook
 from gateway.core.ports import Clock, Intake
 from gateway.core.tags import TagTable
 from gateway.service.build import Parts
+from gateway.store import Opening
 from gateway.supervisor import DeviceSupervisor
 from gateway.wire.backoff import Backoff
 
@@ -28,9 +29,16 @@ def gap_books(config: Config, parts: Parts, table: TagTable) -> dict[str, GapBoo
 
 
 def device_supervisors(
-    parts: Parts, table: TagTable, intake: Intake, books: Mapping[str, GapBook], *, clock: Clock
+    parts: Parts,
+    table: TagTable,
+    intake: Intake,
+    books: Mapping[str, GapBook],
+    *,
+    opening: Opening,
+    clock: Clock,
 ) -> tuple[DeviceSupervisor, ...]:
     """Return a supervisor for each connector, in their order."""
+    unheard_ns = None if opening.was_clean else opening.opened_ns
     return tuple(
         DeviceSupervisor(
             connector,
@@ -39,6 +47,7 @@ def device_supervisors(
             clock=clock,
             backoff=Backoff(first_s=RETRY_FIRST_S, cap_s=RETRY_CAP_S, healthy_s=HEALTHY_S),
             book=books.get(connector.name),
+            unheard_ns=unheard_ns,
         )
         for connector in parts.connectors
     )

@@ -132,7 +132,9 @@ def _assembled(
     feed = Feed(values)
     gauge = LogGauge(store, config.log, clock=clock)
     books = gap_books(config, parts, table)
-    supervisors = device_supervisors(parts, table, ingress, books, clock=clock)
+    supervisors = device_supervisors(
+        parts, table, ingress, books, opening=store.opening, clock=clock
+    )
     desk = _desk(config, parts, table, store, clock=clock)
     pipeline = Pipeline(
         ingress=ingress,

@@ -30,6 +30,8 @@ class Opening:
 
     boot: Boot
     """Number of this start."""
+    opened_ns: int
+    """When this start opened the log, UTC."""
     was_clean: bool
     """Whether the previous start ended with `close`, or there was none."""
     last_commit_ns: int | None
@@ -135,6 +137,7 @@ def _begin_boot(
             database.append([draft_ledger_entry(entry)], boot=boot, stored_ns=now_ns)
     return Opening(
         boot=boot,
+        opened_ns=now_ns,
         was_clean=was_clean,
         last_commit_ns=last_commit_ns,
         set_aside=aside,

@@ -15,7 +15,7 @@ from gateway.api.client import GatewayClient
 from gateway.api.errors import GoneError
 from gateway.core.events import Event
 from gateway.core.records import LedgerEntry, LedgerReason, RecordKind
-from gateway.demo.books import close_books, read_ledger_and_events
+from gateway.demo.books import Lost, close_books, lost_values, read_ledger_and_events
 from gateway.demo.report import Samples
 from gateway.simulate.plant_config import plant_tables, write_sheets
 from gateway.store.reader import LogReader
@@ -125,6 +125,11 @@ class Site:
             stored=self.stored_samples(),
             acknowledged=0,
         )
+
+    def lost_values(self) -> tuple[Lost, ...]:
+        """Return the values that nobody accounts for."""
+        ledger, _ = self.ledger_and_events()
+        return lost_values(self.books, self.folder / "cloud" / "state" / "lake", ledger)
 
     def stored_samples(self) -> int:
         """Return the raw samples that the gateway's log holds."""

@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import random
 import secrets
+import shutil
 import sys
 import tempfile
 import time
@@ -27,8 +28,8 @@ MEND_S = 180.0
 """Longest time from the last fault until everything is delivered."""
 
 
-async def soak(folder: Path, *, seed: int, duration_s: float, at_once: int) -> bool:
-    """Run it in an empty folder, print the books, and return whether they balance."""
+async def soak(folder: Path, *, seed: int, duration_s: float, at_once: int) -> None:
+    """Run it in an empty folder, print the books, and fail unless they balance."""
     begun = time.monotonic()
     dice = random.Random(seed)
     links: dict[str, Link] = {}
@@ -65,9 +66,10 @@ async def soak(folder: Path, *, seed: int, duration_s: float, at_once: int) -> b
             print(f"  {count:4} x {fault}")
         samples = site.closed_books()
         print(samples.model_dump_json(indent=1))
+        for lost in site.lost_values():
+            print(f"  lost: {lost}")
         site.assert_balanced()
         say("the books balance")
-    return True
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,16 +80,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**31))
     chosen = parser.parse_args(arguments)
     print(f"--seed {chosen.seed}")
-    with tempfile.TemporaryDirectory(prefix="edgewright-soak-") as name:
-        is_good = asyncio.run(
-            soak(
-                Path(name),
-                seed=chosen.seed,
-                duration_s=chosen.minutes * 60,
-                at_once=chosen.at_once,
-            )
-        )
-    return 0 if is_good else 1
+    folder = Path(tempfile.mkdtemp(prefix="edgewright-soak-"))
+    print(f"in {folder}, which stays when the books do not balance")
+    asyncio.run(
+        soak(folder, seed=chosen.seed, duration_s=chosen.minutes * 60, at_once=chosen.at_once)
+    )
+    shutil.rmtree(folder)
+    return 0
 
 
 if __name__ == "__main__":
