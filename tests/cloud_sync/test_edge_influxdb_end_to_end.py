@@ -8,8 +8,8 @@ so tests without repetitions do without it and show that there are none.
 import asyncio
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -67,40 +67,32 @@ def is_level(edge: DatabaseGateway) -> bool:
 
 
 async def stored(database: VictoriaMetrics) -> dict[str, list[Sample]]:
-    """Return the samples of each tag; a point without a value has None."""
+    """Return the samples of each tag, in the two decimals that were offered; None is no value."""
     qualities = await database.series("edgewright_quality")
     values = await database.series("edgewright_value")
     found: dict[str, list[Sample]] = {}
     for labels, samples in qualities.items():
-        by_time: dict[int, list[float]] = {}
+        by_time: dict[int, list[float | None]] = {}
         for time_ms, value in values.get(labels, []):
-            by_time.setdefault(time_ms, []).append(value)
+            by_time.setdefault(time_ms, []).append(round(value, 2))
         assert dict(labels)["gateway"] == GATEWAY
         found[dict(labels)["tag"]] = [
-            (time_ms, next(iter(by_time.get(time_ms, [])), None), int(quality))
+            (time_ms, value, int(quality))
             for time_ms, quality in samples
+            for value in by_time.get(time_ms, [None])
         ]
-        assert sum(map(len, by_time.values())) == sum(
-            value is not None for _, value, _ in found[dict(labels)["tag"]]
-        ), "as many values as points with one"
     return found
 
 
-def assert_same(
-    expected: Mapping[str, Sequence[Sample]], found: Mapping[str, Sequence[Sample]]
-) -> None:
-    """Check that both hold the same samples, each as often."""
-    assert sorted(expected) == sorted(found)
-    for tag, samples in expected.items():
-        assert list(samples) == rounded(found[tag])
-
-
-def rounded(samples: Sequence[Sample]) -> list[Sample]:
-    """Return samples with their values as they were offered, in two decimals."""
-    return [
-        (time_ms, None if value is None else round(value, 2), quality)
-        for time_ms, value, quality in samples
-    ]
+async def assert_stored(expected: Mapping[str, list[Sample]], database: VictoriaMetrics) -> None:
+    """Check that the database has the same samples, each as often; it may need a moment."""
+    found: Mapping[str, list[Sample]] = {}
+    with suppress(TimeoutError):
+        async with asyncio.timeout(20):
+            while found != expected:
+                await asyncio.sleep(0.05)
+                found = await stored(database)
+    assert expected == found
 
 
 async def test_everything_in_the_log_is_in_the_database_once(tmp_path: Path) -> None:
@@ -127,7 +119,7 @@ async def test_everything_in_the_log_is_in_the_database_once(tmp_path: Path) -> 
             edge.note(gap)
             await edge.log.durable(edge.log.append([]))
             await until(lambda: is_level(edge))
-        assert_same(edge.offered, await stored(database))
+        await assert_stored(edge.offered, database)
         severities = await database.series("edgewright_events_severity")
         counts = await database.series("edgewright_ledger_count")
     tags = {"gateway": GATEWAY, "source": "P-101"}
@@ -152,7 +144,7 @@ async def test_a_link_cut_again_and_again_loses_nothing(tmp_path: Path, relay: R
             await relay.cut()
         relay.connect(database.url)
         await until(lambda: is_level(edge))
-        assert_same(edge.offered, await stored(database))
+        await assert_stored(edge.offered, database)
     assert edge.delivery.status().dead_letters == 0
 
 
@@ -177,7 +169,7 @@ async def test_a_killed_database_loses_at_most_what_it_had_not_written_down(
             found = await stored(database)
     lost_count = 0
     for tag, samples in edge.offered.items():
-        lost = set(samples) - set(rounded(found[tag]))
+        lost = set(samples) - set(found[tag])
         assert lost <= set(samples[300:900])
         lost_count += sum(quality == 0 for _, _, quality in lost)
         assert len(found[tag]) == len({time_ms for time_ms, _, _ in found[tag]})
@@ -208,7 +200,7 @@ async def test_a_gateway_killed_between_send_and_cursor_repeats_the_same_points(
         reference = DatabaseGateway(_folder(tmp_path / "reference"), url=database.url)
         reference.offer(250)
         await reference.log.close()
-        assert_same(reference.offered, await stored(database))
+        await assert_stored(reference.offered, database)
 
 
 async def test_what_was_sealed_meanwhile_is_the_same_points(tmp_path: Path, relay: Relay) -> None:
@@ -229,7 +221,7 @@ async def test_what_was_sealed_meanwhile_is_the_same_points(tmp_path: Path, rela
                 kinds = {record.kind for record in records}
         relay.connect(database.url)
         await until(lambda: is_level(edge))
-        assert_same(edge.offered, await stored(database))
+        await assert_stored(edge.offered, database)
 
 
 async def test_a_record_that_the_database_refuses_is_found_and_the_others_arrive(
