@@ -16,8 +16,9 @@ import asyncio
 import re
 import ssl
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Final, Literal, NoReturn
+from typing import Annotated, Final, Literal, NoReturn, TypeVar
 
 import structlog
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -43,6 +44,8 @@ GRACE_S: Final = 5.0
 """Beyond the timeouts of the connection, before a write is given up that still trickles."""
 WRITES_UNDER_WAY_MAX: Final = 4
 """Threads that may wait for a database which neither answers nor hangs up."""
+THREADS_MAX: Final = WRITES_UNDER_WAY_MAX + 2
+"""Threads of one uplink: two batches at once are made into lines beside the writes."""
 
 _UNITS_NS: Final = {"ns": 1, "us": 1_000, "ms": 1_000_000}
 _EXPIRED: Final = re.compile(
@@ -52,6 +55,9 @@ _EXPIRED: Final = re.compile(
     re.DOTALL,
 )
 """How InfluxDB 1.3 to 2.7 say that only the age of points was against them, and of how many."""
+
+ArgumentT = TypeVar("ArgumentT")
+ResultT = TypeVar("ResultT")
 
 log = structlog.get_logger()
 
@@ -147,7 +153,9 @@ class InfluxdbUplink:
         self._session = WriteSession(self._place, self._read_token())
         self._samples: SampleLines | None = None
         self._lines_max = config.lines_max
-        self._under_way = 0
+        # Threads of its own: one that hangs is none that the log is read with.
+        self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix=f"uplink[{name}]")
+        self._under_way: set[asyncio.Future[Answer]] = set()
         self._expired: dict[bool, int] = {}
 
     @property
@@ -179,7 +187,10 @@ class InfluxdbUplink:
         )
 
     async def aclose(self) -> None:
-        """Close connections."""
+        """Close connections; a write under way ends in its thread, and nobody hears of it."""
+        for running in tuple(self._under_way):
+            running.cancel()
+        self._threads.shutdown(wait=False)
         self._session.close()
 
     def _schema(self, gateway: str) -> Schema:
@@ -193,7 +204,7 @@ class InfluxdbUplink:
     async def _take(self, lines: BatchLines) -> list[str]:
         """Return the next lines for one write; in a thread, since making them takes its time."""
         try:
-            return await asyncio.to_thread(lines.take, self._lines_max)
+            return await self._in_thread(lines.take, self._lines_max)
         except CorruptRecordError as error:
             raise RefusedBatchError(
                 "a record cannot be read: it is damaged, or of a newer release", detail=str(error)
@@ -205,7 +216,7 @@ class InfluxdbUplink:
         Raises:
             UplinkError: as `send`.
         """
-        body = await asyncio.to_thread(compressed, lines)
+        body = await self._in_thread(compressed, lines)
         answer = await self._post(body)
         if answer.status == 204:
             return len(body), 0
@@ -225,13 +236,13 @@ class InfluxdbUplink:
         Raises:
             UplinkError: there is none.
         """
-        if self._under_way >= WRITES_UNDER_WAY_MAX:
+        if len(self._under_way) >= WRITES_UNDER_WAY_MAX:
             raise UplinkError(
                 f"{self._config.url} neither answers nor hangs up: look at its logs",
-                detail=f"{self._under_way} writes under way",
+                detail=f"{len(self._under_way)} writes under way",
             )
-        self._under_way += 1
-        running = asyncio.get_running_loop().run_in_executor(None, self._session.write, body)
+        running = self._in_thread(self._session.write, body)
+        self._under_way.add(running)
         running.add_done_callback(self._landed)
         limit_s = self._config.connect_timeout_s + self._config.timeout_s + GRACE_S
         try:
@@ -244,9 +255,14 @@ class InfluxdbUplink:
             ) from error
 
     def _landed(self, running: asyncio.Future[Answer]) -> None:
-        self._under_way -= 1
+        self._under_way.discard(running)
         if not running.cancelled():
             running.exception()  # taken note of: nobody may wait any more
+
+    def _in_thread(
+        self, work: Callable[[ArgumentT], ResultT], argument: ArgumentT
+    ) -> asyncio.Future[ResultT]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, work, argument)
 
     def _tell_expired(self, count: int, *, is_historical: bool) -> None:
         """Say on the edges that the bucket keeps nothing so old."""

@@ -6,17 +6,26 @@ so tests without repetitions do without it and show that there are none.
 """
 
 import asyncio
+import random
+import re
+import ssl
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 from aiohttp import web
 
+from cloud_sync.edge.influxdb_lines import SampleLines, Schema, escaped
+from cloud_sync.edge.influxdb_session import Place, WriteSession, compressed
+from gateway.core.arrays import frozen, index_column, status_column, time_column
 from gateway.core.events import Event, Transition
+from gateway.core.frame import Frame
 from gateway.core.records import LedgerEntry, LedgerReason, RecordKind, Seq
+from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
 from tests.cloud_sync.edge_doubles import until
 from tests.cloud_sync.edge_influxdb_gateway import GATEWAY, DatabaseGateway, Sample
 from tests.cloud_sync.edge_relay import Relay
@@ -132,6 +141,49 @@ async def test_everything_in_the_log_is_in_the_database_once(tmp_path: Path) -> 
     assert status.acknowledged_samples == 446 * 20
     assert status.bytes_today > 0
     assert status.dead_letters == 0
+
+
+async def test_names_with_every_special_character_arrive_as_they_were_escaped(
+    tmp_path: Path,
+) -> None:
+    """The database parses lines in its own way; no name tears a line, nor merges with another."""
+    chance = random.Random(7)  # no secret
+    alphabet = 'ab \\,="/\tπ€\n'
+    drawn = ["".join(chance.choices(alphabet, k=chance.randint(1, 9))) for _ in range(300)]
+    # Of names that differ in what no line can hold only, one.
+    names = {re.sub(r"\\([ ,=])", r"\1", escaped(name)): name for name in drawn}
+    tags = [Tag(id=TagId(name)) for name in names.values()]
+    table = TagTable.build(tags, epoch=ConfigEpoch(1))
+    count = len(tags)
+    frame = Frame(
+        tag_index=index_column(range(count)),
+        time_ns=time_column([1_700_000_000_000_000_000] * count),
+        value=frozen(np.arange(count, dtype=np.float64)),
+        status=status_column([0] * count),
+        received_ns=0,
+    )
+    async with running(tmp_path) as database:
+        session = WriteSession(
+            Place(
+                url=database.url,
+                org="",
+                bucket="plant",
+                precision="ns",
+                tls=ssl.create_default_context(),
+                connect_timeout_s=5.0,
+                timeout_s=20.0,
+            ),
+            None,
+        )
+        lines = list(SampleLines(Schema(gateway=GATEWAY)).of(frame, table))
+        answer = await asyncio.to_thread(session.write, compressed(lines))
+        session.close()
+        assert answer.status == 204
+        found = await database.series("edgewright_value")
+    values = {
+        (dict(labels)["tag"], value) for labels, samples in found.items() for _, value in samples
+    }
+    assert values == {(plain, float(place)) for place, plain in enumerate(names)}
 
 
 async def test_a_link_cut_again_and_again_loses_nothing(tmp_path: Path, relay: Relay) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -17,7 +18,9 @@ from cloud_sync.edge.influxdb import (
     InfluxdbUplinkConfig,
 )
 from cloud_sync.edge.influxdb_session import compressed
+from gateway.config import read_config
 from gateway.core.errors import ConfigError, UplinkError
+from gateway.service.uplinks import build_uplink
 from gateway.wire.clock import SystemClock
 from tests.cloud_sync.edge_doubles import until
 from tests.cloud_sync.edge_influxdb import Site, batch_of, running_site, written
@@ -28,6 +31,17 @@ from tests.cloud_sync.edge_server import Server, answering, certificate
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     async with running_site(tmp_path) as site:
         yield site
+
+
+class Slow:
+    """Answers when the test says so."""
+
+    def __init__(self) -> None:
+        self.answer = asyncio.Event()
+
+    async def handle(self, _request: web.Request) -> web.StreamResponse:
+        await self.answer.wait()
+        return web.Response(status=204)
 
 
 async def test_a_database_that_hangs_is_given_up(site: Site) -> None:
@@ -45,13 +59,8 @@ async def test_a_database_that_hangs_is_given_up(site: Site) -> None:
 
 async def test_threads_that_nobody_waits_for_any_more_are_bounded(site: Site) -> None:
     """A cancelled write runs on in its thread until the database answers."""
-    answer = asyncio.Event()
-
-    async def slow(_request: web.Request) -> web.Response:
-        await answer.wait()
-        return web.Response(status=204)
-
-    site.server.handler = slow
+    slow = Slow()
+    site.server.handler = slow.handle
     uplink = site.uplink()
     for count in range(WRITES_UNDER_WAY_MAX):
         sending = asyncio.create_task(uplink.send(batch_of(1)))
@@ -60,7 +69,7 @@ async def test_threads_that_nobody_waits_for_any_more_are_bounded(site: Site) ->
         await asyncio.gather(sending, return_exceptions=True)
     with pytest.raises(UplinkError, match="neither answers nor hangs up"):
         await uplink.send(batch_of(1))
-    answer.set()
+    slow.answer.set()
     site.server.handler = written
     async with asyncio.timeout(20):
         while True:
@@ -69,6 +78,34 @@ async def test_threads_that_nobody_waits_for_any_more_are_bounded(site: Site) ->
                 return
             except UplinkError:
                 await asyncio.sleep(0.01)
+
+
+async def test_databases_that_hang_hold_up_nothing_else(site: Site) -> None:
+    """The threads that everybody shares, which also read the log, stay free."""
+    slow = Slow()
+    site.server.handler = slow.handle
+    shared_count = min(32, (os.cpu_count() or 1) + 4)  # of asyncio's own
+    uplinks = [site.uplink(timeout_s=30.0) for _ in range(shared_count // 2 + 1)]
+    sending = [asyncio.create_task(each.send(batch_of(1))) for each in uplinks for _ in range(2)]
+    await until(lambda: len(site.server.requests) == len(sending))
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(asyncio.to_thread(sum, [1]) for _ in range(shared_count)))
+    assert not any(task.done() for task in sending)
+    slow.answer.set()
+    assert [result.accepted for result in await asyncio.gather(*sending)] == [1] * len(sending)
+
+
+async def test_closing_does_not_wait_for_an_answer(site: Site) -> None:
+    slow = Slow()
+    site.server.handler = slow.handle
+    uplink = site.uplink(timeout_s=30.0)
+    sending = asyncio.create_task(uplink.send(batch_of(1)))
+    await until(lambda: len(site.server.requests) == 1)
+    sending.cancel()
+    async with asyncio.timeout(10):
+        await asyncio.gather(sending, return_exceptions=True)
+        await uplink.aclose()
+    slow.answer.set()
 
 
 @pytest.mark.parametrize(
@@ -179,6 +216,22 @@ def test_settings_that_cannot_work_are_refused(settings: dict[str, object], word
         InfluxdbUplinkConfig.model_validate(
             {"url": "https://example.com", "bucket": "plant", **settings}
         )
+
+
+def test_a_table_of_the_configuration_becomes_this_uplink(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("s3cret")
+    path = tmp_path / "gateway.toml"
+    path.write_text(
+        '[gateway]\nid = "g"\n[uplinks.influx]\ntype = "influxdb"\nbucket = "plant"\n'
+        'url = "https://influx.example.com:8086/"\ntoken_file = "token"\n'
+    )
+    settings = read_config(path).uplinks["influx"]
+    uplink = build_uplink("influx", settings, note=lambda _: None, clock=SystemClock())
+    assert isinstance(uplink, InfluxdbUplink)
+    assert (uplink.name, uplink.address) == ("influx", "https://influx.example.com:8086 plant")
+    path.write_text(path.read_text().replace('"influxdb"', '"influx"'))
+    with pytest.raises(ConfigError, match="'influxdb'"):
+        read_config(path)
 
 
 def test_a_secret_that_cannot_be_read_is_a_mistake_of_the_configuration(tmp_path: Path) -> None:
