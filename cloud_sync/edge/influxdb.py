@@ -40,6 +40,8 @@ from gateway.core.ports import Batch, Clock, SendResult
 from gateway.core.settings import Settings
 
 EXPIRED_SEVERITY: Final = 300
+EXPIRED_QUIET_NS: Final = 60 * 1_000_000_000
+"""So long no point was too old until we say that it is over; some tags may have old times only."""
 GRACE_S: Final = 5.0
 """Beyond the timeouts of the connection, before a write is given up that still trickles."""
 WRITES_UNDER_WAY_MAX: Final = 4
@@ -156,7 +158,8 @@ class InfluxdbUplink:
         # Threads of its own: one that hangs is none that the log is read with.
         self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix=f"uplink[{name}]")
         self._under_way: set[asyncio.Future[Answer]] = set()
-        self._expired: dict[bool, int] = {}
+        self._expired_count = 0
+        self._expired_ns = 0
 
     @property
     def address(self) -> str:
@@ -178,7 +181,7 @@ class InfluxdbUplink:
             written = await self._write(part)
             size_bytes += written[0]
             expired += written[1]
-        self._tell_expired(expired, is_historical=batch.is_historical)
+        self._count_expired(expired)
         return SendResult(
             accepted=len(batch.records),
             sample_count=lines.sample_count,
@@ -225,7 +228,7 @@ class InfluxdbUplink:
             self._lines_max = min(self._lines_max, half)
             first, second = await self._write(lines[:half]), await self._write(lines[half:])
             return len(body) + first[0] + second[0], first[1] + second[1]
-        expired = _expired_count(answer)
+        expired = _dropped_for_age(answer)
         if not 0 < expired <= len(lines):
             self._refuse(answer)
         return len(body), expired
@@ -264,29 +267,35 @@ class InfluxdbUplink:
     ) -> asyncio.Future[ResultT]:
         return asyncio.get_running_loop().run_in_executor(self._threads, work, argument)
 
-    def _tell_expired(self, count: int, *, is_historical: bool) -> None:
-        """Say on the edges that the bucket keeps nothing so old."""
-        before = self._expired.get(is_historical, 0)
-        if count == 0 and before == 0:
-            return
-        self._expired[is_historical] = before + count if count else 0
-        if count and before:
-            return
-        text = (
-            f"{self._config.bucket} keeps nothing so old: the database drops points that are older"
-            " than the bucket's retention; the newer ones are written"
-            if count
-            else f"{self._config.bucket} takes all points again; {before} were too old for it"
-        )
-        tell = log.warning if count else log.info
-        tell("points_expired", uplink=self.name, bucket=self._config.bucket, count=count or before)
+    def _count_expired(self, count: int) -> None:
+        """Say when points begin to be too old for the bucket, and when that is over for a while."""
+        now_ns = self._clock.monotonic_ns()
+        if count > 0:
+            is_new = self._expired_count == 0
+            self._expired_count += count
+            self._expired_ns = now_ns
+            if is_new:
+                self._tell_expired(
+                    Transition.RAISED,
+                    f"{self._config.bucket} keeps nothing so old: the database drops points that"
+                    " are older than the bucket's retention, and writes the newer ones",
+                )
+        elif self._expired_count > 0 and now_ns - self._expired_ns >= EXPIRED_QUIET_NS:
+            count, self._expired_count = self._expired_count, 0
+            self._tell_expired(
+                Transition.RETURNED,
+                f"{self._config.bucket} takes all points again; {count} were too old for it",
+            )
+
+    def _tell_expired(self, transition: Transition, text: str) -> None:
+        log.info("points_expired", uplink=self.name, transition=transition.value, text=text)
         self._note(
             Event(
                 time_ns=self._clock.now_ns(),
                 source=self.name,
                 condition="points_expired",
                 severity=EXPIRED_SEVERITY,
-                transition=Transition.RAISED if count else Transition.RETURNED,
+                transition=transition,
                 text=text,
             )
         )
@@ -336,8 +345,9 @@ class InfluxdbUplink:
 
 
 class _Complaint(BaseModel):
-    """How InfluxDB 2 (`message`), and 1 and 3 (`error`), say what is wrong."""
+    """How InfluxDB 2 (`code` and `message`), and 1 and 3 (`error`), say what is wrong."""
 
+    code: str = ""
     message: str = ""
     error: str = ""
 
@@ -348,10 +358,10 @@ def _complaint(content: bytes) -> str:
         read = _Complaint.model_validate_json(content)
     except ValidationError:
         return ""
-    return " ".join((read.message or read.error).split())
+    return " ".join((read.message if read.code else read.error).split())
 
 
-def _expired_count(answer: Answer) -> int:
+def _dropped_for_age(answer: Answer) -> int:
     """Return how many points were dropped for nothing but their age; 0 for any other trouble."""
     if answer.status not in (400, 422, 500):  # InfluxDB 1 says 400, 2.0 said 500
         return 0

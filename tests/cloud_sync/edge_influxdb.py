@@ -19,7 +19,7 @@ from tests.cloud_sync.edge_server import Handler, Server, answering
 from tests.naive.line_protocol import Point, parse
 
 
-def batch_of(count: int, *, is_historical: bool = False) -> Batch:
+def batch_of(count: int) -> Batch:
     """Return one event and frames with two samples each."""
     records = [Record(boot=Boot(1), seq=Seq(1), kind=RecordKind.EVENT, body=event_body("hello"))]
     for number in range(2, count + 1):
@@ -30,7 +30,6 @@ def batch_of(count: int, *, is_historical: bool = False) -> Batch:
         gateway="pumphouse-1",
         records=tuple(records),
         tables=(tag_table(),),
-        is_historical=is_historical,
     )
 
 
@@ -49,6 +48,15 @@ def points_in(bodies: list[bytes]) -> list[Point]:
     return [point for body in bodies for point in parse(body.decode())]
 
 
+class SteppedClock(SystemClock):
+    """Stands ahead by what a test says."""
+
+    ahead_s = 0.0
+
+    def monotonic_ns(self) -> int:
+        return super().monotonic_ns() + int(self.ahead_s * 1e9)
+
+
 class Site:
     """A server, an uplink to it, and what the uplink had to tell."""
 
@@ -56,6 +64,7 @@ class Site:
         self.server = server
         self.token_file = folder / "token"
         self.token_file.write_text("s3cret\n")
+        self.clock = SteppedClock()
         self.events: list[Event] = []
         self.uplinks: list[InfluxdbUplink] = []
 
@@ -69,7 +78,7 @@ class Site:
             lines_max=lines_max,
             timeout_s=timeout_s,
         )
-        uplink = InfluxdbUplink("influx", config, note=self.events.append, clock=SystemClock())
+        uplink = InfluxdbUplink("influx", config, note=self.events.append, clock=self.clock)
         self.uplinks.append(uplink)
         return uplink
 

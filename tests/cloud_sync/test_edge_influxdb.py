@@ -109,6 +109,8 @@ async def test_a_write_refused_in_the_middle_confirms_nothing(site: Site) -> Non
         (503, "", "cannot take points now"),
         (400, "<html>nginx</html>", "unknown way"),
         (422, "[]", "unknown way"),
+        (400, '{"message": "a gateway in between says no"}', "unknown way"),
+        (400, '{"code": 400, "message": "another one"}', "unknown way"),
         (400, b"\xff\xfe".decode("latin-1"), "unknown way"),
     ],
 )
@@ -196,20 +198,21 @@ async def test_points_older_than_the_bucket_keeps_count_as_taken_and_are_told_on
     """As a thousand dead letters they would hold up the rest of an outage for days."""
     uplink = site.uplink()
     site.server.handler = complaint(status, message, code="unprocessable entity")
-    for _ in range(3):
-        result = await uplink.send(batch_of(5, is_historical=True))
-        assert (result.accepted, result.sample_count) == (5, 8)
-    await uplink.send(batch_of(2, is_historical=True))
+    for count in (5, 5, 5, 2):
+        result = await uplink.send(batch_of(count))
+        assert (result.accepted, result.sample_count) == (count, 2 * count - 2)
+        site.clock.ahead_s += 59
     site.server.handler = written
     await uplink.send(batch_of(3))
     assert [event.transition for event in site.events] == [Transition.RAISED]
-    await uplink.send(batch_of(3, is_historical=True))
+    site.clock.ahead_s += 1
+    await uplink.send(batch_of(3))
     raised, returned = site.events
     assert (raised.source, raised.condition) == ("influx", "points_expired")
     assert "keeps nothing so old" in raised.text
     assert returned.transition is Transition.RETURNED
     assert "12 were too old" in returned.text
-    await uplink.send(batch_of(3, is_historical=True))
+    await uplink.send(batch_of(3))
     assert len(site.events) == 2
 
 
