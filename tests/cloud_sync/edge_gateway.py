@@ -17,7 +17,7 @@ from gateway.core.arrays import frozen, index_column, status_column, time_column
 from gateway.core.cursors import Scope
 from gateway.core.events import Event
 from gateway.core.frame import Frame
-from gateway.core.ports import Batch, SendResult
+from gateway.core.ports import Batch, SendResult, Uplink
 from gateway.core.records import GatewayId, LedgerEntry, RecordKind
 from gateway.core.tags import Tag, TagId
 from gateway.store import LogSettings, RecordLog
@@ -94,7 +94,7 @@ class EdgeGateway:
 class UnluckyUplink:
     """Sends as the real one, and never comes back from a batch that the cloud has confirmed."""
 
-    def __init__(self, uplink: HttpUplink) -> None:
+    def __init__(self, uplink: Uplink) -> None:
         self.name = uplink.name
         self.address = uplink.address
         self._uplink = uplink
