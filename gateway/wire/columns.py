@@ -5,6 +5,8 @@ same, else zigzagged in the fewest bytes, shuffled so that equal bytes stand tog
 compressor that follows.
 """
 
+import threading
+
 import numpy as np
 import zstandard
 from numpy.typing import NDArray
@@ -18,6 +20,25 @@ IntArray = NDArray[np.int64]
 _EVEN, _SHUFFLED = range(2)
 
 _VARINT_SIZE_MAX = 10
+
+
+class _Contexts(threading.local):
+    """zstd's working memory, kept for each thread: making it takes longer than packing a frame."""
+
+    def __init__(self) -> None:
+        self.decompressor = zstandard.ZstdDecompressor()
+        self._compressors: dict[int, zstandard.ZstdCompressor] = {}
+
+    def compressor(self, level: int) -> zstandard.ZstdCompressor:
+        """Return what packs at a level."""
+        if level not in self._compressors:
+            self._compressors[level] = zstandard.ZstdCompressor(
+                level=level, write_content_size=True
+            )
+        return self._compressors[level]
+
+
+_CONTEXTS = _Contexts()
 
 
 class ByteReader:
@@ -183,7 +204,7 @@ def get_steps(reader: ByteReader, count: int) -> IntArray | np.int64:
 
 def compress(raw: bytes, *, level: int) -> bytes:
     """Return bytes that `decompress` turns back, smaller where that is possible."""
-    packed = zstandard.ZstdCompressor(level=level, write_content_size=True).compress(raw)
+    packed = _CONTEXTS.compressor(level).compress(raw)
     return b"\x01" + packed if len(packed) < len(raw) else b"\x00" + raw
 
 
@@ -203,7 +224,7 @@ def decompress(packed: bytes, *, size_bytes_max: int) -> bytes:
         size = zstandard.frame_content_size(content)
         if not 0 <= size <= size_bytes_max:
             raise CorruptRecordError(f"{size} bytes unpacked; at most {size_bytes_max} are allowed")
-        raw = zstandard.ZstdDecompressor().decompress(content, max_output_size=size)
+        raw = _CONTEXTS.decompressor.decompress(content, max_output_size=size)
     except zstandard.ZstdError as error:
         raise CorruptRecordError(f"packed bytes are damaged: {error}") from error
     if len(raw) != size:

@@ -76,23 +76,23 @@ class _Modes:
     unit: FloatArray
     """Shape (g,); means nothing where the mode is not `_MULTIPLES`."""
 
-    def has(self, mode: int) -> BoolArray:
-        """Return where a mode is in use, shape (g,)."""
-        return np.equal(self.mode, mode)
-
     def places(
         self, starts: IntArray, count: int
     ) -> list[tuple[int, BoolArray | slice, FloatArray]]:
-        """Return each mode in use, the positions of its values, and their unit (or 1)."""
+        """Return each mode in use, the positions of its values, and their unit."""
+        first = int(self.mode[0])
+        if (self.mode == first).all():
+            units = _PLAIN
+            if first == _MULTIPLES:
+                units = np.repeat(self.unit, lengths_of(starts, count))
+            return [(first, slice(None), units)]
         lengths = lengths_of(starts, count)
-        units = np.repeat(self.unit, lengths) if self.has(_MULTIPLES).any() else np.ones(1)
-        if self.has(int(self.mode[0])).all():
-            return [(int(self.mode[0]), slice(None), units)]
         mode_of_value = np.repeat(self.mode, lengths)
-        places = []
-        for mode in np.unique(self.mode):
+        units = np.repeat(self.unit, lengths)
+        places: list[tuple[int, BoolArray | slice, FloatArray]] = []
+        for mode in np.unique(self.mode).tolist():
             where = mode_of_value == mode
-            places.append((int(mode), where, units[where] if mode == _MULTIPLES else units[:1]))
+            places.append((mode, where, units[where] if mode == _MULTIPLES else _PLAIN))
         return places
 
 
@@ -105,12 +105,13 @@ def put_values(values: FloatArray, starts: IntArray) -> bytes:
     """
     if len(values) == 0:
         return b""
-    modes = _fitting_modes(values, starts)
     integers = np.empty(len(values), dtype=np.int64)
     is_exact = np.empty(len(values), dtype=np.bool_)
-    for mode, where, unit in modes.places(starts, len(values)):
-        integers[where] = _to_integers(values[where], mode, unit)
-        is_exact[where] = _is_same(_to_values(integers[where], mode, unit), values[where])
+    with np.errstate(all="ignore"):  # what does not fit is found by decoding it again
+        modes = _fitting_modes(values, starts)
+        for mode, where, unit in modes.places(starts, len(values)):
+            integers[where] = _to_integers(values[where], mode, unit)
+            is_exact[where] = _is_same(_to_values(integers[where], mode, unit), values[where])
     exceptions = np.flatnonzero(~is_exact)
     if len(exceptions) > 0:
         # Repeating the integer before an exception makes the differences around it small.
@@ -123,7 +124,7 @@ def put_values(values: FloatArray, starts: IntArray) -> bytes:
     return b"".join(
         (
             put_integers(modes.mode),
-            put_integers(modes.unit[modes.has(_MULTIPLES)].view(np.int64)),
+            put_integers(modes.unit[modes.mode == _MULTIPLES].view(np.int64)),
             put_unsigned(len(exceptions)),
             put_integers(exceptions.astype(np.int64)),
             put_integers(values[exceptions].view(np.int64)),
@@ -152,8 +153,9 @@ def get_values(reader: ByteReader, count: int, starts: IntArray) -> FloatArray:
     total = steps * np.arange(count) if isinstance(steps, np.int64) else steps.cumsum()
     integers = total + np.repeat(firsts - total[starts], lengths_of(starts, count))
     values = np.empty(count, dtype=np.float64)
-    for mode, where, unit in modes.places(starts, count):
-        values[where] = _to_values(integers[where], mode, unit)
+    with np.errstate(all="ignore"):  # a signalling NaN of float32 becomes quiet
+        for mode, where, unit in modes.places(starts, count):
+            values[where] = _to_values(integers[where], mode, unit)
     values[exceptions] = bits.view(np.float64)
     return values
 
@@ -217,6 +219,8 @@ def _unit_and_share(values: FloatArray, probes: FloatArray) -> tuple[float, floa
 
 def _probes(values: FloatArray, starts: IntArray) -> tuple[FloatArray, IntArray]:
     """Return some values of each group, spread over it, and where each group's begin."""
+    if len(starts) == 1:
+        return values[:: max(1, len(values) // _PROBE_COUNT)], starts
     lengths = lengths_of(starts, len(values))
     sizes = np.minimum(lengths, _PROBE_COUNT)
     ends = np.cumsum(sizes)
@@ -230,26 +234,24 @@ def _to_integers(values: FloatArray, mode: int, unit: FloatArray) -> IntArray:
     """Return an integer for each value; where none is exact, any."""
     if mode == _DOUBLE_BITS:
         return values.view(np.int64)
-    with np.errstate(all="ignore"):  # what does not fit is found by decoding it again
-        if mode == _SINGLE_BITS:
-            return values.astype(np.float32).view(np.int32).astype(np.int64)
-        if mode == _MULTIPLES:
-            return np.rint(values / unit).astype(np.int64)
-        return np.rint(values * _POWERS[mode % _SINGLE]).astype(np.int64)
+    if mode == _SINGLE_BITS:
+        return values.astype(np.float32).view(np.int32).astype(np.int64)
+    if mode == _MULTIPLES:
+        return np.rint(values / unit).astype(np.int64)
+    return np.rint(values * _POWERS[mode % _SINGLE]).astype(np.int64)
 
 
 def _to_values(integers: IntArray, mode: int, unit: FloatArray) -> FloatArray:
     if mode == _DOUBLE_BITS:
         return integers.view(np.float64)
-    with np.errstate(all="ignore"):  # a signalling NaN of float32 becomes quiet
-        if mode == _SINGLE_BITS:
-            return integers.astype(np.int32).view(np.float32).astype(np.float64)
-        if mode == _MULTIPLES or mode > _PRODUCT:
-            part = unit if mode == _MULTIPLES else _PARTS[mode - _PRODUCT]
-            multiples: FloatArray = integers.astype(np.float64) * part
-            return multiples
-        values = integers / _POWERS[mode % _SINGLE]
-        return values.astype(np.float32).astype(np.float64) if mode >= _SINGLE else values
+    if mode == _SINGLE_BITS:
+        return integers.astype(np.int32).view(np.float32).astype(np.float64)
+    if mode == _MULTIPLES or mode > _PRODUCT:
+        part = unit if mode == _MULTIPLES else _PARTS[mode - _PRODUCT]
+        multiples: FloatArray = integers.astype(np.float64) * part
+        return multiples
+    values = integers / _POWERS[mode % _SINGLE]
+    return values.astype(np.float32).astype(np.float64) if mode >= _SINGLE else values
 
 
 def _is_same(left: FloatArray, right: FloatArray) -> BoolArray:
