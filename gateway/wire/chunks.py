@@ -20,7 +20,7 @@ from gateway.wire.columns import (
 )
 from gateway.wire.server_lags import ServerLags, get_lags, put_lags
 from gateway.wire.stored_frame import SAMPLE_COUNT_MAX
-from gateway.wire.values import get_values, put_values
+from gateway.wire.values import get_values, put_signals
 
 _LEVEL = 3
 _UNPACKED_SIZE_BYTES_MAX = 96 * SAMPLE_COUNT_MAX
@@ -50,7 +50,7 @@ def put_chunk(samples: Samples, starts: IntArray) -> bytes:
         (
             put_integers(samples.offset_ns),
             put_integers(samples.status.astype(np.int64)),
-            put_values(samples.value, starts),
+            put_signals(samples.value, starts),
             b"" if samples.lags is None else put_lags(samples.lags, offset_ns=samples.offset_ns),
         )
     )

@@ -48,17 +48,32 @@ _PARTS = (1.0, 0.1, 0.01, 0.001)
 _ANY = 1 << 63
 _SINGLE_MAX = 1 << 21
 """Nearly every float32 is n / 10^e of a larger n: its bits are shorter then."""
-_LONG_MAX = 1 << 47
+_LONG_MAX = 1 << 43
 """The same for a float64 and more than six decimals."""
-_CANDIDATES = (
-    *((exponent, _ANY) for exponent in range(7)),
-    *((_PRODUCT + exponent, _ANY) for exponent in (1, 2, 3)),
-    *((_SINGLE + exponent, _SINGLE_MAX) for exponent in range(1, 8)),
-    (_SINGLE_BITS, _ANY),
-    *((exponent, _LONG_MAX) for exponent in range(7, 11)),
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Family:
+    """Modes that are worth a try together."""
+
+    gate: int
+    """Only where this mode keeps a quarter of some group, one of the others can keep more."""
+    modes: tuple[int, ...]
+    """The simplest first."""
+    limit: int = _ANY
+    """What counts as kept has a smaller integer."""
+
+
+_FAMILIES = (
+    _Family(gate=_DOUBLE_BITS, modes=tuple(range(7))),
+    _Family(gate=6, modes=(_PRODUCT + 1, _PRODUCT + 2, _PRODUCT + 3)),
+    _Family(gate=_SINGLE_BITS, modes=tuple(range(_SINGLE + 1, _SINGLE + 8)), limit=_SINGLE_MAX),
+    _Family(gate=_SINGLE_BITS, modes=(_SINGLE_BITS,)),
+    _Family(gate=10, modes=tuple(range(7, 11)), limit=_LONG_MAX),
 )
-"""Modes and the integers that count for them, the simplest first."""
-_KNOWN_MODES = frozenset((*(mode for mode, _ in _CANDIDATES), _DOUBLE_BITS, _MULTIPLES))
+_KNOWN_MODES = frozenset(
+    (*(mode for family in _FAMILIES for mode in family.modes), _DOUBLE_BITS, _MULTIPLES)
+)
 
 _PLAIN = np.ones(1)
 """The unit of every mode but `_MULTIPLES`."""
@@ -75,6 +90,8 @@ class _Modes:
     """Shape (g,)."""
     unit: FloatArray
     """Shape (g,); means nothing where the mode is not `_MULTIPLES`."""
+    kept: FloatArray
+    """Part of the probed values that are no exceptions, shape (g,)."""
 
     def places(
         self, starts: IntArray, count: int
@@ -105,33 +122,19 @@ def put_values(values: FloatArray, starts: IntArray) -> bytes:
     """
     if len(values) == 0:
         return b""
-    integers = np.empty(len(values), dtype=np.int64)
-    is_exact = np.empty(len(values), dtype=np.bool_)
     with np.errstate(all="ignore"):  # what does not fit is found by decoding it again
-        modes = _fitting_modes(values, starts)
-        for mode, where, unit in modes.places(starts, len(values)):
-            integers[where] = _to_integers(values[where], mode, unit)
-            is_exact[where] = _is_same(_to_values(integers[where], mode, unit), values[where])
-    exceptions = np.flatnonzero(~is_exact)
-    if len(exceptions) > 0:
-        # Repeating the integer before an exception makes the differences around it small.
-        integers[exceptions] = 0
-        source = np.maximum.accumulate(np.where(is_exact, np.arange(len(values)), 0))
-        integers = integers[source]
-    steps = np.zeros_like(integers)
-    steps[1:] = integers[1:] - integers[:-1]
-    steps[starts] = 0
-    return b"".join(
-        (
-            put_integers(modes.mode),
-            put_integers(modes.unit[modes.mode == _MULTIPLES].view(np.int64)),
-            put_unsigned(len(exceptions)),
-            put_integers(exceptions.astype(np.int64)),
-            put_integers(values[exceptions].view(np.int64)),
-            put_integers(integers[starts]),
-            put_steps(steps),
-        )
-    )
+        return _put(values, starts, _fitting_modes(values, starts))
+
+
+def put_signals(values: FloatArray, starts: IntArray) -> bytes:
+    """Return as `put_values` does, for groups that are one signal each: it may have a unit.
+
+    Looking for units takes longer; `get_values` reads both.
+    """
+    if len(values) == 0:
+        return b""
+    with np.errstate(all="ignore"):  # see above
+        return _put(values, starts, _with_units(values, starts, _fitting_modes(values, starts)))
 
 
 def get_values(reader: ByteReader, count: int, starts: IntArray) -> FloatArray:
@@ -169,6 +172,34 @@ def lengths_of(starts: IntArray, count: int) -> IntArray:
     return lengths
 
 
+def _put(values: FloatArray, starts: IntArray, modes: _Modes) -> bytes:
+    integers = np.empty(len(values), dtype=np.int64)
+    is_exact = np.empty(len(values), dtype=np.bool_)
+    for mode, where, unit in modes.places(starts, len(values)):
+        integers[where] = _to_integers(values[where], mode, unit)
+        is_exact[where] = _is_same(_to_values(integers[where], mode, unit), values[where])
+    exceptions = np.flatnonzero(~is_exact)
+    if len(exceptions) > 0:
+        # Repeating the integer before an exception makes the differences around it small.
+        integers[exceptions] = 0
+        source = np.maximum.accumulate(np.where(is_exact, np.arange(len(values)), 0))
+        integers = integers[source]
+    steps = np.zeros_like(integers)
+    steps[1:] = integers[1:] - integers[:-1]
+    steps[starts] = 0
+    return b"".join(
+        (
+            put_integers(modes.mode),
+            put_integers(modes.unit[modes.mode == _MULTIPLES].view(np.int64)),
+            put_unsigned(len(exceptions)),
+            put_integers(exceptions.astype(np.int64)),
+            put_integers(values[exceptions].view(np.int64)),
+            put_integers(integers[starts]),
+            put_steps(steps),
+        )
+    )
+
+
 def _get_modes(reader: ByteReader, group_count: int) -> _Modes:
     mode = get_integers(reader, group_count)
     if not _KNOWN_MODES.issuperset(mode.tolist()):
@@ -176,40 +207,54 @@ def _get_modes(reader: ByteReader, group_count: int) -> _Modes:
     unit = np.ones(group_count)
     has_unit = mode == _MULTIPLES
     unit[has_unit] = get_integers(reader, int(has_unit.sum())).view(np.float64)
-    return _Modes(mode=mode, unit=unit)
+    return _Modes(mode=mode, unit=unit, kept=np.ones(group_count))
 
 
 def _fitting_modes(values: FloatArray, starts: IntArray) -> _Modes:
     """Return the mode that keeps most values of each group; of several the simplest."""
     probes, probe_starts = _probes(values, starts)
     sizes = lengths_of(probe_starts, len(probes))
-    mode = np.full(len(starts), _DOUBLE_BITS, dtype=np.int64)
-    unit = np.ones(len(starts))
+    modes = np.full(len(starts), _DOUBLE_BITS, dtype=np.int64)
     # Below half of a group, exceptions would cost more than they save.
     best = sizes // 2
-    for candidate, limit in _CANDIDATES:
-        integers = _to_integers(probes, candidate, _PLAIN)
-        is_kept = _is_same(_to_values(integers, candidate, _PLAIN), probes)
-        if limit != _ANY:
-            is_kept &= np.abs(integers) < limit
-        kept = np.add.reduceat(is_kept, probe_starts, dtype=np.int64)
-        mode[kept > best] = candidate
-        best = np.maximum(best, kept)
+    for family in _FAMILIES:
         if (best == sizes).all():
-            return _Modes(mode=mode, unit=unit)
+            break
+        if not (4 * _kept(probes, probe_starts, family.gate, _ANY) > sizes).any():
+            continue
+        for mode in family.modes:
+            kept = _kept(probes, probe_starts, mode, family.limit)
+            modes[kept > best] = mode
+            best = np.maximum(best, kept)
+            if (best == sizes).all():
+                break
+    return _Modes(mode=modes, unit=np.ones(len(starts)), kept=best / sizes)
+
+
+def _kept(probes: FloatArray, starts: IntArray, mode: int, limit: int) -> IntArray:
+    """Return how many probes of each group a mode gives back to the bit, shape (g,)."""
+    integers = _to_integers(probes, mode, _PLAIN)
+    is_kept = _is_same(_to_values(integers, mode, _PLAIN), probes)
+    if limit != _ANY:
+        is_kept &= np.abs(integers) < limit
+    return np.add.reduceat(is_kept, starts, dtype=np.int64)
+
+
+def _with_units(values: FloatArray, starts: IntArray, modes: _Modes) -> _Modes:
+    """Return the modes with a unit for those groups that none fits as well."""
     lengths = lengths_of(starts, len(values))
-    for group in np.flatnonzero((best < sizes) & (lengths >= COUNT_MIN)).tolist():
-        whole = values[starts[group] : starts[group] + lengths[group]]
-        first, last = probe_starts[group], probe_starts[group] + sizes[group]
-        found, share = _unit_and_share(whole, probes[first:last])
-        if share * sizes[group] > best[group]:
+    mode, unit = modes.mode.copy(), modes.unit.copy()
+    for group in np.flatnonzero((modes.kept < 1.0) & (lengths >= COUNT_MIN)).tolist():
+        signal = values[starts[group] : starts[group] + lengths[group]]
+        found, kept = _unit_and_share(signal)
+        if kept > modes.kept[group]:
             mode[group], unit[group] = _MULTIPLES, found
-    return _Modes(mode=mode, unit=unit)
+    return _Modes(mode=mode, unit=unit, kept=modes.kept)
 
 
-def _unit_and_share(values: FloatArray, probes: FloatArray) -> tuple[float, float]:
-    """Return a unit of a group, and the share of values that it gives back to the bit."""
-    found = unit_of(values, probes=probes)
+def _unit_and_share(values: FloatArray) -> tuple[float, float]:
+    """Return a unit of a signal, and the share of values that it gives back to the bit."""
+    found = unit_of(values, probes=values[:: len(values) // _PROBE_COUNT])
     if found is None:
         return 1.0, 0.0
     unit = np.array([found])

@@ -12,10 +12,14 @@ from hypothesis import strategies as st
 
 from gateway.core.arrays import index_column, time_column
 from gateway.core.errors import CorruptRecordError
+from gateway.core.events import Event
 from gateway.core.frame import Frame
-from gateway.core.records import Boot, RecordKind, Seq
+from gateway.core.ports import Batch
+from gateway.core.records import Boot, Record, RecordKind, Seq
+from gateway.wire.batches import decode_batch, encode_batch
 from gateway.wire.body import close_body, open_body
 from gateway.wire.columns import put_integers, put_signed, put_unsigned
+from gateway.wire.documents import decode_event, encode_event
 from gateway.wire.frames import (
     StoredFrame,
     decode_block,
@@ -56,7 +60,7 @@ def test_a_changed_byte_under_a_valid_sum_is_refused_or_harmless(
 
 
 def damaged_bodies() -> Iterator[tuple[Callable[[bytes], object], bytes]]:
-    """Yield decoders with a small body of each kind."""
+    """Yield decoders with a small body of each kind, and a batch, which is one too."""
     frame = make_frame([21.5, float("nan"), 0.1 + 0.2])
     frame = replace(frame, server_ns=time_column([START_NS + 5, 0, START_NS + 9]))
     stored = [
@@ -68,6 +72,10 @@ def damaged_bodies() -> Iterator[tuple[Callable[[bytes], object], bytes]]:
     yield decode_block, block
     yield lambda body: decode_block_tags(body, index_column([1])), block
     yield epoch_of, block
+    event = Event(time_ns=START_NS, source="P-1", condition="device_lost", severity=9, text="Lost")
+    yield decode_event, encode_event(event)
+    record = Record(boot=Boot(2), seq=Seq(8), kind=RecordKind.EVENT, body=encode_event(event))
+    yield decode_batch, encode_batch(Batch(gateway="g", records=(record,), tables=()))
 
 
 def test_a_body_cut_short_anywhere_is_refused() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from gateway.core.arrays import FloatArray, float_column
 from gateway.core.errors import CorruptRecordError
 from gateway.wire.columns import ByteReader, IntArray, get_integers, put_integers, put_unsigned
-from gateway.wire.values import get_values, put_values
+from gateway.wire.values import get_values, put_signals, put_values
 from tests.gateway.drawn_frames import AWKWARD, any_bits
 from tests.naive.columns import Columns
 
@@ -54,20 +54,15 @@ def bits_of(values: list[float] | FloatArray) -> bytes:
 def test_every_value_comes_back_to_the_bit(some: list[list[float]]) -> None:
     """By our decoder, and by a naive one that reads the same bytes one number at a time."""
     values = float_column([value for group in some for value in group])
-    packed = put_values(values, starts_of(some))
-    reader = ByteReader(packed)
-    found = get_values(reader, len(values), starts_of(some))
-    reader.expect_end()
-    assert bits_of(found) == bits_of(values)
-    if some:
+    for put in (put_values, put_signals):
+        packed = put(values, starts_of(some))
+        reader = ByteReader(packed)
+        found = get_values(reader, len(values), starts_of(some))
+        reader.expect_end()
+        assert bits_of(found) == bits_of(values)
         naive = Columns(packed)
-        assert same_numbers(naive.values([len(group) for group in some]), values.tolist())
+        assert bits_of(naive.values([len(group) for group in some])) == bits_of(values)
         assert naive.left == b""
-
-
-def same_numbers(left: list[float], right: list[float]) -> bool:
-    """Whether two lists agree to the bit; Python keeps NaN payloads, struct's singles too."""
-    return bits_of(left) == bits_of(right)
 
 
 @given(
@@ -102,24 +97,28 @@ def test_a_column_of_one_awkward_value_comes_back(awkward: float) -> None:
         [*(np.arange(150) / 7).astype(np.float32).astype(np.float64), awkward],
     ):
         start = np.zeros(1, dtype=np.int64)
-        packed = put_values(float_column(column), start)
-        assert bits_of(get_values(ByteReader(packed), len(column), start)) == bits_of(column)
+        for put in (put_values, put_signals):
+            packed = put(float_column(column), start)
+            assert bits_of(get_values(ByteReader(packed), len(column), start)) == bits_of(column)
 
 
-@pytest.mark.parametrize(
-    ("unit", "bytes_max"),
-    [(0.1, 1.1), (0.001, 1.1), (10 / 4095, 1.1), (20 / 65535, 1.1), (1.0, 1.1)],
-)
-def test_counts_of_any_unit_take_the_bytes_of_their_differences(
-    unit: float, bytes_max: float
-) -> None:
+@pytest.mark.parametrize("unit", [0.1, 0.001, 10 / 4095, 20 / 65535, 1.0, 16 / 27648])
+def test_counts_of_any_unit_take_the_bytes_of_their_differences(unit: float) -> None:
     """A walk of small steps is one byte a value before zstd, in whatever unit it is counted."""
     walk = np.random.default_rng(3).integers(-40, 41, 2_000).cumsum() + 3_000
     values = float_column(walk * unit)
     start = np.zeros(1, dtype=np.int64)
-    packed = put_values(values, start)
-    assert len(packed) / len(values) < bytes_max
+    packed = put_signals(values, start)
+    assert len(packed) / len(values) < 1.1
     assert bits_of(get_values(ByteReader(packed), len(values), start)) == bits_of(values)
+
+
+@pytest.mark.parametrize("scale", [0.1, 0.01, 0.001])
+def test_registers_times_a_scale_are_short_in_frames_too(scale: float) -> None:
+    """215 times 0.1 is 21.5; 3 times 0.1 is not 0.3."""
+    registers = np.random.default_rng(4).integers(0, 200, 1_000)
+    packed = put_values(float_column(registers * scale), np.zeros(1, dtype=np.int64))
+    assert len(packed) / len(registers) < 2.1
 
 
 @pytest.mark.parametrize("exponent", range(11))

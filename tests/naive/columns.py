@@ -52,6 +52,8 @@ class Columns:
 
     def values(self, sizes: Sequence[int]) -> list[float]:
         """Groups of values, as many in each as said."""
+        if not sizes:
+            return []
         modes = self.integers(len(sizes))
         units = iter([_double(bits) for bits in self.integers(modes.count(34))])
         unit_of_group = [next(units) if mode == 34 else math.nan for mode in modes]
