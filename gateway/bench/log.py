@@ -91,6 +91,7 @@ class LogReport:
             "seal_cpu_us_per_sample": sealed.seal_cpu_s / count * 1e6,
             "sqlite_rows_samples_per_s": count / stored.rows_s,
             "sqlite_rows_bytes_per_sample": stored.rows_bytes / count,
+            "drain_s": drain.seconds,
             "drain_samples_per_s": drain.samples_per_s,
             "drain_live_age_p99_s": drain.live_age_p99_s,
             "trend_ms": self.trends.log_ms,

@@ -67,7 +67,10 @@ def log(*, as_json: bool, data: Path | None) -> None:
     if as_json:
         click.echo(json.dumps(report.as_document(), indent=1, ensure_ascii=False))
         return
-    click.echo(markdown_table("log", report.figures()))
+    click.echo(f"{markdown_table('log', report.figures())}\n")
+    for name, value in report.as_document().items():
+        if not isinstance(value, list):
+            click.echo(f"{name:30}{'not measured' if value is None else value}")
     if found is not None:
         click.echo(f"\n{recordings_table((*report.sealed.sizes, report.whole))}")
 
