@@ -166,3 +166,13 @@ async def test_without_pyarrow_nothing_is_compared_with_it(
     assert sealed.sizes[0].ratio_to_arrow is None
     assert "slow signals" in recordings_table(sealed.sizes)
     assert "pyarrow" in arrow.MISSING
+
+
+async def test_without_the_cloud_a_far_end_takes_the_backlog(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cloud needs pyarrow; what took its place is said."""
+    monkeypatch.setattr(drain, "has_arrow", lambda: False)
+    drained = await drain.measure_drain(tmp_path, SystemClock(), outage_s=20)
+    assert drained.far_end == "a far end that keeps nothing"
+    assert drained.samples_per_s > 0
