@@ -211,6 +211,7 @@ class Delivery:
             await self._contact.pause()
             try:
                 seen = self._reader.end
+                self._share.front_is_busy()
                 if not await self._go_on(linger_s=self._settings.linger_s):
                     self._share.front_is_level()
                     await self._wait_for_more(seen)
@@ -227,6 +228,7 @@ class Delivery:
             begun_ns = self._clock.monotonic_ns()
             try:
                 await self._deliver(self._backfill)
+                self._tell_edges()
                 await self._standing.look()
             except UplinkError as error:
                 if self._contact.has_answered_since(begun_ns):
@@ -243,13 +245,17 @@ class Delivery:
         if self._is_live_due(linger_s):
             await self._stay_in_the_present()
             is_any |= await self._deliver(self._live)
-        # The last position may have held nothing, so that nobody confirmed it.
-        now_ns = self._clock.now_ns()
-        self._contact.tell(self._contact.link.progressed(self._standing.complete_to, now_ns=now_ns))
-        self._contact.tell(self._budget.edge(self._uplink.name, now_ns=now_ns))
+        self._tell_edges()
         self._stirred.set()
         await self._standing.look()
         return is_any
+
+    def _tell_edges(self) -> None:
+        """Say what has just become so; the last position may have held nothing to confirm."""
+        now_ns = self._clock.now_ns()
+        complete_to = self._standing.complete_to
+        self._contact.tell(self._contact.link.progressed(complete_to, now_ns=now_ns))
+        self._contact.tell(self._budget.edge(self._uplink.name, now_ns=now_ns))
 
     def _is_live_due(self, linger_s: float) -> bool:
         """Return whether live samples wait, and have waited for others to go with them."""

@@ -13,6 +13,7 @@ from gateway.api.answers import (
     BooksAnswer,
     CommandAnswer,
     ConfigurationAnswer,
+    DeliveryClassAnswer,
     EventAnswer,
     EvidenceAnswer,
     LedgerAnswer,
@@ -37,7 +38,7 @@ from gateway.core.quality import Quality, Status
 from gateway.core.records import LedgerEntry
 from gateway.core.tags import Tag, TagId
 from gateway.core.twin_state import Signal, TwinState
-from gateway.core.uplink_status import UplinkStatus
+from gateway.core.uplink_status import ClassStatus, UplinkStatus
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 QUALITY_NAMES: dict[Quality, Literal["good", "uncertain", "bad"]] = {
@@ -267,6 +268,20 @@ def uplink_answer(uplink: UplinkStatus) -> UplinkAnswer:
         bytes_today=uplink.bytes_today,
         outage_s=uplink.outage_s,
         drained_records=uplink.drained_records,
+        budget_bytes_per_day=uplink.budget_bytes_per_day,
+        classes=tuple(delivery_class_answer(each) for each in uplink.classes),
+    )
+
+
+def delivery_class_answer(status: ClassStatus) -> DeliveryClassAnswer:
+    """Return one class of an uplink."""
+    return DeliveryClassAnswer(
+        name=status.name.value,
+        lag_records=status.lag_records,
+        lag_s=status.lag_s,
+        acknowledged_records=status.acknowledged_records,
+        acknowledged_samples=status.acknowledged_samples,
+        drain_s=status.drain_s,
     )
 
 
