@@ -23,6 +23,7 @@ from typing import Annotated, Final, Self
 import structlog
 from pydantic import Field, model_validator
 
+from cloud_sync.edge.again import send_again
 from cloud_sync.edge.budget import Budget, BudgetFile
 from cloud_sync.edge.contact import Contact, asked_wait_s
 from cloud_sync.edge.dead_letters import DeadLetters
@@ -33,15 +34,17 @@ from cloud_sync.edge.places import BackfillPlace, DeliveryLog, LivePlace, NotesP
 from cloud_sync.edge.share import Share
 from cloud_sync.edge.standing import Standing
 from gateway.core.errors import StoreError, UplinkError
+from gateway.core.events import Event
 from gateway.core.ports import Clock, Uplink
 from gateway.core.records import GatewayId, Seq
 from gateway.core.settings import Settings
-from gateway.core.uplink_status import DeliveryClass, UplinkStatus
+from gateway.core.uplink_status import DeadLetter, DeliveryClass, UplinkStatus
 from gateway.wire.backoff import Backoff
 
 HOLES_MAX: Final = 64
 """With so many stretches left behind, live samples wait in order until one is filled: every one of
 them is written with each commit."""
+RESENT_SEVERITY: Final = 200
 HELD_LOOK_S: Final = 1.0
 """Between two looks whether samples that must not go out yet may."""
 TURN_LOOK_S: Final = 60.0
@@ -119,7 +122,10 @@ class Delivery:
             budget_file: Where the count of the day is kept; None forgets it.
         """
         self._uplink = uplink
+        self._gateway = gateway
         self._reader = reader
+        self._dead_letters = dead_letters
+        self._note = note
         self._settings = settings
         self._clock = clock
         self._contact = Contact(
@@ -160,6 +166,7 @@ class Delivery:
         self._budget = Budget(settings.budget_bytes_per_day)
         self._budget_file = BudgetFile(self._budget, budget_file)
         self._stirred = asyncio.Event()
+        self._sending_again = asyncio.Lock()
         self._is_front_idle = False
         self._is_backfill_failing = False
         self._due_ns: int | None = None
@@ -204,6 +211,39 @@ class Delivery:
             budget_bytes_per_day=self._budget.bytes_per_day,
             now_ns=now_ns,
         )
+
+    async def dead_letters(self, *, count_max: int) -> tuple[DeadLetter, ...]:
+        """Return what the far end will never take, the oldest first.
+
+        Raises:
+            StoreError: the letters cannot be read.
+        """
+        kept = await self._dead_letters.kept(count_max=count_max)
+        return tuple(each.letter for each in kept)
+
+    async def send_dead_letters_again(self, *, operator: str) -> int:
+        """Try the oldest dead letters once more; returns how many were taken.
+
+        Raises:
+            UplinkError: the far end does not answer; the letters stay.
+            StoreError: the letters cannot be read.
+        """
+        async with self._sending_again:
+            taken = await send_again(
+                self._dead_letters, self._uplink, gateway=self._gateway, reader=self._reader
+            )
+        if taken:
+            self._note(
+                Event(
+                    time_ns=self._clock.now_ns(),
+                    source=self._uplink.name,
+                    condition="dead_letters_delivered",
+                    severity=RESENT_SEVERITY,
+                    text=f"{self._uplink.name} has taken {taken} records that it had refused",
+                    operator=operator,
+                )
+            )
+        return taken
 
     async def _run_front(self) -> None:
         """Send alarms and live samples, and decide whether the far end is there."""

@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 from pydantic import BaseModel
 
-from gateway.api.answers import StatusAnswer, UplinkAnswer
+from gateway.api.answers import StatusAnswer
 from gateway.api.client import GatewayClient
 from gateway.api.device_answers import DeviceAnswer
+from gateway.api.uplink_answers import UplinkAnswer
 from gateway.cli.local import ask, json_option, socket_option
 from gateway.console.format import age, duration, plural, size
 

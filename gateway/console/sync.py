@@ -4,7 +4,8 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.widgets import Static
 
-from gateway.api.answers import LedgerAnswer, StatusAnswer, UplinkAnswer
+from gateway.api.answers import LedgerAnswer, StatusAnswer
+from gateway.api.uplink_answers import UplinkAnswer
 from gateway.console.cells import bar_cell, link_cell, muted, plain
 from gateway.console.format import counted, duration, percent, plural, size
 from gateway.console.live_table import Cells, Column, LiveTable

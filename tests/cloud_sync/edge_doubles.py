@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from cloud_sync.edge.dead_letters import KeptLetter
 from cloud_sync.edge.delivery import Delivery, DeliverySettings
 from gateway.core.arrays import frozen, index_column, status_column, time_column
 from gateway.core.cursors import Cursor, Scope, Span
@@ -16,6 +17,7 @@ from gateway.core.frame import Frame
 from gateway.core.ports import Batch, SendResult
 from gateway.core.records import Boot, GatewayId, LedgerEntry, Record, RecordKind, Seq
 from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
+from gateway.core.uplink_status import DeadLetter
 from gateway.store import CursorLag, StoreState, StoreStats
 from gateway.wire.clock import SystemClock
 from gateway.wire.documents import encode_event
@@ -212,6 +214,7 @@ class MemoryDeadLetters:
     """Implements `DeadLetters`."""
 
     letters: dict[Seq, str] = field(default_factory=dict)
+    records: dict[Seq, KeptLetter] = field(default_factory=dict)
 
     async def put(
         self, record: Record, *, uplink: str, reason: str, time_ns: int, is_historical: bool
@@ -219,6 +222,22 @@ class MemoryDeadLetters:
         assert uplink
         assert time_ns
         self.letters[record.seq] = reason
+        letter = DeadLetter(
+            boot=record.boot,
+            seq=record.seq,
+            kind=record.kind,
+            size_bytes=len(record.body),
+            reason=reason,
+            time_ns=time_ns,
+            is_historical=is_historical,
+        )
+        self.records[record.seq] = KeptLetter(letter=letter, record=record)
+
+    async def kept(self, *, count_max: int) -> tuple[KeptLetter, ...]:
+        return tuple(self.records.values())[:count_max]
+
+    async def remove(self, record: Record, *, uplink: str) -> None:
+        del self.records[record.seq]
 
 
 @dataclass
