@@ -17,29 +17,31 @@ Invariants:
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Final
 
 import structlog
-from pydantic import Field, model_validator
 
 from cloud_sync.edge.again import send_again
 from cloud_sync.edge.budget import Budget, BudgetFile
 from cloud_sync.edge.contact import Contact, asked_wait_s
 from cloud_sync.edge.dead_letters import DeadLetters
+from cloud_sync.edge.delivery_settings import DeliverySettings
 from cloud_sync.edge.lane import Delivered, Lane, Note
 from cloud_sync.edge.link import Link
 from cloud_sync.edge.pace import Pace
-from cloud_sync.edge.places import BackfillPlace, DeliveryLog, LivePlace, NotesPlace, Place
+from cloud_sync.edge.places import BackfillPlace, DeliveryLog, LivePlace, NotesPlace
 from cloud_sync.edge.share import Share
 from cloud_sync.edge.standing import Standing
 from gateway.core.errors import StoreError, UplinkError
 from gateway.core.events import Event
 from gateway.core.ports import Clock, Uplink
 from gateway.core.records import GatewayId, Seq
-from gateway.core.settings import Settings
 from gateway.core.uplink_status import DeadLetter, DeliveryClass, UplinkStatus
 from gateway.wire.backoff import Backoff
+
+__all__ = ["Delivery", "DeliverySettings"]
 
 HOLES_MAX: Final = 64
 """With so many stretches left behind, live samples wait in order until one is filled: every one of
@@ -52,46 +54,6 @@ TURN_LOOK_S: Final = 60.0
 _NS_PER_S: Final = 1_000_000_000
 
 log = structlog.get_logger()
-
-
-class DeliverySettings(Settings):
-    """How records are put together for an uplink, and how an outage is waited out."""
-
-    linger_s: Annotated[float, Field(ge=0, le=60)] = 0.1
-    """Once all is delivered, new samples wait this long for more to go with them."""
-    batch_records_max: Annotated[int, Field(ge=1, le=100_000)] = 5000
-    """Records in one batch at the most."""
-    batch_size_bytes_min: Annotated[int, Field(ge=1024, le=1024 * 1024)] = 16 * 1024
-    """Batches do not shrink below this on a slow link."""
-    batch_size_bytes_max: Annotated[int, Field(ge=1024 * 1024, le=32 * 1024 * 1024)] = (
-        2 * 1024 * 1024
-    )
-    """Batches do not grow above this on a fast link; a single larger record still goes out."""
-    batch_target_s: Annotated[float, Field(gt=0, le=600)] = 5.0
-    """Time that one batch may take; its size follows."""
-    live_lag_s: Annotated[float, Field(gt=0, le=3600)] = 5.0
-    """Samples that have waited for longer are left to the backfill, which is told as historical,
-    so that those of the present never wait behind them. The more stretches wait, the longer."""
-    backfill_share: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Part of the bandwidth for the backfill while new samples need the rest; it has all that is
-    free otherwise."""
-    budget_bytes_per_day: Annotated[int, Field(ge=65_536)] | None = None
-    """What may be sent in a day (UTC) over a metered link. At 80 % of it the backfill waits, then
-    the samples; alarms go out always. Without it, any amount."""
-    retry_first_s: Annotated[float, Field(gt=0, le=60)] = 0.5
-    """Widest wait after the first failure; it doubles with each further one."""
-    retry_cap_s: Annotated[float, Field(ge=0.1, le=3600)] = 60.0
-    """Widest wait between two attempts; not below `retry_first_s`."""
-    healthy_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
-    """After working for so long, the next failure waits `retry_first_s` again."""
-
-    @model_validator(mode="after")
-    def _waits_rise(self) -> Self:
-        if self.retry_cap_s < self.retry_first_s:
-            raise ValueError(
-                f"retry_cap_s {self.retry_cap_s:g} is below retry_first_s {self.retry_first_s:g}"
-            )
-        return self
 
 
 class Delivery:
@@ -137,30 +99,25 @@ class Delivery:
         )
         self._back_off = _backoff(settings)
 
-        def lane(place: Place, target_s: float) -> Lane:
-            return Lane(
-                place,
-                uplink,
-                gateway=gateway,
-                reader=reader,
-                pace=Pace(
-                    size_bytes_min=settings.batch_size_bytes_min,
-                    size_bytes_max=settings.batch_size_bytes_max,
-                    target_s=target_s,
-                ),
-                batch_records_max=settings.batch_records_max,
-                dead_letters=dead_letters,
-                clock=clock,
-                note=note,
-            )
-
         self._live_place = LivePlace(reader, uplink.name)
         self._backfill_place = BackfillPlace(reader, uplink.name)
-        self._alarms = lane(NotesPlace(reader, uplink.name), settings.batch_target_s)
+        lane = partial(
+            Lane,
+            uplink=uplink,
+            gateway=gateway,
+            reader=reader,
+            batch_records_max=settings.batch_records_max,
+            dead_letters=dead_letters,
+            clock=clock,
+            note=note,
+        )
         # A live batch that takes long makes late what waits behind it.
         live_target_s = min(settings.batch_target_s, settings.live_lag_s / 2)
-        self._live = lane(self._live_place, live_target_s)
-        self._backfill = lane(self._backfill_place, settings.batch_target_s)
+        self._alarms = lane(
+            NotesPlace(reader, uplink.name), pace=_pace(settings, settings.batch_target_s)
+        )
+        self._live = lane(self._live_place, pace=_pace(settings, live_target_s))
+        self._backfill = lane(self._backfill_place, pace=_pace(settings, settings.batch_target_s))
         self._standing = Standing(reader, uplink.name, clock=clock)
         self._share = Share(settings.backfill_share)
         self._budget = Budget(settings.budget_bytes_per_day)
@@ -395,4 +352,12 @@ class Delivery:
 def _backoff(settings: DeliverySettings) -> Backoff:
     return Backoff(
         first_s=settings.retry_first_s, cap_s=settings.retry_cap_s, healthy_s=settings.healthy_s
+    )
+
+
+def _pace(settings: DeliverySettings, target_s: float) -> Pace:
+    return Pace(
+        size_bytes_min=settings.batch_size_bytes_min,
+        size_bytes_max=settings.batch_size_bytes_max,
+        target_s=target_s,
     )

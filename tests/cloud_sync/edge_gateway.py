@@ -40,6 +40,7 @@ class EdgeGateway:
         token_file: Path,
         gateway: str,
         seal_after_s: float = 3600.0,
+        settings: DeliverySettings = SETTINGS,
     ) -> None:
         clock = SystemClock()
         self.log = RecordLog.open(
@@ -60,7 +61,7 @@ class EdgeGateway:
             self.uplink,
             gateway=GatewayId(gateway),
             reader=self.log,
-            settings=SETTINGS,
+            settings=settings,
             dead_letters=FolderOfDeadLetters(folder / "dead-letters"),
             clock=clock,
             note=self.note,
