@@ -289,7 +289,8 @@ class Delivery:
             lag = self._standing.lag + result.accepted
             self._contact.answered(lag=lag, end=self._reader.samples_end)
         self._contact.link.took(lane.kind, result)
-        self._budget.sent(result.size_bytes, now_ns=now_ns)
+        # An uplink that cannot tell what went over the wire is reckoned by what went into it.
+        self._budget.sent(result.size_bytes or delivered.size_bytes, now_ns=now_ns)
         if is_behind:
             self._share.back_sent(delivered.size_bytes)
             self._backfill_went_on()

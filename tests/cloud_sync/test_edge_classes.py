@@ -158,6 +158,20 @@ async def test_samples_that_must_not_go_out_yet_wait_and_alarms_do_not() -> None
     assert bench.uplink.taken[-1] == 3
 
 
+async def test_samples_that_were_held_for_long_are_told_as_historical() -> None:
+    bench = Bench(ScriptedUplink(), settings=FAST.model_copy(update={"live_lag_s": 0.1}))
+    bench.reader.held_from = Seq(1)
+    await bench.reader.append_frames(3)
+    running = asyncio.create_task(bench.delivery.run())
+    await until(lambda: standing(bench)[DeliveryClass.LIVE].lag_s > 0.2)
+    assert bench.uplink.batches == []
+    bench.reader.held_from = None
+    await until(lambda: bench.uplink.taken == [1, 2, 3])
+    assert [batch.is_historical for batch in bench.uplink.batches] == [True]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_a_backlog_that_fails_beside_a_working_front_is_no_outage() -> None:
     class FussyUplink(ScriptedUplink):
         failures = 0
