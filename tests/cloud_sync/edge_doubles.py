@@ -14,7 +14,7 @@ from gateway.core.cursors import Cursor, Scope, Span
 from gateway.core.errors import UplinkError
 from gateway.core.events import Event
 from gateway.core.frame import Frame
-from gateway.core.ports import Batch, SendResult
+from gateway.core.ports import Batch, Clock, SendResult
 from gateway.core.records import Boot, GatewayId, LedgerEntry, Record, RecordKind, Seq
 from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
 from gateway.core.uplink_status import DeadLetter
@@ -249,6 +249,7 @@ class Bench:
     settings: DeliverySettings = FAST
     dead_letters: MemoryDeadLetters = field(default_factory=MemoryDeadLetters)
     noted: list[Event | LedgerEntry] = field(default_factory=list)
+    clock: Clock = field(default_factory=SystemClock)
 
     def __post_init__(self) -> None:
         self.delivery = Delivery(
@@ -257,7 +258,7 @@ class Bench:
             reader=self.reader,
             settings=self.settings,
             dead_letters=self.dead_letters,
-            clock=SystemClock(),
+            clock=self.clock,
             note=self.noted.append,
         )
 
