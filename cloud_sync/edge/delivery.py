@@ -6,8 +6,9 @@
 
 Invariants:
     - Each class goes out in the order of the log (`lane.py`), on a place of its own (`places.py`).
-    - Two requests are in flight at most. The front task sends alarms and live samples in turns, the
-      back task the backfill: a slow answer to the backlog keeps no alarm waiting.
+    - Two requests are in flight at most, beside dead letters that a person sends again. The front
+      task sends alarms and live samples in turns, the back task the backfill: a slow answer to the
+      backlog keeps no alarm waiting.
     - Live samples that are late by more than `live_lag_s` are left to the backfill, and those of
       the present go on. Where the link does not carry both, `backfill_share` divides it.
     - The front task decides whether the far end is there. The back task knocks only while there is
@@ -51,6 +52,7 @@ HELD_LOOK_S: Final = 1.0
 """Between two looks whether samples that must not go out yet may."""
 TURN_LOOK_S: Final = 60.0
 """Between two looks of the back task that nobody has woken: a new day has its own budget."""
+
 _NS_PER_S: Final = 1_000_000_000
 
 log = structlog.get_logger()
@@ -149,10 +151,10 @@ class Delivery:
                 self._due_ns = None
                 while await self._go_on(linger_s=0.0) or await self._deliver(self._backfill):
                     pass
-                await self._budget_file.save(now_ns=self._clock.monotonic_ns(), is_last=True)
         except (TimeoutError, UplinkError, StoreError) as error:
             log.info("delivery_postponed", uplink=self._uplink.name, reason=repr(error))
         finally:
+            await self._budget_file.save(now_ns=self._clock.monotonic_ns(), is_last=True)
             await self._uplink.aclose()
         return self._standing.lag
 

@@ -4,6 +4,7 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -250,6 +251,7 @@ class Bench:
     dead_letters: MemoryDeadLetters = field(default_factory=MemoryDeadLetters)
     noted: list[Event | LedgerEntry] = field(default_factory=list)
     clock: Clock = field(default_factory=SystemClock)
+    budget_file: Path | None = None
 
     def __post_init__(self) -> None:
         self.delivery = Delivery(
@@ -260,6 +262,7 @@ class Bench:
             dead_letters=self.dead_letters,
             clock=self.clock,
             note=self.noted.append,
+            budget_file=self.budget_file,
         )
 
     @property

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from cloud_sync.edge.delivery import HOLES_MAX
 from gateway.core.cursors import Cursor, Span
@@ -298,6 +299,23 @@ async def test_a_budget_stops_the_backlog_then_the_samples_and_never_an_alarm() 
     assert await bench.delivery.finish(deadline_s=5) > 900
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_restart_in_the_middle_of_a_day_goes_on_with_its_budget(tmp_path: Path) -> None:
+    settings = SMALL.model_copy(update={"budget_bytes_per_day": 1000})
+    reader = MemoryLog()
+    for number in range(1, 12):
+        bench = Bench(
+            ScriptedUplink(),
+            reader=reader,
+            settings=settings,
+            clock=NoonClock(),
+            budget_file=tmp_path / "cloud.json",
+        )
+        await reader.append_frames(1)
+        await bench.delivery.finish(deadline_s=20)
+        assert bench.delivery.status().bytes_today == min(number * 100, 1000)
+    assert reader.cursor("cloud") == 10
 
 
 async def test_a_link_that_never_carries_the_rate_leaves_few_stretches_behind() -> None:
