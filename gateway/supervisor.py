@@ -24,7 +24,7 @@ from gateway.core.arrays import IndexArray
 from gateway.core.device_status import DeviceState, DeviceStatus
 from gateway.core.errors import DeviceError
 from gateway.core.events import Event, Evidence, Transition
-from gateway.core.frame import Frame, Origin
+from gateway.core.frame import ClockSource, Frame, Origin
 from gateway.core.gaps import (
     GAP_FOUND,
     GAP_HEALED,
@@ -300,6 +300,7 @@ class DeviceSupervisor:
             received_ns=now_ns,
             arrival_ns=self._clock.monotonic_ns(),
             is_received=False,
+            clock=ClockSource.GATEWAY,
         )
 
     def _note_gap_found(self, now_ns: int) -> None:

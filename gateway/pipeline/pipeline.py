@@ -23,7 +23,7 @@ import structlog
 from gateway.core.alarms import AlarmId
 from gateway.core.errors import CommandError, StoreError
 from gateway.core.events import Event, Transition
-from gateway.core.frame import Frame, Origin, join_frames
+from gateway.core.frame import Frame, Origin, are_alike, join_frames
 from gateway.core.ports import AlarmBoard, Clock
 from gateway.core.records import Draft, LedgerEntry, LogEntry, RecordKind
 from gateway.core.tags import TagTable
@@ -325,10 +325,7 @@ def joined(entries: Sequence[Entry]) -> Iterator[Entry]:
         fits = (
             isinstance(entry, Frame)
             and size + len(entry) <= JOINED_SAMPLES_MAX
-            and all(
-                frame.origin is entry.origin and frame.is_received is entry.is_received
-                for frame in waiting[-1:]
-            )
+            and all(are_alike(frame, entry) for frame in waiting[-1:])
         )
         if waiting and not fits:
             yield join_frames(waiting)

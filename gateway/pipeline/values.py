@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from gateway.core.arrays import BoolArray, FloatArray, StatusArray, TimeArray
-from gateway.core.frame import Frame, Origin
+from gateway.core.frame import ClockSource, Frame, Origin
 from gateway.core.quality import Status, is_bad
 from gateway.core.tags import TagTable
 
@@ -78,6 +78,7 @@ class LiveValues:
             server_ns=None,
             arrival_ns=0,
             is_received=False,
+            clock=ClockSource.GATEWAY,
         )
 
     def update(self, frame: Frame) -> None:

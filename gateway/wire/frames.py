@@ -5,10 +5,11 @@
         and if the flags say so the server's times
 
 Columns stand in the frame's order, packed by `gateway.wire.columns`. A frame without the server's
-times is the same bytes as before there were any; one with them is refused by a release that does
-not know the flag. Many frames together become a block (`gateway.wire.blocks`). The arrival on the
-monotonic clock is not kept: it means nothing after a restart. Decoding is safe on bytes from a
-stranger, but the positions of tags are only known to be within int32, not within a table.
+times, stamped by its source, is the same bytes as before there were any; any other is refused by a
+release that does not know the flag. Many frames together become a block (`gateway.wire.blocks`).
+The arrival on the monotonic clock is not kept: it means nothing after a restart. Decoding is safe
+on bytes from a stranger, but the positions of tags are only known to be within int32, not within a
+table.
 """
 
 from collections.abc import Iterator
@@ -114,7 +115,7 @@ def decode_frame(body: bytes) -> tuple[Frame, ConfigEpoch]:
     epoch = ConfigEpoch(outer.unsigned())
     packed = outer.take(outer.left)
     reader = ByteReader(decompress(packed, size_bytes_max=_UNPACKED_SIZE_BYTES_MAX))
-    origin, is_received, has_server_ns = from_flags(reader.unsigned())
+    origin, is_received, clock, has_server_ns = from_flags(reader.unsigned())
     count = reader.at_most(SAMPLE_COUNT_MAX, what="samples")
     received_ns = reader.signed()
     tag_index = get_positions(reader, count)
@@ -131,6 +132,7 @@ def decode_frame(body: bytes) -> tuple[Frame, ConfigEpoch]:
         received_ns=received_ns,
         origin=origin,
         is_received=is_received,
+        clock=clock,
         server_ns=server_ns,
     )
     return frame, epoch

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gateway.core.arrays import TimeArray, float_column, index_column, status_column, time_column
 from gateway.core.errors import CorruptRecordError
-from gateway.core.frame import Frame, Origin, join_frames
+from gateway.core.frame import ClockSource, Frame, Origin, join_frames
 from gateway.core.quality import Status
 from gateway.core.records import Boot, Record, RecordKind, Seq
 from gateway.core.tags import ConfigEpoch
@@ -97,6 +97,7 @@ def frames(draw: st.DrawFn) -> Frame:
         received_ns=draw(int64s),
         origin=draw(st.sampled_from(Origin)),
         is_received=draw(st.booleans()),
+        clock=draw(st.sampled_from(ClockSource)),
     )
 
 
@@ -124,6 +125,7 @@ def assert_same(found: Frame, expected: Frame) -> None:
         assert found.server_ns is expected.server_ns
     else:
         assert found.server_ns.tobytes() == expected.server_ns.tobytes()
+    assert found.clock is expected.clock
     assert found.tag_index.dtype == np.int32
     assert found.status.dtype == np.uint32
     assert (found.received_ns, found.origin, found.is_received, found.arrival_ns) == (
@@ -162,7 +164,10 @@ def test_the_tags_of_a_block_are_read_as_if_all_were(
     body = encode_block(stored, epoch=EPOCH)
     found = decode_block_tags(body, wanted)
     everything = join_frames(
-        [replace(one.frame, origin=Origin.LIVE, is_received=True) for one in stored]
+        [
+            replace(one.frame, origin=Origin.LIVE, is_received=True, clock=ClockSource.SOURCE)
+            for one in stored
+        ]
     )
     order = np.argsort(everything.tag_index, kind="stable")
     expected = [place for place in order if everything.tag_index[place] in chosen]
