@@ -9,6 +9,8 @@
     checkpoint  named parts of one state, all as of one seq
     epoch       the tag tables, kept also when their TAGS records are dropped
     ledgered    entries and samples of the ledger so far, by reason
+    doubt       where times begin that the clock cannot be relied on for (`rebasing.py`)
+    shift       by how much times are to be moved, and how far that got
     state       boot, clean stop, sealed_seq and the like
 
 Every change goes through `LogDatabase.transaction`; what the object remembers (`last_seq`,
@@ -67,6 +69,15 @@ CREATE INDEX note_by_seq ON record (seq) WHERE kind NOT IN (1, 2, 7, 8);
 CREATE TABLE hole (
     name TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (name, first)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE doubt (
+    first INTEGER PRIMARY KEY, machine TEXT NOT NULL, offset_ns INTEGER NOT NULL,
+    from_ns INTEGER NOT NULL, known_ns INTEGER NOT NULL, is_held INTEGER NOT NULL
+) STRICT;
+CREATE TABLE shift (
+    number INTEGER PRIMARY KEY, last INTEGER NOT NULL, done INTEGER NOT NULL,
+    shift_ns INTEGER NOT NULL, from_ns INTEGER NOT NULL, to_ns INTEGER NOT NULL,
+    clock INTEGER NOT NULL
+) STRICT;
 """
 """What format 2 has beside format 1."""
 

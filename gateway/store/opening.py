@@ -14,10 +14,11 @@ import structlog
 from gateway.core.cursors import Cursor, Scope
 from gateway.core.errors import StoreError
 from gateway.core.ports import Clock
-from gateway.core.records import Boot, GatewayId, LedgerEntry, LedgerReason
+from gateway.core.records import Boot, GatewayId, LedgerEntry, LedgerReason, Seq
 from gateway.store.bodies import Bodies
 from gateway.store.database import LogDatabase, is_damage, is_sound
 from gateway.store.files import LogFiles
+from gateway.store.rebasing import read_doubt
 from gateway.store.settings import LogSettings
 from gateway.wire.documents import draft_ledger_entry
 
@@ -34,6 +35,12 @@ class Opening:
     """Whether the previous start ended with `close`, or there was none."""
     last_commit_ns: int | None
     """When the previous start last committed a record; None when there was none."""
+    known_ns: int
+    """Wall time that the log has seen and has no doubts about; 0 when there is none."""
+    first: Seq
+    """Position of the first record of this start, whenever there is one."""
+    started_ns: int
+    """Wall time of this start."""
     set_aside: Path | None
     """The database that could not be used; None when there was none."""
     cursors: Mapping[str, Cursor]
@@ -47,9 +54,19 @@ def open_database(
     gateway: GatewayId,
     cursors: Mapping[str, Scope],
     bodies: Bodies,
+    machine: str,
     clock: Clock,
 ) -> tuple[LogDatabase, Opening]:
     """Open the log for writing and begin a new boot; the lock must be held.
+
+    Args:
+        files: Of the log.
+        settings: What is checked.
+        gateway: Owner of the log.
+        cursors: The readers, and what each is for.
+        bodies: How bodies are stored.
+        machine: Names the machine's run since it was switched on; empty is unknown.
+        clock: Time.
 
     Raises:
         StoreError: the disk refuses, or the log belongs to another gateway or release.
@@ -62,6 +79,7 @@ def open_database(
                 gateway=gateway,
                 cursors=cursors,
                 bodies=bodies,
+                machine=machine,
                 now_ns=clock.now_ns(),
             )
         except (sqlite3.Error, OSError) as error:
@@ -78,12 +96,19 @@ def _open(
     gateway: GatewayId,
     cursors: Mapping[str, Scope],
     bodies: Bodies,
+    machine: str,
     now_ns: int,
 ) -> tuple[LogDatabase, Opening]:
     database, aside = _usable_database(files, settings, bodies, now_ns=now_ns)
     try:
         opening = _begin_boot(
-            database, files, gateway=gateway, cursors=cursors, aside=aside, now_ns=now_ns
+            database,
+            files,
+            gateway=gateway,
+            cursors=cursors,
+            aside=aside,
+            machine=machine,
+            now_ns=now_ns,
         )
     except (sqlite3.Error, OSError, StoreError):
         database.close()
@@ -118,11 +143,13 @@ def _begin_boot(
     gateway: GatewayId,
     cursors: Mapping[str, Scope],
     aside: Path | None,
+    machine: str,
     now_ns: int,
 ) -> Opening:
     _check_owner(database, files, gateway)
     was_clean = bool(database.state("is_clean", 1))
-    last_commit_ns = _last_commit_ns(database)
+    last_commit_ns, known_ns = _last_times(database, machine)
+    first = Seq(database.last_seq + 1)
     boot = Boot(max(database.state("boot", 0), files.read_boot()) + 1)
     files.write_boot(boot)
     with database.transaction():
@@ -137,6 +164,9 @@ def _begin_boot(
         boot=boot,
         was_clean=was_clean,
         last_commit_ns=last_commit_ns,
+        known_ns=known_ns,
+        first=first,
+        started_ns=now_ns,
         set_aside=aside,
         cursors=readers,
     )
@@ -151,6 +181,22 @@ def _check_owner(database: LogDatabase, files: LogFiles, gateway: GatewayId) -> 
             f"{files.database} holds the records of gateway {row[0]!r}, not of {gateway!r}:"
             " put the id back, or move the log away"
         )
+
+
+def _last_times(database: LogDatabase, machine: str) -> tuple[int | None, int]:
+    """Return when the last commit was, and the newest time that there is no doubt about."""
+    last_commit_ns = _last_commit_ns(database)
+    doubt = read_doubt(database)
+    if doubt is None:
+        return last_commit_ns, last_commit_ns or 0
+    is_same = doubt.machine == machine != ""
+    if not is_same:
+        # What that clock said then does not help to tell now from then.
+        last_commit_ns = max(doubt.known_ns, last_commit_ns or 0)
+    # Once its samples went out as they were, the doubt is left alone: perhaps the clock was right
+    # after all, and the log had seen one that was ahead.
+    is_standing = is_same or doubt.is_held
+    return last_commit_ns, doubt.known_ns if is_standing else _last_commit_ns(database) or 0
 
 
 def _last_commit_ns(database: LogDatabase) -> int | None:
