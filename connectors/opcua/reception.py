@@ -19,7 +19,6 @@ import numpy as np
 import structlog
 
 from connectors.columns import stated_frame
-from connectors.messages import utc_text
 from connectors.news import News
 from connectors.opcua.items import Changes, OtherValue
 from connectors.opcua.monitor import Item
@@ -32,6 +31,7 @@ from gateway.core.frame import Frame, split_by_clock
 from gateway.core.ports import Clock, Sink
 from gateway.core.quality import Status
 from gateway.core.tags import TagId
+from gateway.core.times import utc_text
 
 NS_PER_S = 1_000_000_000
 PACE_NS = 60 * NS_PER_S

@@ -88,6 +88,8 @@ def _buffer(status: StatusAnswer, uplinks: tuple[UplinkAnswer, ...]) -> Text:
         text.append(f"{size(log.bytes_per_day)} a day", style=MUTED)
     if log.fault:
         text.append(f"\n ▒ Nothing can be written: {log.fault}", style=f"bold {BAD}")
+    if log.doubt:
+        text.append(f"\n ▒ Times are in doubt: {log.doubt}", style=f"bold {WARN}")
     for uplink in uplinks:
         if uplink.reason:
             text.append(f"\n {uplink.name}: {uplink.reason}", style=TEXT)

@@ -10,6 +10,7 @@ from gateway.core.gaps import GAP_HEALED
 from gateway.core.log_status import Books, LogStatus
 from gateway.core.ports import Clock
 from gateway.core.records import LedgerEntry
+from gateway.pipeline import Timekeeper
 from gateway.store import LogSettings, RecordLog, StoreStats
 
 PERIOD_S = 2.0
@@ -23,8 +24,11 @@ GROWTH_MIN_S = 30.0
 class LogGauge:
     """Asks the log every two seconds, and answers from what it last said."""
 
-    def __init__(self, store: RecordLog, settings: LogSettings, *, clock: Clock) -> None:
+    def __init__(
+        self, store: RecordLog, settings: LogSettings, *, timekeeper: Timekeeper, clock: Clock
+    ) -> None:
         """Begin without figures; `refresh` once before the first answer."""
+        self._timekeeper = timekeeper
         self._store = store
         self._settings = settings
         self._clock = clock
@@ -78,6 +82,7 @@ class LogGauge:
             bytes_per_day=(growth or 0.0) * DAY_S,
             buffer_s=room / growth if growth else None,
             fault=self._store.reason,
+            doubt=self._timekeeper.reason,
         )
 
     def books(self, *, received: int) -> Books:
