@@ -21,7 +21,9 @@ LETTERS_MAX: Final = 10_000
 class DeadLetters(Protocol):
     """Takes records out of the way of those behind them."""
 
-    async def put(self, record: Record, *, uplink: str, reason: str, time_ns: int) -> None:
+    async def put(
+        self, record: Record, *, uplink: str, reason: str, time_ns: int, is_historical: bool
+    ) -> None:
         """Keep a record for good, before the cursor passes it.
 
         Raises:
@@ -36,7 +38,9 @@ class FolderOfDeadLetters:
         """Keep them in this folder, which is made when it is first needed."""
         self._folder = folder
 
-    async def put(self, record: Record, *, uplink: str, reason: str, time_ns: int) -> None:
+    async def put(
+        self, record: Record, *, uplink: str, reason: str, time_ns: int, is_historical: bool
+    ) -> None:
         """Keep a record with the reason; durable on return.
 
         Raises:
@@ -50,6 +54,7 @@ class FolderOfDeadLetters:
             "kind": record.kind.name,
             "reason": reason,
             "time_ns": time_ns,
+            "is_historical": is_historical,
             "body": base64.b64encode(record.body).decode(),
         }
         await asyncio.to_thread(self._write, self._folder / name, json.dumps(letter).encode())

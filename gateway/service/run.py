@@ -23,7 +23,6 @@ from cloud_sync.edge.models import TufModelStore
 from gateway.api import ApiServer
 from gateway.commands import CommandDesk
 from gateway.config import Config
-from gateway.core.cursors import Scope
 from gateway.core.errors import StoreError
 from gateway.core.ports import Clock
 from gateway.core.records import GatewayId
@@ -36,7 +35,7 @@ from gateway.service.clock_watch import build_timekeeper, watch_clock
 from gateway.service.devices import device_supervisors
 from gateway.service.feed import Feed
 from gateway.service.gauge import LogGauge
-from gateway.service.uplinks import build_deliveries
+from gateway.service.uplinks import build_deliveries, cursors_of_all
 from gateway.service.view import ServiceView
 from gateway.service.vision import Vision
 from gateway.store import RecordLog
@@ -111,7 +110,7 @@ async def opened(
         gateway=GatewayId(config.gateway.id),
         clock=watched,
         machine=machine_run(),
-        cursors=dict.fromkeys(changes.uplinks if changes else config.uplinks, Scope.ALL),
+        cursors=cursors_of_all(changes.uplinks if changes else config.uplinks),
     )
     try:
         table = await asyncio.to_thread(store.intern, parts.tags)
@@ -321,7 +320,11 @@ async def _deliver_once_more(gateway: Gateway, *, deadline_s: float | None) -> N
 
 
 async def _watch_changes(gateway: Gateway, changes: Changes) -> None:
-    await changes.watch(gateway.view, note=gateway.ingress.note, forget=gateway.store.forget)
+    async def forget(uplink: str) -> None:
+        for cursor in cursors_of_all([uplink]):
+            await gateway.store.forget(cursor)
+
+    await changes.watch(gateway.view, note=gateway.ingress.note, forget=forget)
 
 
 async def _watch(gateway: Gateway, notifier: Notifier) -> None:

@@ -1,9 +1,13 @@
 """The uplinks of a configuration, each with the delivery that feeds it."""
 
+from collections.abc import Iterable, Mapping
+
 from cloud_sync.edge.dead_letters import FolderOfDeadLetters
 from cloud_sync.edge.delivery import Delivery
 from cloud_sync.edge.http import HttpUplink
+from cloud_sync.edge.places import cursors_of
 from gateway.config import Config, UplinkConfig
+from gateway.core.cursors import Scope
 from gateway.core.ports import Clock, Uplink
 from gateway.core.records import GatewayId
 from gateway.pipeline import Ingress
@@ -28,9 +32,15 @@ def build_deliveries(
             dead_letters=FolderOfDeadLetters(letters / name),
             clock=clock,
             note=ingress.note,
+            budget_file=config.gateway.state_folder / "budgets" / f"{name}.json",
         )
         for name, settings in config.uplinks.items()
     )
+
+
+def cursors_of_all(uplinks: Iterable[str]) -> Mapping[str, Scope]:
+    """Return the cursors in the log of some uplinks, by name, and what each is for."""
+    return {name: scope for uplink in uplinks for name, scope in cursors_of(uplink).items()}
 
 
 def build_uplink(name: str, settings: UplinkConfig) -> Uplink:

@@ -81,6 +81,12 @@ CREATE TABLE shift (
 """
 """What format 2 has beside format 1."""
 
+IN_SCOPE = {
+    Scope.ALL: "",
+    Scope.NOTES: " AND kind NOT IN (1, 2, 7, 8)",
+    Scope.SAMPLES: " AND kind IN (1, 2, 7, 8)",
+}
+"""Ends a condition: which records are for a reader."""
 INSERT_RECORD = "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -186,14 +192,24 @@ class LogDatabase:
         return decode_tags(self.bodies.get(row[1], place=epoch_place(row[0]))) if row else None
 
     def cursors(self, scopes: Mapping[str, Scope]) -> dict[str, Cursor]:
-        """Return where named readers stand; at 0 those that are not known."""
-        positions = dict(self.connection.execute("SELECT name, seq FROM cursor"))
+        """Return where named readers stand.
+
+        One that is not known stands at 0, save that `name/part` begins where `name` stands: a
+        reader that is split in two goes on where it was.
+        """
+        positions: dict[str, int] = dict(
+            self.connection.execute("SELECT name, seq FROM cursor").fetchall()
+        )
         holes: dict[str, list[Span]] = {name: [] for name in scopes}
         for name, first, last in self.connection.execute("SELECT * FROM hole ORDER BY first"):
             if name in holes:
                 holes[name].append(Span(first=Seq(first), last=Seq(last)))
         return {
-            name: Cursor(seq=Seq(positions.get(name, 0)), holes=tuple(holes[name]), scope=scope)
+            name: Cursor(
+                seq=Seq(positions.get(name, positions.get(name.partition("/")[0], 0))),
+                holes=tuple(holes[name]),
+                scope=scope,
+            )
             for name, scope in scopes.items()
         }
 

@@ -27,7 +27,7 @@ from gateway.store.bodies import (
     epoch_place,
     record_place,
 )
-from gateway.store.database import BUSY_TIMEOUT_S, read_checkpoint_part, read_state
+from gateway.store.database import BUSY_TIMEOUT_S, IN_SCOPE, read_checkpoint_part, read_state
 from gateway.wire.body import open_body
 from gateway.wire.documents import decode_tags
 from gateway.wire.frames import (
@@ -48,11 +48,6 @@ PAGE_BYTES = 1024 * 1024
 
 _Row = tuple[int, int, int, int, bytes]
 _RECORD = "SELECT seq, first_seq, boot, kind, body FROM record"
-_IN_SCOPE = {
-    Scope.ALL: "",
-    Scope.NOTES: " AND kind NOT IN (1, 2, 7, 8)",
-    Scope.SAMPLES: " AND kind IN (1, 2, 7, 8)",
-}
 _PLAIN = PlainBodies()
 
 
@@ -119,7 +114,7 @@ class LogReader:
         size_bytes = 0
         with self._connection() as connection:
             rows = connection.execute(
-                f"{_RECORD} WHERE seq > ? AND first_seq <= ?{_IN_SCOPE[scope]} ORDER BY seq",
+                f"{_RECORD} WHERE seq > ? AND first_seq <= ?{IN_SCOPE[scope]} ORDER BY seq",
                 (after, end),
             )
             for row in rows:

@@ -13,8 +13,8 @@ import numpy as np
 from cloud_sync.edge.dead_letters import FolderOfDeadLetters
 from cloud_sync.edge.delivery import Delivery, DeliverySettings
 from cloud_sync.edge.http import HttpUplink, HttpUplinkConfig
+from cloud_sync.edge.places import cursors_of
 from gateway.core.arrays import frozen, index_column, status_column, time_column
-from gateway.core.cursors import Scope
 from gateway.core.events import Event
 from gateway.core.frame import Frame
 from gateway.core.ports import Batch, SendResult
@@ -47,7 +47,7 @@ class EdgeGateway:
             LogSettings(group_commit_s=0.02, seal_after_s=seal_after_s, block_s=0.0),
             gateway=GatewayId(gateway),
             clock=clock,
-            cursors={"cloud": Scope.ALL},
+            cursors=cursors_of("cloud"),
         )
         self.table = self.log.intern(
             Tag(id=TagId(f"pumps.T{number}"), unit="bar") for number in range(TAG_COUNT)
@@ -92,7 +92,7 @@ class EdgeGateway:
 
 
 class UnluckyUplink:
-    """Sends as the real one, and never comes back from a batch that the cloud has confirmed."""
+    """Sends as the real one, and never comes back from samples that the cloud has confirmed."""
 
     def __init__(self, uplink: HttpUplink) -> None:
         self.name = uplink.name
@@ -101,6 +101,8 @@ class UnluckyUplink:
 
     async def send(self, batch: Batch) -> SendResult:
         result = await self._uplink.send(batch)
+        if result.sample_count == 0:
+            return result
         sys.stdout.write(f"confirmed {result.accepted} {result.sample_count}\n")
         sys.stdout.flush()
         await asyncio.Event().wait()

@@ -1,0 +1,33 @@
+"""How the bandwidth is shared between the present and the backlog. Pure."""
+
+
+class Share:
+    """Lets the backlog have all that is free, and no more than its share where the rest is needed.
+
+    While nothing waits in front, the backlog may send. From when something does until nothing does
+    again, the bytes of both are counted, and the backlog waits while it had more than its part.
+    """
+
+    def __init__(self, share: float) -> None:
+        """Begin with nothing waiting in front; the share is from 0 to 1."""
+        assert 0.0 <= share <= 1.0, share
+        self._share = share
+        self._front_bytes = 0
+        self._back_bytes = 0
+
+    def front_sent(self, size_bytes: int) -> None:
+        """Count a batch of the present."""
+        self._front_bytes += size_bytes
+
+    def front_is_level(self) -> None:
+        """Note that nothing waits in front."""
+        self._front_bytes = self._back_bytes = 0
+
+    def back_sent(self, size_bytes: int) -> None:
+        """Count a batch of the backlog."""
+        self._back_bytes += size_bytes
+
+    @property
+    def may_send(self) -> bool:
+        """Whether the backlog may have the next batch."""
+        return self._back_bytes * (1 - self._share) <= self._front_bytes * self._share
