@@ -167,13 +167,16 @@ class Site:
 
 
 @asynccontextmanager
-async def opened(folder: Path, *, seed: int, more: str = "") -> AsyncIterator[Site]:
+async def opened(
+    folder: Path, *, seed: int, more: str = "", clock_file: Path | None = None
+) -> AsyncIterator[Site]:
     """Start plant, cloud and gateway in an empty folder; kills what is left of them.
 
     Args:
         folder: Empty.
         seed: Of the plant.
         more: Further tables of the gateway's configuration.
+        clock_file: Moves the gateway's clock (`clocked_gateway`); None is the real one.
     """
     create_cloud(folder / CLOUD, gateways=[GATEWAY_ID], host="127.0.0.1", port=0,
                  clock=SystemClock())  # fmt: skip
@@ -191,9 +194,7 @@ async def opened(folder: Path, *, seed: int, more: str = "") -> AsyncIterator[Si
         opcua, modbus = str(where["opcua"]).removeprefix("opc.tcp://"), str(where["modbus"])
         write_sheets(folder)
         (folder / "gateway.toml").write_text(_gateway_config(where, url) + more, encoding="utf-8")
-        children[GATEWAY] = Child(
-            GATEWAY, ["run", "-c", str(folder / "gateway.toml"), "--json"], folder=folder
-        )
+        children[GATEWAY] = _gateway(folder, clock_file)
         await children[GATEWAY].start()
         paths = where["books"]
         assert isinstance(paths, dict)
@@ -231,6 +232,14 @@ def _plant(folder: Path, seed: int, opcua: str, modbus: str) -> Child:
         *("--period", f"{PERIOD_MS}ms", "--opcua", opcua, "--modbus", modbus),
     ]
     return Child(PLANT, arguments, folder=folder)
+
+
+def _gateway(folder: Path, clock_file: Path | None) -> Child:
+    config = str(folder / "gateway.toml")
+    if clock_file is None:
+        return Child(GATEWAY, ["run", "-c", config, "--json"], folder=folder)
+    arguments = [config, str(clock_file)]
+    return Child(GATEWAY, arguments, folder=folder, module="tests.crash.clocked_gateway")
 
 
 def _gateway_config(where: dict[str, object], url: str) -> str:
