@@ -27,6 +27,7 @@ from gateway.core.errors import CorruptRecordError, StoreError
 from gateway.core.records import Boot, Draft, LedgerEntry, LedgerReason, RecordKind, Seq
 from gateway.core.tags import TagId, TagTable
 from gateway.store.bodies import Bodies, checkpoint_place, epoch_place, record_place
+from gateway.store.doubt import DOUBT_SCHEMA
 from gateway.wire.body import close_body, open_body
 from gateway.wire.documents import (
     decode_ledger_entry,
@@ -69,17 +70,8 @@ CREATE INDEX note_by_seq ON record (seq) WHERE kind NOT IN (1, 2, 7, 8);
 CREATE TABLE hole (
     name TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (name, first)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE doubt (
-    first INTEGER PRIMARY KEY, machine TEXT NOT NULL, offset_ns INTEGER NOT NULL,
-    from_ns INTEGER NOT NULL, known_ns INTEGER NOT NULL, is_held INTEGER NOT NULL
-) STRICT;
-CREATE TABLE shift (
-    number INTEGER PRIMARY KEY, last INTEGER NOT NULL, done INTEGER NOT NULL,
-    shift_ns INTEGER NOT NULL, from_ns INTEGER NOT NULL, to_ns INTEGER NOT NULL,
-    clock INTEGER NOT NULL
-) STRICT;
 """
-"""What format 2 has beside format 1."""
+"""What format 2 has beside format 1, and the tables of `doubt.py`."""
 
 IN_SCOPE = {
     Scope.ALL: "",
@@ -382,7 +374,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_SIZE_BYTES}")
     if version < FORMAT:
-        schema = _SCHEMA_2 if tables else _SCHEMA + _SCHEMA_2
+        schema = ("" if tables else _SCHEMA) + _SCHEMA_2 + DOUBT_SCHEMA
         connection.executescript(
             f"BEGIN IMMEDIATE; {schema} PRAGMA application_id = {APPLICATION_ID};"
             f" PRAGMA user_version = {FORMAT}; COMMIT;"

@@ -5,6 +5,19 @@ from dataclasses import dataclass, replace
 from gateway.core.frame import ClockSource, Frame
 from gateway.core.records import LedgerEntry, LedgerReason, Seq
 
+DOUBT_SCHEMA = """
+CREATE TABLE doubt (
+    first INTEGER PRIMARY KEY, machine TEXT NOT NULL, offset_ns INTEGER NOT NULL,
+    from_ns INTEGER NOT NULL, known_ns INTEGER NOT NULL, is_held INTEGER NOT NULL
+) STRICT;
+CREATE TABLE shift (
+    number INTEGER PRIMARY KEY, last INTEGER NOT NULL, done INTEGER NOT NULL,
+    shift_ns INTEGER NOT NULL, from_ns INTEGER NOT NULL, to_ns INTEGER NOT NULL,
+    clock INTEGER NOT NULL
+) STRICT;
+"""
+"""The tables that keep both over a restart; `doubt` has one row at the most."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:

@@ -115,5 +115,6 @@ class Tidying:
             database,
             readers=tuple(cursors.values()),
             now_ns=self._clock.now_ns(),
+            is_time_known=self._rebasing.doubt is None,
             is_disk_full=self._settings.ballast_bytes > 0 and not self._files.has_ballast,
         )

@@ -232,6 +232,28 @@ async def test_a_doubt_outlives_a_restart_of_the_process_only(tmp_path: Path) ->
     await other.close()
 
 
+async def test_nothing_is_old_while_times_are_in_doubt(tmp_path: Path) -> None:
+    """The clock is set by decades, and what was committed a minute ago does not go for its age."""
+    path, clock = tmp_path / "log.db", SettableClock()
+    clock.shift_s = 100.0 - clock.now_ns() / 1e9
+    settings = QUICK.model_copy(update={"history_age_s": 3600.0})
+    log = open_log(path, settings, cursors=(), clock=clock)
+    log.rebasing.begin(doubt_of(Seq(log.end + 1)))
+    await append_all(log, [draft_event(make_event(number)) for number in range(5)])
+    clock.shift_s = 0.0
+    await log.tidy()
+    assert kinds(path) == ["EVENT"] * 5
+    log.rebasing.shift(SHIFT)
+    await until(lambda: not log.rebasing.is_due)
+    clock.shift_s = (FROM_NS + SHIFT.shift_ns - clock.now_ns()) / 1e9 + 60
+    await log.tidy()
+    assert kinds(path) == ["EVENT"] * 5
+    clock.shift_s += 2 * 3600
+    await log.tidy()
+    assert kinds(path) == []
+    await log.close()
+
+
 async def test_a_kill_in_the_middle_moves_nothing_twice_and_leaves_nothing(tmp_path: Path) -> None:
     """Killed again and again while it moves; the last start finishes."""
     path = tmp_path / "log.db"
