@@ -5,7 +5,9 @@ once for all of them: its tags become Bad on one edge, an event names the reason
 time without data, and the next session begins after a pause with full jitter.
 
 A device that is lost when the gateway stops, in whatever way, is still lost when it starts again:
-the gap is entered when the device is back, and begins with the last that was heard of it.
+the gap is entered when the device is back, and begins with the last that was heard of it. After a
+kill or a power cut a server may still talk to the session that is gone: the log's own gap ends with
+the new start, and goes on for each device until it is connected.
 
 Where the machine keeps a history, the connector heals gaps from it. What is missing of each tag is
 kept in a book that follows the log (`gateway.core.gaps`); the ledger's gap stays, and an event says
@@ -65,6 +67,7 @@ class DeviceSupervisor:
         clock: Clock,
         backoff: Backoff,
         book: GapBook | None = None,
+        unheard_ns: int | None = None,
     ) -> None:
         """Supervise a connector whose tags stand at `indices` in the tag table.
 
@@ -75,6 +78,7 @@ class DeviceSupervisor:
             clock: Time.
             backoff: How long to wait between two sessions.
             book: Its gaps, kept by the pipeline; None for a connector that reads no history.
+            unheard_ns: End of the log's gap after an unclean stop, UTC; None after a clean one.
         """
         self.connector = connector
         self._indices = indices
@@ -94,6 +98,7 @@ class DeviceSupervisor:
         self._skipped_span: tuple[int, int, int] | None = None
         self._skipped_noted_ns = 0
         self._book = book
+        self._unheard_ns = unheard_ns
         self._historical_count = 0
         self._healed_number = 0
 
@@ -103,8 +108,8 @@ class DeviceSupervisor:
         if self._book is not None:
             self._historical_count = self._book.historical_count
         if self._state is not DeviceState.LOST:
-            # Nothing was missed of it while nobody listened: that is for the log to say.
-            self._heard_ns = None
+            # Up to this start it is for the log to say what was missed while nobody listened.
+            self._heard_ns = None if self._heard_ns is None else self._unheard_ns
         while True:
             try:
                 await self.connector.session(self, self._indices)
@@ -138,7 +143,7 @@ class DeviceSupervisor:
         now_ns = self._clock.now_ns()
         self._backoff.succeeded(now_ns=self._clock.monotonic_ns())
         if self._state is DeviceState.LOST:
-            self._note_gap(now_ns)
+            self._note_gap(LedgerReason.DEVICE_LOST, now_ns)
             self._note_event(
                 BACK_SEVERITY,
                 Transition.RETURNED,
@@ -151,6 +156,7 @@ class DeviceSupervisor:
                 lost_s=round((now_ns - self._since_ns) / 1e9, 1),
             )
         else:
+            self._note_gap(LedgerReason.UNCLEAN_STOP, now_ns)
             self._note_gap_found(now_ns)
             log.info("device_connected", device=self.connector.name, address=self.connector.address)
         self._state = DeviceState.OK
@@ -263,6 +269,8 @@ class DeviceSupervisor:
         self._skipped_noted_ns += shift_ns
         if self._heard_ns is not None:
             self._heard_ns += shift_ns
+        if self._unheard_ns is not None:
+            self._unheard_ns += shift_ns
         if self._retry_ns is not None:
             self._retry_ns += shift_ns
         if self._skipped_span is not None:
@@ -331,13 +339,13 @@ class DeviceSupervisor:
                 )
             )
 
-    def _note_gap(self, now_ns: int) -> None:
+    def _note_gap(self, reason: LedgerReason, now_ns: int) -> None:
         # Of a device that was never there, nothing can be missing.
         if self._heard_ns is None:
             return
         self._intake.note(
             LedgerEntry(
-                reason=LedgerReason.DEVICE_LOST,
+                reason=reason,
                 source=self.connector.name,
                 from_ns=self._heard_ns,
                 to_ns=max(now_ns, self._heard_ns),

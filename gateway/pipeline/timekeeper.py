@@ -112,11 +112,11 @@ class Timekeeper:
                     first=opening.first,
                     machine=machine,
                     offset_ns=self._state.offset_ns,
-                    from_ns=opening.started_ns,
+                    from_ns=opening.opened_ns,
                     known_ns=opening.known_ns,
                 )
             )
-        self._from_ns = opening.started_ns if doubt is None else doubt.from_ns
+        self._from_ns = opening.opened_ns if doubt is None else doubt.from_ns
         clock.is_trusted = self._state.doubt is None
 
     @property

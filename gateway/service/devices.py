@@ -6,6 +6,7 @@ from gateway.core.gaps import GapBook
 from gateway.core.ports import Clock, Intake
 from gateway.core.tags import TagTable
 from gateway.service.build import Parts
+from gateway.store import RecordLog
 from gateway.supervisor import DeviceSupervisor
 from gateway.wire.backoff import Backoff
 
@@ -15,9 +16,11 @@ HEALTHY_S = 60.0
 
 
 def device_supervisors(
-    config: Config, parts: Parts, table: TagTable, intake: Intake, *, clock: Clock
+    config: Config, parts: Parts, table: TagTable, store: RecordLog, intake: Intake, *, clock: Clock
 ) -> tuple[tuple[DeviceSupervisor, ...], dict[str, GapBook]]:
     """Return a supervisor for each connector, in their order, and the books of their gaps."""
+    opening = store.opening
+    unheard_ns = None if opening.was_clean else opening.opened_ns
     books = _gap_books(config, parts, table)
     supervisors = tuple(
         DeviceSupervisor(
@@ -27,6 +30,7 @@ def device_supervisors(
             clock=clock,
             backoff=Backoff(first_s=RETRY_FIRST_S, cap_s=RETRY_CAP_S, healthy_s=HEALTHY_S),
             book=books.get(connector.name),
+            unheard_ns=unheard_ns,
         )
         for connector in parts.connectors
     )

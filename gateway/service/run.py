@@ -135,7 +135,7 @@ def _assembled(
     values = LiveValues(table)
     feed = Feed(values)
     gauge = LogGauge(store, config.log, timekeeper=timekeeper, clock=clock)
-    supervisors, books = device_supervisors(config, parts, table, ingress, clock=clock)
+    supervisors, books = device_supervisors(config, parts, table, store, ingress, clock=clock)
     desk = _desk(config, parts, table, store, clock=clock)
     pipeline = Pipeline(
         ingress=ingress,

@@ -83,7 +83,7 @@ def moved_gap(entry: LedgerEntry, shift: Shift, *, stored_ns: int) -> LedgerEntr
     if not entry.reason.is_gap or entry.count is not None:
         return None
     from_ns, to_ns = shift.moved(entry.from_ns), shift.moved(entry.to_ns)
-    if entry.reason is LedgerReason.UNCLEAN_STOP:
+    if entry.reason is LedgerReason.UNCLEAN_STOP and entry.source == "*":
         # It ended with this start; a clock that stood in the past made it end where it began.
         to_ns = shift.moved(stored_ns)
     if (from_ns, to_ns) == (entry.from_ns, entry.to_ns):

@@ -31,6 +31,8 @@ class Opening:
 
     boot: Boot
     """Number of this start."""
+    opened_ns: int
+    """When this start opened the log, UTC."""
     was_clean: bool
     """Whether the previous start ended with `close`, or there was none."""
     last_commit_ns: int | None
@@ -39,12 +41,20 @@ class Opening:
     """Wall time that the log has seen and has no doubts about; 0 when there is none."""
     first: Seq
     """Position of the first record of this start, whenever there is one."""
-    started_ns: int
-    """Wall time of this start."""
     set_aside: Path | None
     """The database that could not be used; None when there was none."""
     cursors: Mapping[str, Cursor]
     """Where the readers stand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Start:
+    """The moment of a start."""
+
+    machine: str
+    now_ns: int
+    offset_ns: int
+    """Wall time minus monotonic time."""
 
 
 def open_database(
@@ -79,14 +89,18 @@ def open_database(
                 gateway=gateway,
                 cursors=cursors,
                 bodies=bodies,
-                machine=machine,
-                now_ns=clock.now_ns(),
+                start=_start(clock, machine),
             )
         except (sqlite3.Error, OSError) as error:
             # A full disk must not keep the gateway from starting: that is what the ballast is for.
             if is_last_attempt or not files.release_ballast():
                 raise StoreError(f"{files.database} cannot be opened: {error}") from error
     raise AssertionError("the last attempt returns or raises")
+
+
+def _start(clock: Clock, machine: str) -> _Start:
+    now_ns = clock.now_ns()
+    return _Start(machine=machine, now_ns=now_ns, offset_ns=now_ns - clock.monotonic_ns())
 
 
 def _open(
@@ -96,19 +110,12 @@ def _open(
     gateway: GatewayId,
     cursors: Mapping[str, Scope],
     bodies: Bodies,
-    machine: str,
-    now_ns: int,
+    start: _Start,
 ) -> tuple[LogDatabase, Opening]:
-    database, aside = _usable_database(files, settings, bodies, now_ns=now_ns)
+    database, aside = _usable_database(files, settings, bodies, now_ns=start.now_ns)
     try:
         opening = _begin_boot(
-            database,
-            files,
-            gateway=gateway,
-            cursors=cursors,
-            aside=aside,
-            machine=machine,
-            now_ns=now_ns,
+            database, files, gateway=gateway, cursors=cursors, aside=aside, start=start
         )
     except (sqlite3.Error, OSError, StoreError):
         database.close()
@@ -143,12 +150,12 @@ def _begin_boot(
     gateway: GatewayId,
     cursors: Mapping[str, Scope],
     aside: Path | None,
-    machine: str,
-    now_ns: int,
+    start: _Start,
 ) -> Opening:
     _check_owner(database, files, gateway)
+    now_ns = start.now_ns
     was_clean = bool(database.state("is_clean", 1))
-    last_commit_ns, known_ns = _last_times(database, machine)
+    last_commit_ns, known_ns = _last_times(database, start)
     first = Seq(database.last_seq + 1)
     boot = Boot(max(database.state("boot", 0), files.read_boot()) + 1)
     files.write_boot(boot)
@@ -162,11 +169,11 @@ def _begin_boot(
             database.append([draft_ledger_entry(entry)], boot=boot, stored_ns=now_ns)
     return Opening(
         boot=boot,
+        opened_ns=now_ns,
         was_clean=was_clean,
         last_commit_ns=last_commit_ns,
         known_ns=known_ns,
         first=first,
-        started_ns=now_ns,
         set_aside=aside,
         cursors=readers,
     )
@@ -183,20 +190,19 @@ def _check_owner(database: LogDatabase, files: LogFiles, gateway: GatewayId) -> 
         )
 
 
-def _last_times(database: LogDatabase, machine: str) -> tuple[int | None, int]:
+def _last_times(database: LogDatabase, start: _Start) -> tuple[int | None, int]:
     """Return when the last commit was, and the newest time that there is no doubt about."""
     last_commit_ns = _last_commit_ns(database)
     doubt = read_doubt(database)
-    if doubt is None:
+    if doubt is None or last_commit_ns is None:
         return last_commit_ns, last_commit_ns or 0
-    is_same = doubt.machine == machine != ""
-    if not is_same:
-        # What that clock said then does not help to tell now from then.
-        last_commit_ns = max(doubt.known_ns, last_commit_ns or 0)
-    # Once its samples went out as they were, the doubt is left alone: perhaps the clock was right
-    # after all, and the log had seen one that was ahead.
-    is_standing = is_same or doubt.is_held
-    return last_commit_ns, doubt.known_ns if is_standing else _last_commit_ns(database) or 0
+    if doubt.machine == start.machine != "":
+        # If the clock was set while nobody ran, it is now that the commit is to be told by.
+        return last_commit_ns + start.offset_ns - doubt.offset_ns, doubt.known_ns
+    # What that clock said then does not help to tell now from then. But once its samples went out
+    # as they were, it is believed: perhaps it was right, and the log had seen one that was ahead.
+    known_ns = doubt.known_ns if doubt.is_held else last_commit_ns
+    return max(doubt.known_ns, last_commit_ns), known_ns
 
 
 def _last_commit_ns(database: LogDatabase) -> int | None:

@@ -210,7 +210,7 @@ async def test_a_doubt_outlives_a_restart_of_the_process_only(tmp_path: Path) ->
     path = tmp_path / "log.db"
     log = open_log(path)
     table = log.intern(TAGS)
-    doubt = replace(doubt_of(Seq(log.end + 1)), known_ns=log.opening.started_ns + 10**15)
+    doubt = replace(doubt_of(Seq(log.end + 1)), known_ns=log.opening.opened_ns + 10**15)
     log.rebasing.begin(doubt)
     await append_in_doubt(log, table, range(3))
     await log.close()

@@ -89,7 +89,7 @@ class Bench:
                 self.watched,
                 ClockSettings(wait_s=WAIT_S),
                 table=table,
-                opening=replace(log.opening, started_ns=clock.wall_ns, known_ns=known_ns),
+                opening=replace(log.opening, opened_ns=clock.wall_ns, known_ns=known_ns),
                 rebasing=log.rebasing,
                 machine=machine,
                 is_synchronised=lambda: None,
