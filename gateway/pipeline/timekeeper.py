@@ -193,6 +193,8 @@ class Timekeeper:
         shift_s = step.shift_ns / 1e9
         way = "forward" if shift_s > 0 else "back"
         text = f"The gateway's clock was set {way} by {abs(shift_s):.0f} s"
+        if abs(step.shift_ns) < STEP_NS_MIN:
+            text = f"The gateway's clock was right to {abs(shift_s):.1f} s"
         evidence = (Evidence(name=SHIFT_S, value=shift_s, unit="s"),)
         if not step.was_in_doubt:
             event = Event(

@@ -48,6 +48,8 @@ class TwoHands:
 
     def __init__(self, wall_ns: int = NOW_NS) -> None:
         self.wall_ns = wall_ns
+        self.is_synchronised: bool | None = None
+        """What the kernel says; None asks for nothing but a plausible time."""
         self.run_ns = 1000 * S
 
     def now_ns(self) -> int:
@@ -87,12 +89,15 @@ class Bench:
             listeners=[self._listen],
             timekeeper=Timekeeper(
                 self.watched,
-                ClockSettings(wait_s=WAIT_S),
+                ClockSettings(
+                    wait_s=WAIT_S,
+                    trust="plausible" if clock.is_synchronised is None else "kernel",
+                ),
                 table=table,
                 opening=replace(log.opening, opened_ns=clock.wall_ns, known_ns=known_ns),
                 rebasing=log.rebasing,
                 machine=machine,
-                is_synchronised=lambda: None,
+                is_synchronised=lambda: clock.is_synchronised,
             ),
         )
         self.table = table
@@ -248,6 +253,24 @@ async def test_a_clock_in_doubt_is_told_marked_and_put_right(tmp_path: Path) -> 
             *[ClockSource.GATEWAY] * 3,
         ]
         assert abs(int(times[0]) - (NOW_NS - (DELAY_S + 4) * S)) <= S
+
+
+async def test_where_the_kernel_is_asked_a_clock_may_turn_out_to_be_right(tmp_path: Path) -> None:
+    """Nothing had to be set: the samples keep their times, and are known to be right."""
+    clock = TwoHands()
+    clock.is_synchronised = False
+    async with bench_in(tmp_path, clock) as bench:
+        await bench.pipeline.follow_clock()
+        await bench.run(3, 1.0)
+        before = await bench.stored()
+        assert {frame.clock for frame in before} == {ClockSource.UNTRUSTED}
+        clock.is_synchronised = True
+        await bench.pipeline.follow_clock()
+        after = await bench.stored()
+        assert bench.log.samples_end == bench.log.end
+    assert {frame.clock for frame in after} == {ClockSource.REBASED}
+    assert [x.time_ns.tolist() for x in after] == [x.time_ns.tolist() for x in before]
+    assert "was right to 0.0 s" in bench.told[-1].text
 
 
 async def test_a_checkpoint_stands_behind_every_move_of_times(tmp_path: Path) -> None:
