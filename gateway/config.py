@@ -12,6 +12,7 @@ from pydantic import Field
 
 from analytics.limits import AlarmSettings
 from cloud_sync.edge.http import HttpUplinkConfig
+from cloud_sync.edge.influxdb import InfluxdbUplinkConfig
 from cloud_sync.edge.models import ModelSourceConfig
 from connectors.camera import FolderCameraSettings
 from connectors.modbus.connector import ModbusConfig
@@ -35,7 +36,9 @@ ConnectorConfig: TypeAlias = Annotated[
     OpcuaConfig | ModbusConfig | MqttConfig | SparkplugConfig, Field(discriminator="type")
 ]
 
-UplinkConfig: TypeAlias = HttpUplinkConfig
+UplinkConfig: TypeAlias = Annotated[
+    HttpUplinkConfig | InfluxdbUplinkConfig, Field(discriminator="type")
+]
 
 
 class GatewaySettings(Settings):

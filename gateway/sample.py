@@ -33,6 +33,7 @@ ENTRY_NAMES = {
     "AlarmSettings": "vibration_high",
     "CameraConfig": "gate",
     "HttpUplinkConfig": "cloud",
+    "InfluxdbUplinkConfig": "influx",
 }
 """A name for the example of each table of tables, by its class."""
 EXAMPLES: dict[str, object] = {
@@ -57,6 +58,8 @@ EXAMPLES: dict[str, object] = {
     "CameraConfig.asset": "M-7",
     "CameraConfig.model": "yolox-nano-coco",
     "HttpUplinkConfig.url": "https://sync.example.com",
+    "InfluxdbUplinkConfig.url": "https://influx.example.com:8086",
+    "InfluxdbUplinkConfig.bucket": "plant",
     "ModelSourceConfig.url": "https://sync.example.com/tuf",
     "ModelSourceConfig.root_file": "root.json",
 }

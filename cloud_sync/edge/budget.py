@@ -12,7 +12,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Final
 
-from gateway.core.errors import StoreError
+import structlog
+
 from gateway.core.events import Event, Transition
 from gateway.core.uplink_status import DeliveryClass
 from gateway.wire.files import write_durably
@@ -27,6 +28,8 @@ SPENT: Final = "uplink_budget_spent"
 SPENT_SEVERITY: Final = 400
 
 _NS_PER_DAY: Final = 86_400 * 1_000_000_000
+
+log = structlog.get_logger()
 
 
 class Spent(IntEnum):
@@ -123,6 +126,7 @@ class BudgetFile:
         self._path = path if budget.bytes_per_day is not None else None
         self._saved_ns: int | None = None
         self._is_loaded = False
+        self._is_failing = False
 
     async def load(self) -> None:
         """Add once what earlier starts counted; a file that cannot be read counts as none."""
@@ -133,11 +137,11 @@ class BudgetFile:
     async def save(self, *, now_ns: int, is_last: bool = False) -> None:
         """Write the counts, if the last time was long enough ago or there is no further one.
 
+        A disk that refuses stops no delivery: it is told once, and tried again a period later.
+
         Args:
             now_ns: On the monotonic clock.
             is_last: Whether it is written in any case.
-        Raises:
-            StoreError: the disk refuses; it is tried again a period later.
         """
         is_early = self._saved_ns is not None and now_ns - self._saved_ns < SAVE_PERIOD_NS
         if self._path is None or (is_early and not is_last):
@@ -147,7 +151,13 @@ class BudgetFile:
         try:
             await asyncio.to_thread(_write, self._path, data)
         except OSError as error:
-            raise StoreError(f"{self._path} cannot be written: {error}") from error
+            if not self._is_failing:
+                log.warning(
+                    "budget_not_kept", path=str(self._path), reason=str(error), stage="sending"
+                )
+            self._is_failing = True
+        else:
+            self._is_failing = False
 
 
 def _read(path: Path) -> dict[int, int]:

@@ -349,6 +349,8 @@ class Uplink(Protocol):
     async def send(self, batch: Batch) -> SendResult:
         """Deliver one batch and wait for the far end's commit.
 
+        It may be called again while it waits: what is of the past goes out beside the present.
+
         Raises:
             UplinkError: refused or no answer; nothing is known to have been taken.
             RefusedBatchError: a record in it will never be taken; the others may be.

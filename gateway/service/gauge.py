@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gateway.core.errors import StoreError
 from gateway.core.events import Event
@@ -10,7 +10,6 @@ from gateway.core.gaps import GAP_HEALED
 from gateway.core.log_status import Books, LogStatus
 from gateway.core.ports import Clock
 from gateway.core.records import LedgerEntry
-from gateway.pipeline import Timekeeper
 from gateway.store import LogSettings, RecordLog, StoreStats
 
 PERIOD_S = 2.0
@@ -25,10 +24,22 @@ class LogGauge:
     """Asks the log every two seconds, and answers from what it last said."""
 
     def __init__(
-        self, store: RecordLog, settings: LogSettings, *, timekeeper: Timekeeper, clock: Clock
+        self,
+        store: RecordLog,
+        settings: LogSettings,
+        *,
+        clock: Clock,
+        doubt: Callable[[], str] = lambda: "",
     ) -> None:
-        """Begin without figures; `refresh` once before the first answer."""
-        self._timekeeper = timekeeper
+        """Begin without figures; `refresh` once before the first answer.
+
+        Args:
+            store: The log.
+            settings: Its bounds.
+            clock: Time.
+            doubt: Returns why times cannot be relied on, for a person.
+        """
+        self._doubt = doubt
         self._store = store
         self._settings = settings
         self._clock = clock
@@ -82,7 +93,7 @@ class LogGauge:
             bytes_per_day=(growth or 0.0) * DAY_S,
             buffer_s=room / growth if growth else None,
             fault=self._store.reason,
-            doubt=self._timekeeper.reason,
+            doubt=self._doubt(),
         )
 
     def books(self, *, received: int) -> Books:

@@ -134,7 +134,7 @@ def _assembled(
     ingress = Ingress(size_bytes_max=config.gateway.ingress_size_mib * 1024 * 1024)
     values = LiveValues(table)
     feed = Feed(values)
-    gauge = LogGauge(store, config.log, timekeeper=timekeeper, clock=clock)
+    gauge = LogGauge(store, config.log, clock=clock, doubt=lambda: timekeeper.reason)
     supervisors, books = device_supervisors(config, parts, table, store, ingress, clock=clock)
     desk = _desk(config, parts, table, store, clock=clock)
     pipeline = Pipeline(

@@ -48,6 +48,12 @@ PAGE_BYTES = 1024 * 1024
 
 _Row = tuple[int, int, int, int, bytes]
 _RECORD = "SELECT seq, first_seq, boot, kind, body FROM record"
+_IN_SPAN = (
+    "seq > ?1 AND first_seq <= ?2"
+    " AND seq <= ifnull((SELECT min(seq) FROM record WHERE seq >= ?2), ?2)"
+)
+"""What is not wholly outside of a span. The last record may be a block that goes on behind it;
+without the bound all that is there would be looked at when there is none."""
 _PLAIN = PlainBodies()
 
 
@@ -114,8 +120,7 @@ class LogReader:
         size_bytes = 0
         with self._connection() as connection:
             rows = connection.execute(
-                f"{_RECORD} WHERE seq > ? AND first_seq <= ?{IN_SCOPE[scope]} ORDER BY seq",
-                (after, end),
+                f"{_RECORD} WHERE {_IN_SPAN}{IN_SCOPE[scope]} ORDER BY seq", (after, end)
             )
             for row in rows:
                 for record in self._records_of(row, after, end):
@@ -123,8 +128,6 @@ class LogReader:
                     if records and size_bytes > size_bytes_max:
                         return records
                     records.append(record)
-                if row[0] >= end:
-                    break
         return records
 
     def records(self, *, after: Seq = BEGIN, until: Seq | None = None) -> Iterator[Record]:

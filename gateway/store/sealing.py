@@ -19,15 +19,13 @@ from gateway.core.tags import ConfigEpoch
 from gateway.store.bodies import record_place
 from gateway.store.database import INSERT_RECORD, LogDatabase
 from gateway.wire.frames import (
+    FRAME_COUNT_MAX,
     FRAME_KINDS,
     StoredFrame,
     decode_block,
     encode_block,
     frames_of,
 )
-
-FRAMES_MAX = 10_000
-"""In one block; many small notifications make many frames."""
 
 _SELECT = (
     "SELECT seq, boot, kind, raw_count, sample_count, raw_total, first_ns, last_ns, stored_ns, body"
@@ -145,7 +143,7 @@ def _next_run(
             found_epoch != epoch
             or row.boot != rows[0].boot
             or samples + row.sample_count > samples_max
-            or len(rows) >= FRAMES_MAX
+            or len(rows) >= FRAME_COUNT_MAX
         ):
             break
         rows.append(row)

@@ -9,7 +9,9 @@ from gateway.core.records import Boot, RecordKind, Seq
 FRAME_KINDS = frozenset((RecordKind.FRAME, RecordKind.STATED, RecordKind.DERIVED))
 """Kinds whose body is one frame."""
 SAMPLE_COUNT_MAX = 1_000_000
-"""Samples in one body, and frames in one block."""
+"""Samples in one body."""
+FRAME_COUNT_MAX = 10_000
+"""Frames in one block: each is an object when it is decoded, also an empty one."""
 
 HAS_SERVER_NS_BIT = 8
 """In the flags: the samples have a column of the server's times. Older bodies never have it."""

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.api.server import ApiConfig, ApiServer
-from gateway.cli import alarms, apply, models, status, tail, twin
+from gateway.cli import alarms, apply, deadletters, models, status, tail, twin
 from gateway.core.errors import ConfigError, GatewayError
 from tests.gateway.fake_situation import LOG_OF_THE_PLANT
 from tests.gateway.fake_view import FakeView
@@ -151,3 +151,19 @@ def test_tail_ends_with_an_error_when_the_gateway_is_not_there(tmp_path: Path) -
     done = run(tail.command, socket=tmp_path / "none")
     assert isinstance(done.exception, GatewayError)
     assert "does not exist" in str(done.exception)
+
+
+def test_dead_letters_are_listed_with_their_reason_and_sent_again(socket: Path) -> None:
+    listed = run(deadletters.command, "list", "cloud", socket=socket).output
+    assert "3/2988120" in listed
+    assert "a value is out of range" in listed
+    again = run(deadletters.command, "retry", "cloud", socket=socket).output
+    assert again == "1 record taken, 0 left\nno dead letters\n"
+    answer = run(deadletters.command, "list", "cloud", "--json", socket=socket).output
+    assert json.loads(answer) == {"letters": []}
+
+
+def test_dead_letters_of_an_unknown_uplink_are_refused(socket: Path) -> None:
+    result = run(deadletters.command, "retry", "claud", socket=socket)
+    assert isinstance(result.exception, GatewayError)
+    assert "there is no uplink 'claud'" in str(result.exception)

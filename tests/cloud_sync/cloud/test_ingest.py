@@ -101,6 +101,26 @@ async def test_batch_is_taken_once(cloud: Cloud) -> None:
     assert (books.sample_count, books.duplicate_count) == (8, 0)
 
 
+async def test_alarms_live_samples_and_backfill_come_in_any_order_and_become_one_run(
+    cloud: Cloud,
+) -> None:
+    """What is known of a gateway stays one line, however its classes were interleaved."""
+    notes = [event_record(seq) for seq in range(10, 400, 10)]
+    frames = [frame_record(seq) for seq in range(1, 400) if seq % 10]
+    back, front = frames[:300], frames[300:]
+    await cloud.take(*notes[:20])
+    await cloud.take(*front[:30])
+    await cloud.take(*notes[20:])
+    for begin in range(0, 300, 50):
+        await cloud.take(*back[begin : begin + 50])
+        await cloud.take(*front[begin // 5 : begin // 5 + 30])
+    seen = await cloud.rows("seen")
+    assert [(row["first"], row["last"]) for row in seen] == [(1, 399)]
+    await cloud.lake.compact()
+    books = count_in_lake(cloud.folder)
+    assert (books.sample_count, books.duplicate_count) == (4 * len(frames), 0)
+
+
 async def test_concurrent_identical_batches_are_taken_once(cloud: Cloud) -> None:
     records = [frame_record(seq) for seq in range(1, 51)]
     receipts = await asyncio.gather(*(cloud.take(*records) for _ in range(8)))
