@@ -17,7 +17,6 @@ what it was healed with.
 import asyncio
 import json
 from collections import deque
-from datetime import UTC, datetime
 
 import numpy as np
 import structlog
@@ -26,7 +25,7 @@ from gateway.core.arrays import IndexArray
 from gateway.core.device_status import DeviceState, DeviceStatus
 from gateway.core.errors import DeviceError
 from gateway.core.events import Event, Evidence, Transition
-from gateway.core.frame import Frame, Origin
+from gateway.core.frame import ClockSource, Frame, Origin
 from gateway.core.gaps import (
     GAP_FOUND,
     GAP_HEALED,
@@ -40,6 +39,7 @@ from gateway.core.gaps import (
 from gateway.core.ports import Clock, Connector, Intake
 from gateway.core.quality import Status
 from gateway.core.records import LedgerEntry, LedgerReason, LogEntry
+from gateway.core.times import utc_text
 from gateway.wire.backoff import Backoff
 
 log = structlog.get_logger()
@@ -195,8 +195,8 @@ class DeviceSupervisor:
         is_healed = healing.sample_count > 0 or healing.refused_count == 0
         text = (
             f"{healing.sample_count} values of {healing.tag_count} tags that "
-            f"{self.connector.name} missed between {_utc(healing.from_ns)} and "
-            f"{_utc(healing.to_ns)} were read from its history"
+            f"{self.connector.name} missed between {utc_text(healing.from_ns)} and "
+            f"{utc_text(healing.to_ns)} were read from its history"
         )
         if healing.refused_count:
             text += f"; {healing.refused_count} tags have no history that may be read"
@@ -263,6 +263,20 @@ class DeviceSupervisor:
             else:
                 self._state, self._reason = DeviceState.CONNECTING, ""
 
+    def rebase(self, shift_ns: int) -> None:
+        """Move every remembered time: the gateway's clock was set."""
+        self._since_ns += shift_ns
+        self._skipped_noted_ns += shift_ns
+        if self._heard_ns is not None:
+            self._heard_ns += shift_ns
+        if self._unheard_ns is not None:
+            self._unheard_ns += shift_ns
+        if self._retry_ns is not None:
+            self._retry_ns += shift_ns
+        if self._skipped_span is not None:
+            from_ns, to_ns, count = self._skipped_span
+            self._skipped_span = (from_ns + shift_ns, to_ns + shift_ns, count)
+
     def _was_lost(self, since_ns: int, reason: str) -> None:
         self._state, self._since_ns, self._reason = DeviceState.LOST, since_ns, reason
 
@@ -306,6 +320,7 @@ class DeviceSupervisor:
             received_ns=now_ns,
             arrival_ns=self._clock.monotonic_ns(),
             is_received=False,
+            clock=ClockSource.GATEWAY,
         )
 
     def _note_gap_found(self, now_ns: int) -> None:
@@ -365,8 +380,3 @@ class DeviceSupervisor:
                 text=text,
             )
         )
-
-
-def _utc(time_ns: int) -> str:
-    """Return a time as people read it, in UTC, to the second."""
-    return datetime.fromtimestamp(time_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

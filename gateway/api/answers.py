@@ -43,6 +43,8 @@ class LogAnswer(Answer):
     """How long the log takes the present rate without any delivery; null while not known."""
     fault: str
     """Why nothing can be written; empty when all is well."""
+    doubt: str = ""
+    """Why the times of new records cannot be relied on; empty when they can."""
 
 
 class BooksAnswer(Answer):

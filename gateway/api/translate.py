@@ -360,6 +360,7 @@ def log_answer(log: LogStatus) -> LogAnswer:
         bytes_per_day=log.bytes_per_day,
         buffer_s=number_or_none(log.buffer_s),
         fault=log.fault,
+        doubt=log.doubt,
     )
 
 

@@ -72,6 +72,8 @@ def _lines(overview: Overview) -> Iterator[str]:
     )
     if log.fault:
         yield f"{'log':<10}nothing can be written: {log.fault}"
+    if log.doubt:
+        yield f"{'clock':<10}times are in doubt: {log.doubt}"
     yield from _configuration_lines(status)
     books = status.books
     yield (

@@ -89,6 +89,8 @@ def _buffer(status: StatusAnswer, uplinks: tuple[UplinkAnswer, ...]) -> Text:
         text.append(f"{size(log.bytes_per_day)} a day", style=MUTED)
     if log.fault:
         text.append(f"\n ▒ Nothing can be written: {log.fault}", style=f"bold {BAD}")
+    if log.doubt:
+        text.append(f"\n ▒ Times are in doubt: {log.doubt}", style=f"bold {WARN}")
     for uplink in uplinks:
         text.append_text(_backlog(uplink))
         if uplink.reason:

@@ -32,6 +32,10 @@ class Clock(Protocol):
     def monotonic_ns(self) -> int:
         """Return nanoseconds on a clock that never jumps: for durations."""
 
+    @property
+    def is_trusted(self) -> bool:
+        """Whether the wall time can be relied on, as far as is known."""
+
 
 class Intake(Protocol):
     """Where everything enters the pipeline, in one order; the ingress queue implements it."""

@@ -219,6 +219,7 @@ def _replace(database: LogDatabase, run: _Run) -> None:
 def _are_same(found: Sequence[StoredFrame], expected: Sequence[StoredFrame]) -> bool:
     return len(found) == len(expected) and all(
         (one.boot, one.seq, one.kind) == (other.boot, other.seq, other.kind)
+        and one.frame.clock is other.frame.clock
         and np.array_equal(one.frame.tag_index, other.frame.tag_index)
         and np.array_equal(one.frame.time_ns, other.frame.time_ns)
         and np.array_equal(one.frame.status, other.frame.status)

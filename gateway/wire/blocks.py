@@ -161,7 +161,7 @@ def decode_block(body: bytes) -> tuple[tuple[StoredFrame, ...], ConfigEpoch]:
     for end, (boot, seq, kind, flags, reference_ns, age_ns) in zip(
         ends, header.frames.T.tolist(), strict=True
     ):
-        origin, is_received, has_server_ns = from_flags(flags)
+        origin, is_received, clock, has_server_ns = from_flags(flags)
         frame = Frame(
             tag_index=tag_index[start:end],
             time_ns=time_ns[start:end],
@@ -170,6 +170,7 @@ def decode_block(body: bytes) -> tuple[tuple[StoredFrame, ...], ConfigEpoch]:
             received_ns=_wrapped(reference_ns + age_ns),
             origin=origin,
             is_received=is_received,
+            clock=clock,
             server_ns=server_ns[start:end] if has_server_ns and server_ns is not None else None,
         )
         frames.append(
@@ -186,7 +187,8 @@ def decode_block_tags(body: bytes, wanted: IndexArray) -> Frame:
         body: Of a BLOCK record.
         wanted: Positions in the block's tag table, ascending, shape (w,).
     Returns:
-        A historical frame; its receive time is that of the newest frame in the block.
+        A historical frame; its receive time is that of the newest frame in the block, and whose
+        clock its times are of is not told.
     Raises:
         CorruptRecordError: damaged, or beyond a limit.
     """

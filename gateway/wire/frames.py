@@ -117,7 +117,7 @@ def decode_frame(body: bytes) -> tuple[Frame, ConfigEpoch]:
     epoch = ConfigEpoch(outer.unsigned())
     packed = outer.take(outer.left)
     reader = ByteReader(decompress(packed, size_bytes_max=_UNPACKED_SIZE_BYTES_MAX))
-    origin, is_received, has_server_ns = from_flags(reader.unsigned())
+    origin, is_received, clock, has_server_ns = from_flags(reader.unsigned())
     count = reader.at_most(SAMPLE_COUNT_MAX, what="samples")
     received_ns = reader.signed()
     tag_index = get_positions(reader, count)
@@ -136,6 +136,7 @@ def decode_frame(body: bytes) -> tuple[Frame, ConfigEpoch]:
         received_ns=received_ns,
         origin=origin,
         is_received=is_received,
+        clock=clock,
         server_ns=server_ns,
     )
     return frame, epoch

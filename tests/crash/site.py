@@ -180,7 +180,12 @@ async def straight(name: str, address: str) -> str:
 
 @asynccontextmanager
 async def opened(
-    folder: Path, *, seed: int, more: str = "", road: Road = straight
+    folder: Path,
+    *,
+    seed: int,
+    more: str = "",
+    road: Road = straight,
+    clock_file: Path | None = None,
 ) -> AsyncIterator[Site]:
     """Start plant, cloud and gateway in an empty folder; kills what is left of them.
 
@@ -189,6 +194,7 @@ async def opened(
         seed: Of the plant.
         more: Further tables of the gateway's configuration.
         road: From the gateway to the cloud and to the machines.
+        clock_file: Moves the gateway's clock (`clocked_gateway`); None is the real one.
     """
     create_cloud(folder / CLOUD, gateways=[GATEWAY_ID], host="127.0.0.1", port=0,
                  clock=SystemClock())  # fmt: skip
@@ -211,9 +217,7 @@ async def opened(
             CLOUD: f"http://{await road(CLOUD, url.removeprefix('http://'))}",
         }
         (folder / "gateway.toml").write_text(_gateway_config(ends) + more, encoding="utf-8")
-        children[GATEWAY] = Child(
-            GATEWAY, ["run", "-c", str(folder / "gateway.toml"), "--json"], folder=folder
-        )
+        children[GATEWAY] = _gateway(folder, clock_file)
         await children[GATEWAY].start()
         paths = where["books"]
         assert isinstance(paths, dict)
@@ -251,6 +255,14 @@ def _plant(folder: Path, seed: int, opcua: str, modbus: str) -> Child:
         *("--period", f"{PERIOD_MS}ms", "--opcua", opcua, "--modbus", modbus),
     ]
     return Child(PLANT, arguments, folder=folder)
+
+
+def _gateway(folder: Path, clock_file: Path | None) -> Child:
+    config = str(folder / "gateway.toml")
+    if clock_file is None:
+        return Child(GATEWAY, ["run", "-c", config, "--json"], folder=folder)
+    arguments = [config, str(clock_file)]
+    return Child(GATEWAY, arguments, folder=folder, module="tests.crash.clocked_gateway")
 
 
 def _gateway_config(ends: dict[str, str]) -> str:

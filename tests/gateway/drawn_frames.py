@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from gateway.core.arrays import TimeArray, float_column, index_column, status_column, time_column
-from gateway.core.frame import Frame, Origin
+from gateway.core.frame import ClockSource, Frame, Origin
 from gateway.core.quality import Status
 from gateway.core.records import Boot, Seq
 from gateway.core.tags import ConfigEpoch
@@ -96,6 +96,7 @@ def frames(draw: st.DrawFn) -> Frame:
         received_ns=draw(int64s),
         origin=draw(st.sampled_from(Origin)),
         is_received=draw(st.booleans()),
+        clock=draw(st.sampled_from(ClockSource)),
     )
 
 
@@ -123,6 +124,7 @@ def assert_same(found: Frame, expected: Frame) -> None:
         assert found.server_ns is expected.server_ns
     else:
         assert found.server_ns.tobytes() == expected.server_ns.tobytes()
+    assert found.clock is expected.clock
     assert found.tag_index.dtype == np.int32
     assert found.status.dtype == np.uint32
     assert (found.received_ns, found.origin, found.is_received, found.arrival_ns) == (

@@ -5,6 +5,8 @@ import json
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -14,20 +16,27 @@ from click.testing import CliRunner, Result
 from gateway.api.server import ApiConfig, ApiServer
 from gateway.cli import alarms, apply, deadletters, models, status, tail, twin
 from gateway.core.errors import ConfigError, GatewayError
+from tests.gateway.fake_situation import LOG_OF_THE_PLANT
 from tests.gateway.fake_view import FakeView
 from tests.gateway.serving import client_of
 
 
 @pytest.fixture
 def socket() -> Iterator[Path]:
-    """Serve the plant from a thread: a command has an event loop of its own."""
+    with served(FakeView()) as path:
+        yield path
+
+
+@contextmanager
+def served(view: FakeView) -> Iterator[Path]:
+    """Serve a plant from a thread: a command has an event loop of its own."""
     with tempfile.TemporaryDirectory(prefix="ew") as folder:
         path = Path(folder) / "s"
         loop = asyncio.new_event_loop()
         started, stopping = threading.Event(), asyncio.Event()
 
         async def serve() -> None:
-            async with ApiServer(ApiConfig(socket=path), FakeView()).serving():
+            async with ApiServer(ApiConfig(socket=path), view).serving():
                 started.set()
                 await stopping.wait()
 
@@ -50,6 +59,13 @@ def test_status_tells_losses_as_a_number(socket: Path) -> None:
     assert "lost 0, gaps 1" in text
     assert "station  lost for 3 min" in text
     assert "1 set aside: holding 120" in text
+
+
+def test_status_tells_that_times_are_in_doubt() -> None:
+    doubtful = replace(LOG_OF_THE_PLANT, doubt="the clock shows 1970")
+    with served(FakeView(log_status=doubtful)) as socket:
+        text = run(status.command, socket=socket).output
+    assert "clock     times are in doubt: the clock shows 1970" in text
 
 
 def test_status_for_programs(socket: Path) -> None:

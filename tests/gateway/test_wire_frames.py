@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gateway.core.arrays import float_column, index_column, status_column, time_column
-from gateway.core.frame import Frame, Origin, join_frames
+from gateway.core.frame import ClockSource, Frame, Origin, join_frames
 from gateway.core.records import Boot, Record, RecordKind, Seq
 from gateway.wire.frames import (
     StoredFrame,
@@ -71,7 +71,10 @@ def test_the_tags_of_a_block_are_read_as_if_all_were(
     body = encode_block(stored, epoch=EPOCH)
     found = decode_block_tags(body, wanted)
     everything = join_frames(
-        [replace(one.frame, origin=Origin.LIVE, is_received=True) for one in stored]
+        [
+            replace(one.frame, origin=Origin.LIVE, is_received=True, clock=ClockSource.SOURCE)
+            for one in stored
+        ]
     )
     order = np.argsort(everything.tag_index, kind="stable")
     expected = [place for place in order if everything.tag_index[place] in chosen]

@@ -26,6 +26,7 @@ from cloud_sync.cloud.parquet import count_in_lake, read_samples, read_tags
 from cloud_sync.cloud.unpack import TooManySamplesError
 from gateway.core.arrays import time_column
 from gateway.core.errors import CorruptRecordError, StoreError
+from gateway.core.frame import ClockSource
 from gateway.core.records import LedgerReason, Record, RecordKind, Seq
 from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
 from gateway.wire.clock import SystemClock
@@ -206,6 +207,16 @@ async def test_server_s_times_are_in_the_lake_and_null_where_there_are_none(clou
         (1, 3): START_NS + 3,
     }
     assert len(times) == 12
+
+
+async def test_whose_clock_a_time_is_of_is_in_the_lake(cloud: Cloud) -> None:
+    for number, clock in enumerate(ClockSource, 1):
+        body = encode_frame(replace(frame(number), clock=clock), epoch=TABLE.epoch)
+        await cloud.take(replace(frame_record(number), body=body))
+    await cloud.lake.compact()
+    [path] = await cloud.lake.paths()
+    rows = pq.read_table(path).to_pylist()
+    assert {(row["seq"], row["clock"]) for row in rows} == {(1, 0), (2, 1), (3, 2), (4, 3)}
 
 
 async def test_empty_lake_has_empty_books(cloud: Cloud) -> None:
