@@ -86,14 +86,16 @@ class Retention:
         excess = self._excess
         if excess.history > 0:
             removal = _drop_history(look, excess.history)
-            excess.history = excess.history - removal.size_bytes if removal.is_more else 0
-            return True
-        if excess.backlog > 0:
+            excess.history -= removal.size_bytes
+        elif excess.backlog > 0:
             removal = self._relief.relieve(look, excess.backlog)
-            excess.backlog = excess.backlog - removal.size_bytes if removal.is_more else 0
-            return True
-        self._excess = None
-        return False
+            excess.backlog -= removal.size_bytes
+        else:
+            removal = Removal(size_bytes=0, is_more=False)
+        if not removal.is_more or max(excess.history, excess.backlog) <= 0:
+            # How full the pages are changes with what is in them: the bound is looked at again.
+            self._excess = None
+        return removal.is_more
 
     def _find_excess(self, look: Look, *, is_disk_full: bool) -> _Excess:
         """Return what is beyond the bounds."""
