@@ -12,6 +12,7 @@
     doubt       where times begin that the clock cannot be relied on for (`rebasing.py`)
     shift       by how much times are to be moved, and how far that got
     state       boot, clean stop, sealed_seq and the like
+    log_key     fingerprints of the keys that bodies are encrypted with; see `keys.py`
 
 Every change goes through `LogDatabase.transaction`; what the object remembers (`last_seq`,
 `raw_total`) follows a rollback.
@@ -70,6 +71,7 @@ CREATE INDEX note_by_seq ON record (seq) WHERE kind NOT IN (1, 2, 7, 8);
 CREATE TABLE hole (
     name TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (name, first)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE log_key (fingerprint BLOB PRIMARY KEY, last_seq INTEGER) STRICT, WITHOUT ROWID;
 """
 """What format 2 has beside format 1, and the tables of `doubt.py`."""
 

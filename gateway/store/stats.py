@@ -63,6 +63,9 @@ class StoreStats:
     """When the newest record was committed, UTC."""
     commit_count: int
     """Transactions with records since the start."""
+    written_bytes: int | None = None
+    """Written to the disk since the start, as `flash.py` counts; None when the system does not
+    tell."""
 
     @property
     def gap_count(self) -> int:

@@ -27,6 +27,12 @@ class VictoriaMetrics:
         self._options = options
         self._process: asyncio.subprocess.Process | None = None
 
+    @property
+    def pid(self) -> int:
+        """Process id; it must have been started."""
+        assert self._process is not None
+        return self._process.pid
+
     async def start(self) -> None:
         """Start it and wait until it serves."""
         program = shutil.which("victoria-metrics")

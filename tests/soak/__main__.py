@@ -2,9 +2,9 @@
 
     python -m tests.soak [--minutes 20] [--seed N] [--at-once 2]
 
-Plant, gateway and cloud run as they are installed, with a link between each two. Faults are drawn
-from the seed; then everything is mended, drained and stopped, and every value that the plant ever
-offered is looked for. Ends with 1 when the books do not balance.
+Plant, gateway, cloud and a time-series database run as they are installed, with a link between each
+two. Faults are drawn from the seed; then everything is mended, drained and stopped, and every value
+that the plant ever offered is looked for. Ends with 1 when the books do not balance.
 """
 
 import argparse
@@ -20,10 +20,15 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from tests.crash.site import opened, until
-from tests.soak.faults import Faults
+from tests.crash.site import Site, opened, until
+from tests.interop.victoria import VictoriaMetrics
+from tests.soak.bucket import points_of_bucket, points_of_log
+from tests.soak.faults import Faults, SiteProcess
 from tests.soak.link import Link
 
+DATABASE = "influx"
+UPSERT = "-dedup.minScrapeInterval=1ms"
+BOOKS = {"offered", "stored", "in_lake", "gap", "ledgered", "lost", "duplicated"}
 MEND_S = 180.0
 """Longest time from the last fault until everything is delivered."""
 
@@ -46,9 +51,25 @@ async def soak(folder: Path, *, seed: int, duration_s: float, at_once: int) -> N
             stack.push_async_callback(link.stop)
             return link.address
 
-        site = await stack.enter_async_context(opened(folder, seed=dice.randrange(1000), road=road))
+        database = VictoriaMetrics(folder, options=(UPSERT,))
+        await database.start()
+        stack.push_async_callback(database.kill)
+        address = await road(DATABASE, database.url.removeprefix("http://"))
+        site = await stack.enter_async_context(
+            opened(folder, seed=dice.randrange(1000), more=_database_table(address), road=road)
+        )
         await site.devices_ok()
-        faults = Faults(site=site, links=links, dice=dice, counts=Counter(), say=say)
+        faults = Faults(
+            processes={
+                DATABASE: database,
+                **{name: SiteProcess(site=site, name=name) for name in site.children},
+            },
+            never_killed=frozenset({DATABASE}),
+            links=links,
+            dice=dice,
+            counts=Counter(),
+            say=say,
+        )
         await faults.run(duration_s=duration_s, at_once=at_once)
         say("everything is mended")
 
@@ -64,12 +85,41 @@ async def soak(folder: Path, *, seed: int, duration_s: float, at_once: int) -> N
         await site.stop()
         for fault, count in sorted(faults.counts.items()):
             print(f"  {count:4} x {fault}")
-        samples = site.closed_books()
-        print(samples.model_dump_json(indent=1))
-        for lost in site.lost_values():
-            print(f"  lost: {lost}")
-        site.assert_balanced()
+        _balance_cloud(site)
+        await _balance_database(site, database)
         say("the books balance")
+
+
+def _balance_cloud(site: Site) -> None:
+    """Print the books from the plant to the lake, and what is lost in them."""
+    samples = site.closed_books()
+    for name, count in samples.model_dump(include=BOOKS).items():
+        print(f"  {name:12} {count:9}")
+    for lost in site.lost_values():
+        print(f"  lost: {lost}")
+    site.assert_balanced()
+
+
+async def _balance_database(site: Site, database: VictoriaMetrics) -> None:
+    """Print how much of the log is in the database; it must be all, once."""
+    in_log, in_bucket = points_of_log(site.log_path), await points_of_bucket(database)
+    print(f"  in the log   {len(in_log):9} points of tag and millisecond, derived ones included")
+    print(f"  in {DATABASE:9} {in_bucket.total():9}")
+    assert in_bucket.total() == len(in_bucket), "points are there twice"
+    assert set(in_bucket) == in_log, sorted(in_log.symmetric_difference(in_bucket))[:10]
+
+
+def _database_table(address: str) -> str:
+    return f"""
+[uplinks.{DATABASE}]
+type = "influxdb"
+url = "http://{address}"
+bucket = "plant"
+timeout_s = 5
+
+[uplinks.{DATABASE}.delivery]
+retry_first_s = 0.2
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

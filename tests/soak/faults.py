@@ -7,7 +7,7 @@ import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from tests.crash.site import Site
 from tests.soak.link import Link
@@ -18,11 +18,55 @@ PAUSE_S: Final = (0.2, 5.0)
 SLOW_BYTES_PER_S: Final = (2_000.0, 50_000.0)
 
 
+class Process(Protocol):
+    """What can be ended and started again, at its old address."""
+
+    @property
+    def pid(self) -> int:
+        """Process id; it must have been started."""
+
+    async def start(self) -> object:
+        """Start it and wait until it works."""
+
+    async def stop(self) -> object:
+        """End it in good order."""
+
+    async def kill(self) -> None:
+        """End it as a power cut does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteProcess:
+    """Implements `Process` with one of a site's."""
+
+    site: Site
+    name: str
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self.site.children[self.name].pid
+
+    async def start(self) -> None:
+        """Start it at its old address."""
+        await self.site.start(self.name)
+
+    async def stop(self) -> None:
+        """End it in good order."""
+        await self.site.children[self.name].stop()
+
+    async def kill(self) -> None:
+        """End it as a power cut does."""
+        await self.site.children[self.name].kill()
+
+
 @dataclass(slots=True, kw_only=True)
 class Faults:
     """Draws faults until the time is over; several at once, but one at a process."""
 
-    site: Site
+    processes: Mapping[str, Process]
+    never_killed: frozenset[str]
+    """Processes that promise nothing about a kill."""
     links: Mapping[str, Link]
     dice: random.Random
     counts: Counter[str]
@@ -31,7 +75,7 @@ class Faults:
 
     async def run(self, *, duration_s: float, at_once: int) -> None:
         """Let faults happen; when it returns, every process runs and every link is well."""
-        locks = {name: asyncio.Lock() for name in (*self.site.children, *self.links)}
+        locks = {name: asyncio.Lock() for name in (*self.processes, *self.links)}
         end = asyncio.get_running_loop().time() + duration_s
         async with asyncio.TaskGroup() as group:
             for _ in range(at_once):
@@ -50,24 +94,25 @@ class Faults:
     def _kinds(self, name: str) -> Mapping[str, Callable[[str], Awaitable[None]]]:
         if name in self.links:
             return {"cut": self._cut, "swallow": self._swallow, "slow": self._slow}
-        return {"kill": self._kill, "restart": self._restart, "freeze": self._freeze}
+        gentle = {"restart": self._restart, "freeze": self._freeze}
+        return gentle if name in self.never_killed else {**gentle, "kill": self._kill}
 
     def _duration_s(self) -> float:
         shortest, longest = FAULT_S
         return shortest + (longest - shortest) * self.dice.random() ** 3
 
     async def _kill(self, name: str) -> None:
-        await self.site.children[name].kill()
+        await self.processes[name].kill()
         await asyncio.sleep(self._duration_s() if self.dice.random() < 0.5 else 0.0)
-        await self.site.start(name)
+        await self.processes[name].start()
 
     async def _restart(self, name: str) -> None:
-        await self.site.children[name].stop()
+        await self.processes[name].stop()
         await asyncio.sleep(self._duration_s() if self.dice.random() < 0.5 else 0.0)
-        await self.site.start(name)
+        await self.processes[name].start()
 
     async def _freeze(self, name: str) -> None:
-        pid = self.site.children[name].pid
+        pid = self.processes[name].pid
         os.kill(pid, signal.SIGSTOP)
         try:
             await asyncio.sleep(self._duration_s())
