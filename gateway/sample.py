@@ -33,6 +33,7 @@ ENTRY_NAMES = {
     "AlarmSettings": "vibration_high",
     "CameraConfig": "gate",
     "HttpUplinkConfig": "cloud",
+    "InfluxdbUplinkConfig": "influx",
 }
 """A name for the example of each table of tables, by its class."""
 EXAMPLES: dict[str, object] = {
@@ -58,6 +59,8 @@ EXAMPLES: dict[str, object] = {
     "CameraConfig.model": "yolox-nano-coco",
     "EncryptionSettings.key_file": "log.key",
     "HttpUplinkConfig.url": "https://sync.example.com",
+    "InfluxdbUplinkConfig.url": "https://influx.example.com:8086",
+    "InfluxdbUplinkConfig.bucket": "plant",
     "ModelSourceConfig.url": "https://sync.example.com/tuf",
     "ModelSourceConfig.root_file": "root.json",
 }

@@ -1,6 +1,7 @@
 """The record log: the gateway's one durable store (design in `gateway.store.log`)."""
 
 from gateway.store.backlog import Ticket
+from gateway.store.doubt import Doubt, Shift
 from gateway.store.log import RecordLog
 from gateway.store.opening import Opening
 from gateway.store.reader import LogReader
@@ -11,6 +12,7 @@ from gateway.store.writer import StoreState
 
 __all__ = [
     "CursorLag",
+    "Doubt",
     "EncryptionSettings",
     "Ledgered",
     "LogReader",
@@ -18,6 +20,7 @@ __all__ = [
     "Opening",
     "PointValue",
     "RecordLog",
+    "Shift",
     "StoreState",
     "StoreStats",
     "Ticket",

@@ -9,6 +9,8 @@
     checkpoint  named parts of one state, all as of one seq
     epoch       the tag tables, kept also when their TAGS records are dropped
     ledgered    entries and samples of the ledger so far, by reason
+    doubt       where times begin that the clock cannot be relied on for (`rebasing.py`)
+    shift       by how much times are to be moved, and how far that got
     state       boot, clean stop, sealed_seq and the like
     log_key     fingerprints of the keys that bodies are encrypted with; see `keys.py`
 
@@ -26,6 +28,8 @@ from gateway.core.errors import CorruptRecordError, StoreError
 from gateway.core.records import Boot, Draft, LedgerEntry, LedgerReason, RecordKind, Seq
 from gateway.core.tags import TagId, TagTable
 from gateway.store.bodies import Bodies, checkpoint_place, epoch_place, record_place
+from gateway.store.doubt import DOUBT_SCHEMA
+from gateway.store.removed import REMOVED_SCHEMA, note_removed
 from gateway.wire.body import close_body, open_body
 from gateway.wire.documents import (
     decode_ledger_entry,
@@ -39,7 +43,6 @@ FORMAT = 2
 APPLICATION_ID = 0x4564_6757
 """Marks the file as a record log; in SQLite's header."""
 BUSY_TIMEOUT_S = 5.0
-
 _WAL_SIZE_BYTES = 16 * 1024 * 1024
 _CHECKPOINT_VERSION = 1
 
@@ -70,8 +73,14 @@ CREATE TABLE hole (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE log_key (fingerprint BLOB PRIMARY KEY, last_seq INTEGER) STRICT, WITHOUT ROWID;
 """
-"""What format 2 has beside format 1."""
+"""What format 2 has beside format 1, and the tables of `doubt.py`."""
 
+IN_SCOPE = {
+    Scope.ALL: "",
+    Scope.NOTES: " AND kind NOT IN (1, 2, 7, 8)",
+    Scope.SAMPLES: " AND kind IN (1, 2, 7, 8)",
+}
+"""Ends a condition: which records are for a reader."""
 INSERT_RECORD = "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -177,14 +186,24 @@ class LogDatabase:
         return decode_tags(self.bodies.get(row[1], place=epoch_place(row[0]))) if row else None
 
     def cursors(self, scopes: Mapping[str, Scope]) -> dict[str, Cursor]:
-        """Return where named readers stand; at 0 those that are not known."""
-        positions = dict(self.connection.execute("SELECT name, seq FROM cursor"))
+        """Return where named readers stand.
+
+        One that is not known stands at 0, save that `name/part` begins where `name` stands: a
+        reader that is split in two goes on where it was.
+        """
+        positions: dict[str, int] = dict(
+            self.connection.execute("SELECT name, seq FROM cursor").fetchall()
+        )
         holes: dict[str, list[Span]] = {name: [] for name in scopes}
         for name, first, last in self.connection.execute("SELECT * FROM hole ORDER BY first"):
             if name in holes:
                 holes[name].append(Span(first=Seq(first), last=Seq(last)))
         return {
-            name: Cursor(seq=Seq(positions.get(name, 0)), holes=tuple(holes[name]), scope=scope)
+            name: Cursor(
+                seq=Seq(positions.get(name, positions.get(name.partition("/")[0], 0))),
+                holes=tuple(holes[name]),
+                scope=scope,
+            )
             for name, scope in scopes.items()
         }
 
@@ -259,6 +278,7 @@ class LogDatabase:
             return False
         raw_count, first_ns, last_ns, _ = row
         self.connection.execute("DELETE FROM record WHERE seq = ?", (seq,))
+        note_removed(self.connection, [(seq, raw_count)])
         entry = missing_entry(
             LedgerReason.CORRUPT, first_ns=first_ns, last_ns=last_ns, count=raw_count
         )
@@ -315,6 +335,7 @@ def missing_entry(
     last_ns: int,
     count: int | None,
     tags: tuple[TagId, ...] = (),
+    error_percent: float | None = None,
 ) -> LedgerEntry:
     """Return the ledger entry for samples of any source, by their first and last time."""
     return LedgerEntry(
@@ -324,6 +345,7 @@ def missing_entry(
         to_ns=max(first_ns, last_ns + 1),
         count=count,
         tags=tags,
+        error_percent=error_percent,
     )
 
 
@@ -357,7 +379,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_SIZE_BYTES}")
     if version < FORMAT:
-        schema = _SCHEMA_2 if tables else _SCHEMA + _SCHEMA_2
+        schema = ("" if tables else _SCHEMA) + _SCHEMA_2 + DOUBT_SCHEMA + REMOVED_SCHEMA
         connection.executescript(
             f"BEGIN IMMEDIATE; {schema} PRAGMA application_id = {APPLICATION_ID};"
             f" PRAGMA user_version = {FORMAT}; COMMIT;"

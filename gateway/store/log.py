@@ -28,6 +28,7 @@ What survives which failure
     the key missing   the log is not opened, and nothing is taken for damaged (`keys.py`)
     clock set back    order is `seq`; times are data. Retention by age waits until time has caught
                       up, retention by size does not
+    boot in 1970      samples wait until the clock is set, then are moved (`rebasing.py`)
     a second writer   is refused by a lock that the system releases with the process
 
 Threads: `append`, `advance`, `cursor` never wait. One thread owns the writing connection
@@ -55,6 +56,7 @@ from gateway.store.files import LogFiles
 from gateway.store.opening import Opening, open_database
 from gateway.store.progress import Progress
 from gateway.store.reader import LogReader
+from gateway.store.rebasing import Rebasing
 from gateway.store.replay import replay_entries
 from gateway.store.settings import LogSettings
 from gateway.store.stats import StoreStats, lags, ledgered
@@ -90,12 +92,15 @@ class RecordLog:
         self._files = files
         self._clock = clock
         self._progress = Progress()
+        self.rebasing = Rebasing(database, boot=opening.boot, mark=lambda: self.append([]))
+        """What it knows of times in doubt, and is told about them."""
         self._writer = Writer(
             database,
             files,
             settings,
             boot=opening.boot,
             cursors=opening.cursors,
+            rebasing=self.rebasing,
             progress=self._progress,
             clock=clock,
         )
@@ -114,6 +119,7 @@ class RecordLog:
         gateway: GatewayId,
         clock: Clock,
         cursors: Mapping[str, Scope] = MappingProxyType({}),
+        machine: str = "",
     ) -> "RecordLog":
         """Open the log for writing, or begin one; blocks.
 
@@ -124,6 +130,8 @@ class RecordLog:
             clock: The time.
             cursors: The readers that records are kept for, and what each is for. Those of earlier
                 starts that are not among them are forgotten; without any, nothing is undelivered.
+            machine: Names the machine's run since it was switched on, so that a doubt about its
+                clock outlives a restart of the process; empty is unknown.
         Raises:
             ConfigError: a key of the log cannot be read.
             StoreError: another process writes it, the disk refuses, it is not ours, or it is
@@ -139,6 +147,7 @@ class RecordLog:
                 gateway=gateway,
                 cursors=cursors,
                 bodies=bodies,
+                machine=machine,
                 clock=clock,
             )
         except StoreError:
@@ -166,8 +175,9 @@ class RecordLog:
 
     @property
     def samples_end(self) -> Seq:
-        """Position up to which samples may go out."""
-        return self._writer.end
+        """Position up to which samples may go out; those with times in doubt are held back."""
+        held = self.rebasing.samples_end
+        return self._writer.end if held is None else min(held, self._writer.end)
 
     @property
     def state(self) -> StoreState:

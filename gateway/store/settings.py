@@ -46,8 +46,17 @@ class LogSettings(Settings):
     block_samples_max: Annotated[int, Field(ge=1024, le=1_000_000)] = 262_144
     """Samples in one block; sealing takes about 100 bytes of memory for each."""
     backlog_bytes_max: Annotated[int, Field(ge=MIB, le=1024 * GIB)] = 2 * GIB
-    """Disk for records that an uplink has not delivered; beyond it the oldest samples are dropped
-    and entered into the ledger."""
+    """Disk for records that an uplink has not delivered; beyond it samples are thinned, then the
+    oldest are dropped; both are entered into the ledger."""
+    backlog_age_s: Annotated[float, Field(ge=60)] | None = None
+    """Undelivered samples older than this are dropped and entered into the ledger; events are not.
+    Without it they are kept as long as there is room."""
+    thin_error_percent: Annotated[float, Field(ge=0, le=100)] = 0.5
+    """Before undelivered samples are dropped, those are taken out that a line between their
+    neighbours misses by no more than this part of the tag's range; then by 4 and 16 times as much.
+    At 0 nothing is thinned."""
+    thin_error_percent_max: Annotated[float, Field(ge=0, le=100)] = 5.0
+    """No sample is missed by more than this part of the tag's range."""
     history_bytes_max: Annotated[int, Field(ge=MIB, le=1024 * GIB)] = 512 * MIB
     """Disk for records that all uplinks have delivered, for trends and training."""
     history_age_s: Annotated[float, Field(ge=60)] = 31 * 86_400.0

@@ -249,11 +249,15 @@ async def test_a_dead_letter_is_encrypted_as_the_log_is(tmp_path: Path) -> None:
     bodies = EncryptedBodies([KEY])
     record = Record(boot=Boot(1), seq=Seq(7), kind=RecordKind.EVENT, body=SECRET.encode())
     letters = FolderOfDeadLetters(tmp_path / "cloud", bodies=bodies)
-    await letters.put(record, uplink="cloud", reason="refused", time_ns=START_NS)
+    await letters.put(
+        record, uplink="cloud", reason="refused", time_ns=START_NS, is_historical=False
+    )
     letter = json.loads((tmp_path / "cloud" / "cloud-1-7.json").read_bytes())
     stored = base64.b64decode(letter["body"])
     assert SECRET.encode() not in stored
     assert bodies.get(stored, place=letter_place("cloud", 1, 7)) == record.body
+    (kept,) = await letters.kept(count_max=10)
+    assert kept.record == record
 
 
 def test_keys_lie_beside_the_configuration(tmp_path: Path) -> None:
