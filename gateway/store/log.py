@@ -234,11 +234,13 @@ class RecordLog:
         Raises:
             StoreError: the log cannot be read.
         """
+        # Another connection sees a commit a moment before `end` does, and a cursor may not pass it.
+        end = self._writer.end
         return await asyncio.to_thread(
             self._reader.read,
             after=after,
             size_bytes_max=size_bytes_max,
-            until=until,
+            until=end if until is None else min(until, end),
             scope=scope,
         )
 
