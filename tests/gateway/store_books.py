@@ -15,6 +15,7 @@ tells every difference:
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,11 @@ def noisy_frame(number: int) -> Frame:
     )
 
 
+@lru_cache(maxsize=10_000)
+def noisy_body(number: int, epoch: ConfigEpoch) -> bytes:
+    return encode_frame(noisy_frame(number), epoch=epoch)
+
+
 def noisy_draft(number: int, table: TagTable, *, kind: RecordKind = RecordKind.FRAME) -> Draft:
     return draft_frame(noisy_frame(number), epoch=table.epoch, kind=kind)
 
@@ -67,7 +73,9 @@ def words_of(record: Record) -> Iterator[tuple[int, int, str]]:
     if record.kind in FRAME_KINDS or record.kind is RecordKind.BLOCK:
         frames, epoch = frames_of(record)
         for stored in frames:
-            yield stored.boot, stored.seq, _word_of_frame(stored, epoch)
+            is_alone = record.kind is not RecordKind.BLOCK
+            body = record.body if is_alone else encode_frame(stored.frame, epoch=epoch)
+            yield stored.boot, stored.seq, _word_of_frame(stored, epoch, body)
     elif record.kind is RecordKind.EVENT:
         number = (decode_event(record.body).time_ns - START_NS) // SECOND_NS
         yield record.boot, record.seq, f"E{number}"
@@ -82,12 +90,10 @@ def words_of(record: Record) -> Iterator[tuple[int, int, str]]:
         yield record.boot, record.seq, record.kind.name
 
 
-def _word_of_frame(stored: StoredFrame, epoch: ConfigEpoch) -> str:
+def _word_of_frame(stored: StoredFrame, epoch: ConfigEpoch, body: bytes) -> str:
     number = (int(stored.frame.time_ns[0]) - START_NS) // SECOND_NS
-    expected = noisy_frame(number)
-    # One table, so the epoch is that of the first; the bytes of a body are its every bit.
-    same = encode_frame(stored.frame, epoch=epoch) == encode_frame(expected, epoch=epoch)
-    return f"{_LETTERS[stored.kind]}{number}" if same else f"wrong{number}"
+    is_same = body == noisy_body(number, epoch)
+    return f"{_LETTERS[stored.kind]}{number}" if is_same else f"wrong{number}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
