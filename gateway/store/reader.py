@@ -6,7 +6,7 @@ check sum is left out and told to `on_corrupt`; the next one goes on.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,9 @@ from gateway.store.bodies import (
     epoch_place,
     record_place,
 )
-from gateway.store.database import BUSY_TIMEOUT_S, read_checkpoint_part, read_state
+from gateway.store.damage import damage, is_damage
+from gateway.store.database import BUSY_TIMEOUT_S, read_state
+from gateway.store.sums import read_checkpoint_part
 from gateway.wire.body import open_body
 from gateway.wire.documents import decode_tags
 from gateway.wire.frames import (
@@ -53,6 +55,7 @@ _IN_SCOPE = {
     Scope.NOTES: " AND kind NOT IN (1, 2, 7, 8)",
     Scope.SAMPLES: " AND kind IN (1, 2, 7, 8)",
 }
+_KINDS = frozenset(RecordKind)
 _PLAIN = PlainBodies()
 
 
@@ -78,6 +81,7 @@ class LogReader:
         *,
         bodies: Bodies = _PLAIN,
         on_corrupt: Callable[[Seq], None] = lambda _: None,
+        on_damage: Callable[[], None] = lambda: None,
     ) -> None:
         """Name the database; nothing is opened.
 
@@ -85,10 +89,12 @@ class LogReader:
             path: Of an existing log.
             bodies: As the writer's.
             on_corrupt: Told the position of a record that was left out.
+            on_damage: Told that the database itself is damaged.
         """
         self._path = path
         self._bodies = bodies
         self._on_corrupt = on_corrupt
+        self._on_damage = on_damage
         self._tables: dict[ConfigEpoch, TagTable] = {}
 
     def read(
@@ -122,7 +128,7 @@ class LogReader:
                 f"{_RECORD} WHERE seq > ? AND first_seq <= ?{_IN_SCOPE[scope]} ORDER BY seq",
                 (after, end),
             )
-            for row in rows:
+            for row in _in_order(rows, after):
                 for record in self._records_of(row, after, end):
                     size_bytes += len(record.body)
                     if records and size_bytes > size_bytes_max:
@@ -172,10 +178,10 @@ class LogReader:
         with self._connection() as connection:
             rows = connection.execute("SELECT name, seq, body FROM checkpoint").fetchall()
         parts = {}
-        for name, _, body in rows:
+        for name, seq, body in rows:
             try:
                 stored = self._bodies.get(body, place=checkpoint_place(name))
-                parts[name] = read_checkpoint_part(stored)
+                parts[name] = read_checkpoint_part(stored, name=name, seq=seq)
             except CorruptRecordError as error:
                 log.error("checkpoint_damaged", part=name, reason=str(error), stage="processing")
         return Seq(rows[0][1] if rows else 0), parts
@@ -193,6 +199,8 @@ class LogReader:
         parts: list[list[Frame]] = [[] for _ in tags]
         with self._connection() as connection:
             for seq, kind, stored in _rows_in_span(connection, from_ns, to_ns):
+                if not isinstance(stored, bytes):
+                    raise damage(f"record {seq} has no body")
                 try:
                     body = self._bodies.get(stored, place=record_place(seq))
                     self._collect(parts, tags, kind, body, connection)
@@ -217,6 +225,8 @@ class LogReader:
                 connection.execute("BEGIN")
                 yield connection
         except sqlite3.Error as error:
+            if is_damage(error):
+                self._on_damage()
             raise StoreError(f"{self._path} cannot be read: {error}") from error
 
     def _records_of(self, row: _Row, after: Seq, end: Seq) -> list[Record]:
@@ -284,6 +294,27 @@ class LogReader:
             body = self._bodies.get(row[0], place=epoch_place(epoch))
             known = self._tables.setdefault(epoch, decode_tags(body))
         return known
+
+
+def _in_order(rows: Iterable[_Row], after: Seq) -> Iterator[_Row]:
+    """Yield rows as they come, as long as each can be the next one of a log.
+
+    Raises:
+        sqlite3.DatabaseError: one cannot: a page is damaged in a way that SQLite did not notice.
+    """
+    last = 0
+    for row in rows:
+        seq, first_seq, boot, kind, body = row
+        is_sound = (
+            all(isinstance(number, int) for number in (seq, first_seq, boot))
+            and isinstance(body, bytes)
+            and kind in _KINDS
+            and last < first_seq <= seq > after
+        )
+        if not is_sound:
+            raise damage(f"what stands behind {max(last, after)} is no record")
+        last = seq
+        yield row
 
 
 def _rows_in_span(

@@ -19,6 +19,7 @@ from gateway.core.errors import CorruptRecordError
 from gateway.core.records import Boot, LedgerReason, Record, RecordKind, Seq
 from gateway.core.tags import ConfigEpoch, TagId
 from gateway.store.bodies import epoch_place, record_place
+from gateway.store.damage import damage
 from gateway.store.database import LogDatabase, missing_entry
 from gateway.store.settings import LogSettings
 from gateway.wire.documents import decode_tags, draft_ledger_entry
@@ -241,6 +242,8 @@ def _loss(database: LogDatabase, seqs: Sequence[int], readers: Sequence[Cursor])
             (seq,),
         ).fetchone()
         boot, kind, raw_count, first_ns, last_ns, stored = row
+        if kind not in set(RecordKind):
+            raise damage(f"what stands at {seq} is no record")
         if raw_count == 0:
             continue
         try:
