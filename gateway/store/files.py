@@ -139,6 +139,13 @@ class LogFiles:
         _sync_folder(target.parent)
         return target
 
+    def wal_size_bytes(self) -> int:
+        """Return the size of the write-ahead log; 0 when there is none."""
+        try:
+            return _beside(self.database, "-wal").stat().st_size
+        except OSError:
+            return 0
+
     @property
     def has_ballast(self) -> bool:
         """Whether the ballast is in place."""
