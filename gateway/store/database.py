@@ -105,8 +105,26 @@ class LogDatabase:
             sqlite3.Error: it cannot be opened; see `is_damage`.
             StoreError: it is of another version or not a record log.
         """
+        return cls._connect(path, "rwc", bodies)
+
+    @classmethod
+    def reopen(cls, path: Path, bodies: Bodies) -> "LogDatabase":
+        """Open the database again after a failure; a disk that is gone must not begin an empty one.
+
+        Raises:
+            sqlite3.Error: it cannot be opened, or is not there; see `is_damage`.
+            StoreError: it is of another version or not a record log.
+        """
+        return cls._connect(path, "rw", bodies)
+
+    @classmethod
+    def _connect(cls, path: Path, mode: str, bodies: Bodies) -> "LogDatabase":
         connection = sqlite3.connect(
-            path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            f"{path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            timeout=BUSY_TIMEOUT_S,
+            isolation_level=None,
+            check_same_thread=False,
         )
         try:
             _prepare(connection, path)

@@ -304,7 +304,7 @@ class Writer:
             self._tidying.step(database, self._saved_cursors)
             self._raw_total = database.raw_total
             self.end = database.last_seq
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, StoreError) as error:
             self._failed(error)
         else:
             self._progress.tell()
@@ -326,7 +326,10 @@ class Writer:
             # What was under way was not taken over, and is written again as a whole.
             self._attempted_seq = Seq(0)
         if self._database is None:
-            self._database = LogDatabase.open(self._files.database, self._bodies)
+            self._database = LogDatabase.reopen(self._files.database, self._bodies)
+            if self._database.last_seq < self.end:
+                self._damage_count = DAMAGE_COUNT_MAX
+                raise damage(f"it ends at {self._database.last_seq} instead of {self.end}")
             self.end = self._database.last_seq
             if self._flight is not None and self._database.last_seq >= self._attempted_seq > 0:
                 self._land(self._database, self._flight)
@@ -403,7 +406,7 @@ class Writer:
     def _fail_calls(self) -> None:
         self._answer_calls(None)
 
-    def _failed(self, error: sqlite3.Error | OSError) -> None:
+    def _failed(self, error: sqlite3.Error | OSError | StoreError) -> None:
         """Become degraded, make room, and try again later."""
         if self._database is not None:
             self._database.close()
@@ -445,7 +448,7 @@ class Writer:
             with database.transaction():
                 database.set_state("is_clean", 1)
                 database.set_state("raw_total", database.raw_total)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError, StoreError) as error:
             log.error(
                 "log_not_closed",
                 reason=str(error),
