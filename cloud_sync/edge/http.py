@@ -17,12 +17,12 @@ import aiohttp
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from cloud_sync.edge.addresses import checked_url
-from cloud_sync.edge.credentials import read_credential
 from cloud_sync.edge.delivery import DeliverySettings
 from gateway.core.errors import BatchTooLargeError, ConfigError, RefusedBatchError, UplinkError
 from gateway.core.ports import Batch, SendResult
 from gateway.core.settings import Settings
 from gateway.wire.batches import MEDIA_TYPE, encode_batch
+from gateway.wire.credentials import read_credential
 
 ANSWER_SIZE_BYTES_MAX: Final = 64 * 1024
 """Of an answer, no more is read."""

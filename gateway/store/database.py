@@ -9,7 +9,10 @@
     checkpoint  named parts of one state, all as of one seq
     epoch       the tag tables, kept also when their TAGS records are dropped
     ledgered    entries and samples of the ledger so far, by reason
+    doubt       where times begin that the clock cannot be relied on for (`rebasing.py`)
+    shift       by how much times are to be moved, and how far that got
     state       boot, clean stop, sealed_seq and the like
+    log_key     fingerprints of the keys that bodies are encrypted with; see `keys.py`
 
 What no body covers has sums of its own: each value of `state`, the checkpoint with its position,
 and the cursors together, in a row without a name.
@@ -31,6 +34,8 @@ from gateway.core.records import Boot, Draft, LedgerEntry, LedgerReason, RecordK
 from gateway.core.tags import TagId, TagTable
 from gateway.store.bodies import Bodies, checkpoint_place, epoch_place, record_place
 from gateway.store.damage import damage
+from gateway.store.doubt import DOUBT_SCHEMA
+from gateway.store.removed import REMOVED_SCHEMA, note_removed
 from gateway.store.sums import close_checkpoint_part, state_value, sum_of_cursors, with_sum
 from gateway.store.tag_tables import read_table
 from gateway.wire.body import open_body
@@ -77,9 +82,17 @@ CREATE INDEX note_by_seq ON record (seq) WHERE kind NOT IN (1, 2, 7, 8);
 CREATE TABLE hole (
     name TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (name, first)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE log_key (fingerprint BLOB PRIMARY KEY, last_seq INTEGER) STRICT, WITHOUT ROWID;
 """
+_NEW_IN_2 = _SCHEMA_2 + DOUBT_SCHEMA + REMOVED_SCHEMA
 """What format 2 has beside format 1."""
 
+IN_SCOPE = {
+    Scope.ALL: "",
+    Scope.NOTES: " AND kind NOT IN (1, 2, 7, 8)",
+    Scope.SAMPLES: " AND kind IN (1, 2, 7, 8)",
+}
+"""Ends a condition: which records are for a reader."""
 INSERT_RECORD = "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -210,11 +223,15 @@ class LogDatabase:
         return read_table(self.bodies, *row) if row else None
 
     def cursors(self, scopes: Mapping[str, Scope]) -> dict[str, Cursor]:
-        """Return where named readers stand; at 0 those that are not known.
+        """Return where named readers stand.
 
-        With a wrong sum, or beyond the end, all stand at 0: what is sent twice the far end sees.
+        One that is not known stands at 0, save that `name/part` begins where `name` stands: a
+        reader that is split in two goes on where it was. With a wrong sum, or one beyond the end,
+        all stand at 0: what is sent twice the far end sees.
         """
-        positions = dict(self.connection.execute("SELECT name, seq FROM cursor"))
+        positions: dict[str, int] = dict(
+            self.connection.execute("SELECT name, seq FROM cursor").fetchall()
+        )
         spans = self.connection.execute("SELECT * FROM hole ORDER BY name, first").fetchall()
         found = positions.pop("", None)
         is_wrong = found is not None and found != sum_of_cursors(positions, spans)
@@ -226,7 +243,11 @@ class LogDatabase:
             if name in holes:
                 holes[name].append(Span(first=Seq(first), last=Seq(last)))
         return {
-            name: Cursor(seq=Seq(positions.get(name, 0)), holes=tuple(holes[name]), scope=scope)
+            name: Cursor(
+                seq=Seq(positions.get(name, positions.get(name.partition("/")[0], 0))),
+                holes=tuple(holes[name]),
+                scope=scope,
+            )
             for name, scope in scopes.items()
         }
 
@@ -301,6 +322,7 @@ class LogDatabase:
             return False
         raw_count, first_ns, last_ns, _ = row
         self.connection.execute("DELETE FROM record WHERE seq = ?", (seq,))
+        note_removed(self.connection, [(seq, raw_count)])
         entry = missing_entry(
             LedgerReason.CORRUPT, first_ns=first_ns, last_ns=last_ns, count=raw_count
         )
@@ -351,6 +373,7 @@ def missing_entry(
     last_ns: int,
     count: int | None,
     tags: tuple[TagId, ...] = (),
+    error_percent: float | None = None,
 ) -> LedgerEntry:
     """Return the ledger entry for samples of any source, by their first and last time."""
     return LedgerEntry(
@@ -360,6 +383,7 @@ def missing_entry(
         to_ns=max(first_ns, last_ns + 1),
         count=count,
         tags=tags,
+        error_percent=error_percent,
     )
 
 
@@ -384,7 +408,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_SIZE_BYTES}")
     if version < FORMAT:
-        schema = _SCHEMA_2 if tables else _SCHEMA + _SCHEMA_2
+        schema = ("" if tables else _SCHEMA) + _NEW_IN_2
         connection.executescript(
             f"BEGIN IMMEDIATE; {schema} PRAGMA application_id = {APPLICATION_ID};"
             f" PRAGMA user_version = {FORMAT}; COMMIT;"
@@ -398,7 +422,7 @@ def _schema_in(connection: sqlite3.Connection) -> set[str]:
 def _schema_of(version: int) -> set[str]:
     """Return what a sound log of a format has at least."""
     with closing(sqlite3.connect(":memory:")) as connection:
-        connection.executescript(_SCHEMA if version == 1 else _SCHEMA + _SCHEMA_2)
+        connection.executescript(_SCHEMA if version == 1 else _SCHEMA + _NEW_IN_2)
         return _schema_in(connection)
 
 

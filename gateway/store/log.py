@@ -27,6 +27,7 @@ What survives which failure
                       of it goes on in a new one, the rest becomes CORRUPT entries
     clock set back    order is `seq`; times are data. Retention by age waits until time has caught
                       up, retention by size does not
+    boot in 1970      samples wait until the clock is set, then are moved (`rebasing.py`)
     a second writer   is refused by a lock that the system releases with the process
 
 Threads: `append`, `advance`, `cursor` never wait. One thread owns the writing connection
@@ -48,15 +49,17 @@ from gateway.core.ports import Clock
 from gateway.core.records import Boot, Draft, GatewayId, LogEntry, Record, Seq
 from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
 from gateway.store.backlog import Ticket
-from gateway.store.bodies import PlainBodies
 from gateway.store.database import LogDatabase
+from gateway.store.encryption import bodies_of
 from gateway.store.files import LogFiles
 from gateway.store.opening import Opening, open_database
 from gateway.store.progress import Progress
-from gateway.store.reader import LogReader, Trend
+from gateway.store.reader import LogReader
+from gateway.store.rebasing import Rebasing
 from gateway.store.replay import replay_entries
 from gateway.store.settings import LogSettings
 from gateway.store.stats import StoreStats, lags, ledgered, nothing_told
+from gateway.store.trends import Trend
 from gateway.store.writer import StoreState, Writer
 
 log = structlog.get_logger()
@@ -83,21 +86,26 @@ class RecordLog:
         self.path = files.database
         self.opening = opening
         """What was found when the log was opened."""
+        self.bodies = database.bodies
+        """How what lies beside the log is to be stored, such as dead letters."""
         self._files = files
         self._clock = clock
         self._progress = Progress()
+        self.rebasing = Rebasing(database, boot=opening.boot, mark=lambda: self.append([]))
+        """What it knows of times in doubt, and is told about them."""
         self._writer = Writer(
             database,
             files,
             settings,
             boot=opening.boot,
             cursors=opening.cursors,
+            rebasing=self.rebasing,
             progress=self._progress,
             clock=clock,
         )
         self._reader = LogReader(
             files.database,
-            bodies=database.bodies,
+            bodies=self.bodies,
             on_corrupt=self._discard_damaged,
             on_damage=self._suspect,
         )
@@ -113,6 +121,7 @@ class RecordLog:
         gateway: GatewayId,
         clock: Clock,
         cursors: Mapping[str, Scope] = MappingProxyType({}),
+        machine: str = "",
     ) -> "RecordLog":
         """Open the log for writing, or begin one; blocks.
 
@@ -123,9 +132,14 @@ class RecordLog:
             clock: The time.
             cursors: The readers that records are kept for, and what each is for. Those of earlier
                 starts that are not among them are forgotten; without any, nothing is undelivered.
+            machine: Names the machine's run since it was switched on, so that a doubt about its
+                clock outlives a restart of the process; empty is unknown.
         Raises:
-            StoreError: another process writes it, the disk refuses, or it is not ours.
+            ConfigError: a key of the log cannot be read.
+            StoreError: another process writes it, the disk refuses, it is not ours, or it is
+                encrypted with a key that was not given.
         """
+        bodies = bodies_of(settings.encryption)
         files = LogFiles(path)
         files.lock()
         try:
@@ -134,7 +148,8 @@ class RecordLog:
                 settings,
                 gateway=gateway,
                 cursors=cursors,
-                bodies=PlainBodies(),
+                bodies=bodies,
+                machine=machine,
                 clock=clock,
             )
         except StoreError:
@@ -162,8 +177,9 @@ class RecordLog:
 
     @property
     def samples_end(self) -> Seq:
-        """Position up to which samples may go out."""
-        return self._writer.end
+        """Position up to which samples may go out; those with times in doubt are held back."""
+        held = self.rebasing.samples_end
+        return self._writer.end if held is None else min(held, self._writer.end)
 
     @property
     def state(self) -> StoreState:
@@ -371,6 +387,7 @@ class RecordLog:
             oldest_ns=oldest_ns,
             newest_ns=newest_ns,
             commit_count=self._writer.commit_count,
+            written_bytes=self._writer.written_bytes,
         )
 
     def _suspect(self) -> None:

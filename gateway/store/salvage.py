@@ -25,6 +25,8 @@ from gateway.core.tags import TagTable
 from gateway.store.bodies import Bodies, record_place
 from gateway.store.database import INSERT_RECORD, LogDatabase, missing_entry
 from gateway.store.files import LogFiles
+from gateway.store.keys import take_keys
+from gateway.store.removed import removed_count
 from gateway.store.sums import state_value
 from gateway.store.tag_tables import has_table, mend_tables
 from gateway.wire.documents import decode_ledger_entry, draft_ledger_entry
@@ -127,6 +129,7 @@ def go_on(
         OSError: the disk refuses.
     """
     database, _ = renew(files, bodies, now_ns=now_ns, known=known)
+    take_keys(database)
     with database.transaction():
         database.set_state("is_clean", 0)
         database.save_cursors(cursors)
@@ -152,8 +155,9 @@ def _rescue(
         source.execute("PRAGMA writable_schema = ON")
         salvage = _Salvage(source, target, now_ns=now_ns, known=known)
         if not is_empty:
-            salvage.copy_records()
             salvage.copy_tables()
+            salvage.copy_records()
+            salvage.mend()
         boot = known.boot if known else Boot(max(target.state("boot", 0), files.read_boot()) + 1)
         # Nobody may have met this number: the entries below are new records.
         files.write_boot(boot)
@@ -235,6 +239,10 @@ class _Salvage:
                     )
         with self._target.transaction():
             self._copy_state()
+
+    def mend(self) -> None:
+        """Make up for tag tables that could not be read; call it when the records are there."""
+        with self._target.transaction():
             mend_tables(self._target.connection, self._target.bodies)
 
     def _copy_state(self) -> None:
@@ -318,7 +326,7 @@ class _Salvage:
         last = self._last
         if not row.is_sound(after=last):
             raise CorruptRecordError(f"what stands at {row.seq} is no record")
-        lost = row.raw_total - row.raw_count - last.raw_total if last else 0
+        lost = self._lost_between(last, row) if last is not None else 0
         is_gap = last is not None and row.first_seq > last.seq + 1
         if last is not None and (self._is_torn or lost or is_gap):
             loss = self._loss(last.last_ns, row.first_ns, count=lost)
@@ -328,6 +336,11 @@ class _Salvage:
             self.losses.append(self._loss(0, row.first_ns, count=None))
         self._is_torn = False
         self._last = row
+
+    def _lost_between(self, last: _Row, row: _Row) -> int:
+        """Return the raw samples that are missing between two rows, and were not taken out."""
+        total = row.raw_total - row.raw_count - last.raw_total
+        return max(0, total - removed_count(self._target.connection, last.seq + 1, row.seq))
 
     def _write(self, rows: list[_Row]) -> None:
         with self._target.transaction():

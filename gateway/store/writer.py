@@ -29,7 +29,9 @@ from gateway.store.backlog import Backlog, Flight, Ticket
 from gateway.store.damage import damage, is_damage, is_sound
 from gateway.store.database import LogDatabase, missing_entry
 from gateway.store.files import LogFiles
+from gateway.store.flash import written_bytes
 from gateway.store.progress import Progress
+from gateway.store.rebasing import Rebasing
 from gateway.store.salvage import Known, go_on
 from gateway.store.settings import LogSettings
 from gateway.store.tidying import Tidying
@@ -66,6 +68,7 @@ class Writer:
         *,
         boot: Boot,
         cursors: Mapping[str, Cursor],
+        rebasing: Rebasing,
         progress: Progress,
         clock: Clock,
     ) -> None:
@@ -87,7 +90,14 @@ class Writer:
         self._boot = boot
         self._progress = progress
         self._clock = clock
-        self._tidying = Tidying(files, settings, boot=boot, boundary=database.last_seq, clock=clock)
+        self._tidying = Tidying(
+            files,
+            settings,
+            boot=boot,
+            boundary=database.last_seq,
+            rebasing=rebasing,
+            clock=clock,
+        )
         self._condition = threading.Condition()
         self._bodies = database.bodies
         self._raw_total = database.raw_total
@@ -203,6 +213,12 @@ class Writer:
             self._condition.notify()
 
     @property
+    def written_bytes(self) -> int | None:
+        """Bytes that the thread wrote since the start; None when the system does not tell."""
+        thread_id = self._thread.native_id
+        return None if thread_id is None else written_bytes(thread_id)
+
+    @property
     def is_hurried(self) -> bool:
         """Whether what `hurry` asked for is not done yet."""
         return self._tidying.is_hurried
@@ -301,7 +317,7 @@ class Writer:
             database = self._opened()
             self._commit(database)
             self._answer_calls(database)
-            self._tidying.step(database, self._saved_cursors)
+            self._tidying.step(database, self._saved_cursors, settled=self.settled)
             self._raw_total = database.raw_total
             self.end = database.last_seq
         except (sqlite3.Error, OSError, StoreError) as error:

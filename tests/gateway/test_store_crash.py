@@ -53,6 +53,7 @@ async def test_no_record_is_read_before_the_end_knows_of_it(tmp_path: Path) -> N
         gateway=GATEWAY,
         cursors={"cloud": Scope.ALL},
         bodies=PlainBodies(),
+        machine="",
         clock=SettableClock(),
     )
     late = LateDatabase(database.connection, database.bodies)
