@@ -19,6 +19,7 @@ from gateway.config import read_config
 from gateway.core.errors import ConfigError, CorruptRecordError, StoreError
 from gateway.core.records import Boot, LedgerReason, Record, RecordKind, Seq
 from gateway.core.tags import TagId
+from gateway.service.changes import identity_mistakes
 from gateway.store import EncryptionSettings, LogReader, LogSettings, RecordLog
 from gateway.store.bodies import letter_place
 from gateway.store.encryption import EncryptedBodies, bodies_of, fingerprint_of, read_key
@@ -269,6 +270,17 @@ def test_keys_lie_beside_the_configuration(tmp_path: Path) -> None:
     assert encryption is not None
     assert encryption.key_file == tmp_path / "a.key"
     assert encryption.previous_key_files == (tmp_path / "b.key", Path("/etc/c.key"))
+
+
+def test_a_running_gateway_keeps_its_key(tmp_path: Path) -> None:
+    """The way back from a trial would meet records that it cannot read."""
+    texts = {"plain": "", "keyed": '[log.encryption]\nkey_file = "a.key"\n'}
+    for name, text in texts.items():
+        (tmp_path / f"{name}.toml").write_text(f'[gateway]\nid = "g"\n{text}')
+    plain, keyed = (read_config(tmp_path / f"{name}.toml") for name in texts)
+    (mistake,) = identity_mistakes(plain, keyed)
+    assert mistake.startswith(f"log.encryption: '{tmp_path}/a.key' is 'none' while")
+    assert identity_mistakes(keyed, keyed) == ()
 
 
 def test_a_key_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
