@@ -24,7 +24,8 @@ What survives which failure
     refusing          when the disk is back; what had to be shed is a STORE_FAILED entry; the
                       ballast file makes room to act
     a damaged record  is left out by every reader and becomes a CORRUPT entry
-    a damaged file    is set aside under a new name when the log is opened, and a new one begun
+    a damaged file    is set aside under a new name, at a start or while running; what can be read
+                      of it goes on in a new one, the rest becomes CORRUPT entries
     the key missing   the log is not opened, and nothing is taken for damaged (`keys.py`)
     clock set back    order is `seq`; times are data. Retention by age waits until time has caught
                       up, retention by size does not
@@ -59,7 +60,7 @@ from gateway.store.reader import LogReader
 from gateway.store.rebasing import Rebasing
 from gateway.store.replay import replay_entries
 from gateway.store.settings import LogSettings
-from gateway.store.stats import StoreStats, lags, ledgered
+from gateway.store.stats import StoreStats, lags, ledgered, nothing_told
 from gateway.store.trends import Trend
 from gateway.store.writer import StoreState, Writer
 
@@ -105,9 +106,12 @@ class RecordLog:
             clock=clock,
         )
         self._reader = LogReader(
-            files.database, bodies=self.bodies, on_corrupt=self._discard_damaged
+            files.database,
+            bodies=self.bodies,
+            on_corrupt=self._discard_damaged,
+            on_damage=self._suspect,
         )
-        self._told = self._stats(database)
+        self._told = nothing_told(opening.boot, end=database.last_seq)
         self._writer.start()
 
     @classmethod
@@ -214,7 +218,8 @@ class RecordLog:
 
         TagTable.build(ordered, epoch=ConfigEpoch(0))
         try:
-            return self._writer.call(work).result(INTERN_TIMEOUT_S)
+            self._writer.table = self._writer.call(work).result(INTERN_TIMEOUT_S)
+            return self._writer.table
         except TimeoutError as error:
             raise StoreError(f"{self.path}: no commit in {INTERN_TIMEOUT_S} s") from error
 
@@ -252,11 +257,13 @@ class RecordLog:
         Raises:
             StoreError: the log cannot be read.
         """
+        # Another connection sees a commit a moment before `end` does, and a cursor may not pass it.
+        end = self._writer.end
         return await asyncio.to_thread(
             self._reader.read,
             after=after,
             size_bytes_max=size_bytes_max,
-            until=until,
+            until=end if until is None else min(until, end),
             scope=scope,
         )
 
@@ -384,6 +391,11 @@ class RecordLog:
             commit_count=self._writer.commit_count,
             written_bytes=self._writer.written_bytes,
         )
+
+    def _suspect(self) -> None:
+        """Have the database checked after a reader met damage in it."""
+        with suppress(StoreError):  # the log is closed; the next start will find it again
+            self._writer.suspect()
 
     def _discard_damaged(self, seq: Seq) -> None:
         """Have a record that a reader could not read entered into the ledger."""

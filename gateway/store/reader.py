@@ -7,7 +7,7 @@ check sum is left out and told to `on_corrupt`; the next one goes on.
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -26,8 +26,10 @@ from gateway.store.bodies import (
     epoch_place,
     record_place,
 )
-from gateway.store.database import BUSY_TIMEOUT_S, IN_SCOPE, read_checkpoint_part
+from gateway.store.damage import damage, is_damage
+from gateway.store.database import BUSY_TIMEOUT_S, IN_SCOPE
 from gateway.store.keys import check_keys
+from gateway.store.sums import read_checkpoint_part
 from gateway.store.trends import (
     DAY_NS,
     Parts,
@@ -60,6 +62,7 @@ PAGE_BYTES = 1024 * 1024
 
 _Row = tuple[int, int, int, int, bytes]
 _RECORD = "SELECT seq, first_seq, boot, kind, body FROM record"
+_KINDS = frozenset(RecordKind)
 _IN_SPAN = (
     "seq > ?1 AND first_seq <= ?2"
     " AND seq <= ifnull((SELECT min(seq) FROM record WHERE seq >= ?2), ?2)"
@@ -78,6 +81,7 @@ class LogReader:
         *,
         bodies: Bodies = _PLAIN,
         on_corrupt: Callable[[Seq], None] = lambda _: None,
+        on_damage: Callable[[], None] = lambda: None,
     ) -> None:
         """Name the database; nothing is opened.
 
@@ -85,10 +89,12 @@ class LogReader:
             path: Of an existing log.
             bodies: As the writer's.
             on_corrupt: Told the position of a record that was left out.
+            on_damage: Told that the database itself is damaged.
         """
         self._path = path
         self._bodies = bodies
         self._on_corrupt = on_corrupt
+        self._on_damage = on_damage
         self._tables: dict[ConfigEpoch, TagTable] = {}
 
     def read(
@@ -121,7 +127,7 @@ class LogReader:
             rows = connection.execute(
                 f"{_RECORD} WHERE {_IN_SPAN}{IN_SCOPE[scope]} ORDER BY seq", (after, end)
             )
-            for row in rows:
+            for row in _in_order(rows, after):
                 for record in self._records_of(row, after, end):
                     size_bytes += len(record.body)
                     if records and size_bytes > size_bytes_max:
@@ -228,10 +234,10 @@ class LogReader:
         with self._connection() as connection:
             rows = connection.execute("SELECT name, seq, body FROM checkpoint").fetchall()
         parts = {}
-        for name, _, body in rows:
+        for name, seq, body in rows:
             try:
                 stored = self._bodies.get(body, place=checkpoint_place(name))
-                parts[name] = read_checkpoint_part(stored)
+                parts[name] = read_checkpoint_part(stored, name=name, seq=seq)
             except CorruptRecordError as error:
                 log.error("checkpoint_damaged", part=name, reason=str(error), stage="processing")
         return Seq(rows[0][1] if rows else 0), parts
@@ -300,6 +306,8 @@ class LogReader:
                 check_keys(connection, self._bodies, path=self._path)
                 yield connection
         except sqlite3.Error as error:
+            if is_damage(error):
+                self._on_damage()
             raise StoreError(f"{self._path} cannot be read: {error}") from error
 
     def _records_of(self, row: _Row, after: Seq, end: Seq) -> list[Record]:
@@ -341,6 +349,8 @@ class LogReader:
         connection: sqlite3.Connection,
     ) -> None:
         """Add the samples of a frame or a block to the parts of the tags they belong to."""
+        if not isinstance(row.stored, bytes):
+            raise damage(f"record {row.seq} has no body")
         try:
             body = self._bodies.get(row.stored, place=record_place(row.seq))
             table = self._table_inside(connection, epoch_of(body))
@@ -373,6 +383,27 @@ class LogReader:
             body = self._bodies.get(row[0], place=epoch_place(epoch))
             known = self._tables.setdefault(epoch, decode_tags(body))
         return known
+
+
+def _in_order(rows: Iterable[_Row], after: Seq) -> Iterator[_Row]:
+    """Yield rows as they come, as long as each can be the next one of a log.
+
+    Raises:
+        sqlite3.DatabaseError: one cannot: a page is damaged in a way that SQLite did not notice.
+    """
+    last = 0
+    for row in rows:
+        seq, first_seq, boot, kind, body = row
+        is_sound = (
+            all(isinstance(number, int) for number in (seq, first_seq, boot))
+            and isinstance(body, bytes)
+            and kind in _KINDS
+            and last < first_seq <= seq > after
+        )
+        if not is_sound:
+            raise damage(f"what stands behind {max(last, after)} is no record")
+        last = seq
+        yield row
 
 
 def _if_at_rest(path: Path) -> str:

@@ -22,6 +22,7 @@ from gateway.core.errors import CorruptRecordError
 from gateway.core.records import Boot, Record, RecordKind, Seq
 from gateway.core.tags import ConfigEpoch
 from gateway.store.bodies import record_place
+from gateway.store.damage import damage, is_sound
 from gateway.store.database import INSERT_RECORD, LogDatabase
 from gateway.wire.frames import (
     FRAME_COUNT_MAX,
@@ -218,9 +219,17 @@ def _next_run(
     epoch = ConfigEpoch(0)
     samples = 0
     end = begin
+    position = begin
+    is_checked = False
     selected = database.connection.execute(_SELECT, (begin, up_to))
     for values in selected:
         row = _to_row(values)
+        if row.first_seq > position + 1 and not is_checked:
+            # Dropped, or on a page that is damaged without a word: soon it could not be told.
+            if not is_sound(database.connection):
+                raise damage(f"records behind {position} are missing")
+            is_checked = True
+        position = row.seq
         found = _decoded(database, row)
         if found is None:
             if rows:
@@ -249,6 +258,8 @@ def _next_run(
 
 def _to_row(values: tuple[int, int, int, int, int, int, int, int, int, int, bytes]) -> _Row:
     seq, first_seq, boot, kind, raw_count, sample_count, raw_total, *times, stored = values
+    if not all(isinstance(number, int) for number in values[:-1]) or kind not in set(RecordKind):
+        raise damage(f"what stands at {seq} is no record")
     first_ns, last_ns, stored_ns = times
     return _Row(
         seq=Seq(seq),

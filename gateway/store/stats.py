@@ -80,6 +80,24 @@ class StoreStats:
         return sum(each.samples for each in self.ledgered if not each.reason.is_gap)
 
 
+def nothing_told(boot: Boot, *, end: Seq) -> StoreStats:
+    """Return what is known of a log that nobody has asked yet."""
+    return StoreStats(
+        state=StoreState.OK,
+        reason="",
+        boot=boot,
+        end=end,
+        stored_samples=0,
+        ledgered=(),
+        cursors=(),
+        used_bytes=0,
+        pending_bytes=0,
+        oldest_ns=None,
+        newest_ns=None,
+        commit_count=0,
+    )
+
+
 def ledgered(connection: sqlite3.Connection) -> tuple[Ledgered, ...]:
     """Return the totals of the ledger."""
     rows = connection.execute("SELECT * FROM ledgered ORDER BY reason").fetchall()

@@ -12,6 +12,7 @@ from gateway.store.rebasing import Rebasing
 from gateway.store.retention import Retention
 from gateway.store.sealing import Ages, Joining, seal_next, sealed_seq, unsealed_samples
 from gateway.store.settings import LogSettings
+from gateway.store.wal import WalWatch
 
 SEAL_PERIOD_S = 5.0
 """Time between two looks whether something is to be sealed."""
@@ -35,6 +36,7 @@ class Tidying:
         self._files = files
         self._settings = settings
         self._retention = Retention(settings, boot=boot)
+        self._wal = WalWatch(files)
         self._clock = clock
         self._ages = Ages(boundary=boundary)
         self._joining = Joining()
@@ -84,6 +86,7 @@ class Tidying:
         if now_ns >= self._retain_due_ns and not self._retain(database, cursors):
             self._retain_due_ns = now_ns + int(self._settings.retention_period_s * 1e9)
             self._files.make_ballast(self._settings.ballast_bytes)
+            self._wal.step(database)
 
     def _seal(self, database: LogDatabase, now_ns: int) -> bool:
         """Seal one block, or join two, if it is time; returns whether there may be more."""
