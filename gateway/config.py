@@ -13,6 +13,7 @@ from pydantic import Field
 from analytics.limits import AlarmSettings
 from cloud_sync.edge.http import HttpUplinkConfig
 from cloud_sync.edge.models import ModelSourceConfig
+from cloud_sync.edge.mqtt import MqttUplinkConfig
 from connectors.camera import FolderCameraSettings
 from connectors.modbus.connector import ModbusConfig
 from connectors.mqtt.connector import MqttConfig
@@ -34,7 +35,9 @@ ConnectorConfig: TypeAlias = Annotated[
     OpcuaConfig | ModbusConfig | MqttConfig | SparkplugConfig, Field(discriminator="type")
 ]
 
-UplinkConfig: TypeAlias = HttpUplinkConfig
+UplinkConfig: TypeAlias = Annotated[
+    HttpUplinkConfig | MqttUplinkConfig, Field(discriminator="type")
+]
 
 
 class GatewaySettings(Settings):

@@ -33,6 +33,7 @@ ENTRY_NAMES = {
     "AlarmSettings": "vibration_high",
     "CameraConfig": "gate",
     "HttpUplinkConfig": "cloud",
+    "MqttUplinkConfig": "broker",
 }
 """A name for the example of each table of tables, by its class."""
 EXAMPLES: dict[str, object] = {
@@ -57,6 +58,7 @@ EXAMPLES: dict[str, object] = {
     "CameraConfig.asset": "M-7",
     "CameraConfig.model": "yolox-nano-coco",
     "HttpUplinkConfig.url": "https://sync.example.com",
+    "MqttUplinkConfig.broker": "mqtts://broker.example.com:8883",
     "ModelSourceConfig.url": "https://sync.example.com/tuf",
     "ModelSourceConfig.root_file": "root.json",
 }

@@ -1,8 +1,11 @@
 """The uplinks of a configuration, each with the delivery that feeds it."""
 
+from typing import assert_never
+
 from cloud_sync.edge.dead_letters import FolderOfDeadLetters
 from cloud_sync.edge.delivery import Delivery
-from cloud_sync.edge.http import HttpUplink
+from cloud_sync.edge.http import HttpUplink, HttpUplinkConfig
+from cloud_sync.edge.mqtt import MqttUplink, MqttUplinkConfig
 from gateway.config import Config, UplinkConfig
 from gateway.core.ports import Clock, Uplink
 from gateway.core.records import GatewayId
@@ -18,11 +21,12 @@ def build_deliveries(
     Raises:
         ConfigError: a secret or a certificate cannot be read.
     """
+    gateway = GatewayId(config.gateway.id)
     letters = config.gateway.state_folder / "dead_letters"
     return tuple(
         Delivery(
-            build_uplink(name, settings),
-            gateway=GatewayId(config.gateway.id),
+            build_uplink(name, settings, gateway=gateway, clock=clock),
+            gateway=gateway,
             reader=store,
             settings=settings.delivery,
             dead_letters=FolderOfDeadLetters(letters / name),
@@ -33,10 +37,21 @@ def build_deliveries(
     )
 
 
-def build_uplink(name: str, settings: UplinkConfig) -> Uplink:
+def build_uplink(name: str, settings: UplinkConfig, *, gateway: GatewayId, clock: Clock) -> Uplink:
     """Return the uplink that a table of the configuration describes; connects to nothing.
 
+    Args:
+        name: Of the uplink.
+        settings: The table.
+        gateway: Who delivers.
+        clock: For the times of its sessions.
     Raises:
         ConfigError: a secret or a certificate cannot be read.
     """
-    return HttpUplink(name, settings)
+    match settings:
+        case HttpUplinkConfig():
+            return HttpUplink(name, settings)
+        case MqttUplinkConfig():
+            return MqttUplink(name, settings, gateway=gateway, clock=clock)
+        case _:
+            assert_never(settings)
