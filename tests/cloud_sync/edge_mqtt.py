@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -99,19 +98,12 @@ class ScriptedCloud:
                     link.acknowledge(messages)
 
 
-def uplink_to(
-    port: int,
-    *,
-    timeout_s: float = 10.0,
-    token_file: Path | None = None,
-    **more: object,
-) -> MqttUplink:
+def uplink_to(port: int, *, timeout_s: float = 10.0, **more: object) -> MqttUplink:
     """Return an uplink that delivers through a broker on loopback."""
     config = MqttUplinkConfig.model_validate(
         {
             "broker": f"mqtt://127.0.0.1:{port}",
             "login_in_clear": "accept",
-            "token_file": token_file,
             "timeout_s": timeout_s,
             **more,
         }
