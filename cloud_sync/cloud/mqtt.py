@@ -108,9 +108,12 @@ class BatchListener:
                     detail=f"SUBACK {why}",
                 )
         self._found()
+        dropped = 0
         while True:
             await link.more(wait_s=LISTEN_S)
             messages = link.take()
+            self._reception.metrics.dropped(link.dropped_count - dropped)
+            dropped = link.dropped_count
             async with asyncio.TaskGroup() as tasks:
                 for message in messages:
                     tasks.create_task(self._take(link, message), name="mqtt-batch")

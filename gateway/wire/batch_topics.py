@@ -22,6 +22,8 @@ TopicPrefix: TypeAlias = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$", max_length=200)
 ]
 
+_BELOW: Final = re.compile(r"(/[A-Za-z0-9._-]{1,64}){0,2}")
+"""What may follow the topic for answers."""
 _GATEWAY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -49,8 +51,8 @@ class BatchTopics:
 
     def may_answer_on(self, topic: str) -> bool:
         """Tell whether a response topic is the gateway's own, so that no other is disturbed."""
-        is_own = topic == self.answers or topic.startswith(f"{self.answers}/")
-        return is_own and not {"+", "#", "\0"} & set(topic)
+        rest = topic.removeprefix(self.answers)
+        return topic.startswith(self.answers) and _BELOW.fullmatch(rest) is not None
 
 
 def topics_of(topic: str, *, prefix: str) -> BatchTopics | None:

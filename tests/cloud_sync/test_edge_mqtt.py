@@ -255,6 +255,35 @@ async def heard_by(link: MqttSession, count: int) -> list[dict[str, object]]:
     return states
 
 
+async def test_two_gateways_with_one_name_are_told_so(tmp_path: Path) -> None:
+    """The broker lets only the newer one in."""
+    async with far_end_in(tmp_path, timeout_s=50.0) as far_end:
+        far_end.hang()
+        sending = asyncio.create_task(far_end.uplink.send(batch_of(1)))
+        await until(lambda: len(far_end.cloud.messages) == 1)
+        far_end.take_all()
+        twin = uplink_to(far_end.mosquitto.port)
+        assert (await twin.send(batch_of(1))).accepted == 1
+        with pytest.raises(UplinkError, match="whether another client uses the same client_id"):
+            await sending
+        await twin.aclose()
+
+
+async def test_a_password_may_be_a_credential(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = tmp_path / "users"
+    make_password(users)
+    (tmp_path / "secret").write_text("right\n")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    options = ["allow_anonymous false", f"password_file {users}"]
+    async with running_mosquitto(tmp_path, options=options) as mosquitto:
+        uplink = uplink_to(mosquitto.port, user="gateway", password_credential="secret")
+        with pytest.raises(UplinkError, match="no cloud listens"):
+            await uplink.send(batch_of(1))
+        await uplink.aclose()
+
+
 def test_secrets_do_not_travel_in_the_clear(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="the token would travel in the clear"):
         MqttUplinkConfig(broker="mqtt://broker.example.com", token_file=tmp_path)

@@ -179,6 +179,7 @@ async def test_every_refusal_says_why_in_code_and_words(site: Site) -> None:
         f"{PREFIX}/{GATEWAY}/state",
         f"{PREFIX}/{GATEWAY}/answersandmore",
         f"{PREFIX}/{GATEWAY}/answers/#",
+        f"{PREFIX}/{GATEWAY}/answers/a b",
         "elsewhere",
     ],
 )
