@@ -34,6 +34,7 @@ ENTRY_NAMES = {
     "CameraConfig": "gate",
     "HttpUplinkConfig": "cloud",
     "MqttUplinkConfig": "broker",
+    "InfluxdbUplinkConfig": "influx",
 }
 """A name for the example of each table of tables, by its class."""
 EXAMPLES: dict[str, object] = {
@@ -59,6 +60,8 @@ EXAMPLES: dict[str, object] = {
     "CameraConfig.model": "yolox-nano-coco",
     "HttpUplinkConfig.url": "https://sync.example.com",
     "MqttUplinkConfig.broker": "mqtts://broker.example.com:8883",
+    "InfluxdbUplinkConfig.url": "https://influx.example.com:8086",
+    "InfluxdbUplinkConfig.bucket": "plant",
     "ModelSourceConfig.url": "https://sync.example.com/tuf",
     "ModelSourceConfig.root_file": "root.json",
 }

@@ -30,6 +30,12 @@ class CloudMetrics:
             ["gateway"],
             registry=self._registry,
         )
+        self._historical = Counter(
+            "ingest_historical_samples_total",
+            "Those of them that filled a hole behind what had come before.",
+            ["gateway"],
+            registry=self._registry,
+        )
         self._refusals = Counter(
             "api_refused_requests_total",
             "Requests refused, by status code.",
@@ -76,6 +82,8 @@ class CloudMetrics:
         self._records.labels(gateway).inc(receipt.record_count)
         self._duplicates.labels(gateway).inc(receipt.duplicate_count)
         self._samples.labels(gateway).inc(receipt.fresh_sample_count)
+        if receipt.is_historical:
+            self._historical.labels(gateway).inc(receipt.fresh_sample_count)
         self._durations.observe(duration_s)
 
     def refused(self, status: int) -> None:

@@ -7,25 +7,57 @@ and writing one again changes nothing, so that delivery may stop between this an
 import asyncio
 import base64
 import json
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+import structlog
+from pydantic import BaseModel, ValidationError
+
 from gateway.core.errors import StoreError
-from gateway.core.records import Record
+from gateway.core.records import Boot, Record, RecordKind, Seq
+from gateway.core.uplink_status import DeadLetter
 from gateway.wire.files import write_durably
 
 LETTERS_MAX: Final = 10_000
 """Files kept; when there are as many, delivery stops rather than losing one."""
 
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptLetter:
+    """A dead letter with what it is about."""
+
+    letter: DeadLetter
+    record: Record
+
 
 class DeadLetters(Protocol):
     """Takes records out of the way of those behind them."""
 
-    async def put(self, record: Record, *, uplink: str, reason: str, time_ns: int) -> None:
+    async def put(
+        self, record: Record, *, uplink: str, reason: str, time_ns: int, is_historical: bool
+    ) -> None:
         """Keep a record for good, before the cursor passes it.
 
         Raises:
             StoreError: it cannot be kept; the cursor must stay.
+        """
+
+    async def kept(self, *, count_max: int) -> tuple[KeptLetter, ...]:
+        """Return some of the letters, the oldest records first; damaged ones are left out.
+
+        Raises:
+            StoreError: they cannot be read.
+        """
+
+    async def remove(self, record: Record, *, uplink: str) -> None:
+        """Let a record go: the far end has taken it after all.
+
+        Raises:
+            StoreError: the disk refuses.
         """
 
 
@@ -36,13 +68,15 @@ class FolderOfDeadLetters:
         """Keep them in this folder, which is made when it is first needed."""
         self._folder = folder
 
-    async def put(self, record: Record, *, uplink: str, reason: str, time_ns: int) -> None:
+    async def put(
+        self, record: Record, *, uplink: str, reason: str, time_ns: int, is_historical: bool
+    ) -> None:
         """Keep a record with the reason; durable on return.
 
         Raises:
             StoreError: the disk refuses, or there are too many.
         """
-        name = f"{uplink}-{record.boot}-{record.seq}.json"
+        name = _file_name(record, uplink)
         letter = {
             "uplink": uplink,
             "boot": record.boot,
@@ -50,9 +84,22 @@ class FolderOfDeadLetters:
             "kind": record.kind.name,
             "reason": reason,
             "time_ns": time_ns,
+            "is_historical": is_historical,
             "body": base64.b64encode(record.body).decode(),
         }
         await asyncio.to_thread(self._write, self._folder / name, json.dumps(letter).encode())
+
+    async def kept(self, *, count_max: int) -> tuple[KeptLetter, ...]:
+        """Return some of the letters; see `DeadLetters`."""
+        return await asyncio.to_thread(self._kept, count_max)
+
+    async def remove(self, record: Record, *, uplink: str) -> None:
+        """Delete the file of a record; see `DeadLetters`."""
+        path = self._folder / _file_name(record, uplink)
+        try:
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"the dead letter {path} cannot be deleted: {error}") from error
 
     def _write(self, path: Path, letter: bytes) -> None:
         try:
@@ -65,3 +112,58 @@ class FolderOfDeadLetters:
             write_durably(path, letter, mode=0o600)
         except OSError as error:
             raise StoreError(f"the dead letter {path} cannot be written: {error}") from error
+
+    def _kept(self, count_max: int) -> tuple[KeptLetter, ...]:
+        try:
+            paths = sorted(self._folder.glob("*.json"), key=_position)
+            read = [_read(path) for path in paths[:count_max]]
+        except OSError as error:
+            raise StoreError(f"{self._folder} cannot be read: {error}") from error
+        return tuple(letter for letter in read if letter is not None)
+
+
+def _file_name(record: Record, uplink: str) -> str:
+    return f"{uplink}-{record.boot}-{record.seq}.json"
+
+
+def _position(path: Path) -> tuple[int, int]:
+    """Return boot and seq from the name of a file; those of another form come last."""
+    numbers = path.stem.rsplit("-", 2)[-2:]
+    if len(numbers) < 2 or not all(number.isdecimal() for number in numbers):
+        return (sys.maxsize, sys.maxsize)
+    return int(numbers[0]), int(numbers[1])
+
+
+def _read(path: Path) -> KeptLetter | None:
+    """Return a letter; None when it is damaged, so that the others can be looked at."""
+    try:
+        written = _Written.model_validate_json(path.read_bytes())
+        kind, body = RecordKind[written.kind], base64.b64decode(written.body, validate=True)
+    except (ValidationError, KeyError, ValueError) as error:
+        log.warning("dead_letter_damaged", path=str(path), reason=repr(error), stage="sending")
+        return None
+    boot, seq = Boot(written.boot), Seq(written.seq)
+    return KeptLetter(
+        letter=DeadLetter(
+            boot=boot,
+            seq=seq,
+            kind=kind,
+            size_bytes=len(body),
+            reason=written.reason,
+            time_ns=written.time_ns,
+            is_historical=written.is_historical,
+        ),
+        record=Record(boot=boot, seq=seq, kind=kind, body=body),
+    )
+
+
+class _Written(BaseModel):
+    """A file's content."""
+
+    boot: int
+    seq: int
+    kind: str
+    reason: str
+    time_ns: int
+    is_historical: bool = False
+    body: str

@@ -1,106 +1,61 @@
-"""Delivery: one uplink's way through the log.
+"""Delivery: one uplink's way through the log, in three classes.
+
+    alarms     events, commands and ledger entries, at once and in order
+    live       samples, in order, as long as they are of the present
+    backfill   samples that were left behind, the oldest first, told as historical
 
 Invariants:
-    - Records go out in the order of the log, one batch at a time.
-    - The cursor moves only past what the far end has confirmed. A stop at any instant therefore
-      repeats records, which the far end knows by `(gateway, boot, seq)`; it leaves none out.
-    - A record that the far end will never take is found by halving its batch, kept as a dead
-      letter, entered into the ledger, and only then passed.
-    - A far end that refuses record after record is an outage: each further dead letter costs one
-      back-off, so that a broken far end does not turn the log into dead letters.
-    - The edges, and only they, are told: lost, back, drained.
+    - Each class goes out in the order of the log (`lane.py`), on a place of its own (`places.py`).
+    - Two requests are in flight at most, beside dead letters that a person sends again. The front
+      task sends alarms and live samples in turns, the back task the backfill: a slow answer to the
+      backlog keeps no alarm waiting.
+    - Live samples that are late by more than `live_lag_s` are left to the backfill, and those of
+      the present go on. Where the link does not carry both, `backfill_share` divides it.
+    - The front task decides whether the far end is there. The back task knocks only while there is
+      nothing to say in front; its failure is an outage unless the front got through meanwhile.
+    - What the budget of a day does not allow waits in the log; alarms do not.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Annotated, Final, Protocol, Self, TypeAlias
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Final
 
 import structlog
-from pydantic import Field, model_validator
 
+from cloud_sync.edge.again import send_again
+from cloud_sync.edge.budget import Budget, BudgetFile
+from cloud_sync.edge.contact import Contact, asked_wait_s
 from cloud_sync.edge.dead_letters import DeadLetters
+from cloud_sync.edge.delivery_settings import DeliverySettings
+from cloud_sync.edge.lane import Delivered, Lane, Note
 from cloud_sync.edge.link import Link
 from cloud_sync.edge.pace import Pace
-from cloud_sync.edge.refused import ledger_entry_of
-from cloud_sync.edge.suspects import Suspects
-from gateway.core.errors import RefusedBatchError, StoreError, UplinkError
+from cloud_sync.edge.places import BackfillPlace, DeliveryLog, LivePlace, NotesPlace
+from cloud_sync.edge.share import Share
+from cloud_sync.edge.standing import Standing
+from gateway.core.errors import StoreError, UplinkError
 from gateway.core.events import Event
-from gateway.core.ports import Batch, Clock, RecordReader, SendResult, Uplink
-from gateway.core.records import GatewayId, LedgerEntry, Record, RecordKind, Seq
-from gateway.core.settings import Settings
-from gateway.core.tags import TagTable
-from gateway.core.uplink_status import UplinkStatus
-from gateway.store import StoreStats
+from gateway.core.ports import Clock, Uplink
+from gateway.core.records import GatewayId, Seq
+from gateway.core.uplink_status import DeadLetter, DeliveryClass, UplinkStatus
 from gateway.wire.backoff import Backoff
-from gateway.wire.frames import FRAME_KINDS
 
-REFUSED_SEVERITY: Final = 700
-REFUSALS_IN_A_ROW_MAX: Final = 3
-"""More dead letters than this without a confirmed record between them are an outage."""
+__all__ = ["Delivery", "DeliverySettings"]
 
-LAG_PERIOD_NS: Final = 1_000_000_000
-"""Between two looks at how long the oldest record has waited."""
-
-MIB: Final = 1024 * 1024
+HOLES_MAX: Final = 64
+"""With so many stretches left behind, live samples wait in order until one is filled: every one of
+them is written with each commit."""
+RESENT_SEVERITY: Final = 200
+HELD_LOOK_S: Final = 1.0
+"""Between two looks whether samples that must not go out yet may."""
+TURN_LOOK_S: Final = 60.0
+"""Between two looks of the back task that nobody has woken: a new day has its own budget."""
 
 _NS_PER_S: Final = 1_000_000_000
-_KINDS_WITH_TAGS: Final = FRAME_KINDS | {RecordKind.BLOCK}
-
-Note: TypeAlias = Callable[[Event | LedgerEntry], None]
-"""Takes what delivery has to say; it goes into the log like everything else."""
 
 log = structlog.get_logger()
-
-
-class DeliverySettings(Settings):
-    """How records are put together for an uplink, and how an outage is waited out."""
-
-    linger_s: Annotated[float, Field(ge=0, le=60)] = 0.1
-    """Once all is delivered, new records wait this long for more to go with them."""
-    batch_records_max: Annotated[int, Field(ge=1, le=100_000)] = 5000
-    """Records in one batch at the most."""
-    batch_size_bytes_min: Annotated[int, Field(ge=1024, le=1024 * 1024)] = 16 * 1024
-    """Batches do not shrink below this on a slow link."""
-    batch_size_bytes_max: Annotated[int, Field(ge=1024 * 1024, le=32 * 1024 * 1024)] = (
-        2 * 1024 * 1024
-    )
-    """Batches do not grow above this on a fast link; a single larger record still goes out."""
-    batch_target_s: Annotated[float, Field(gt=0, le=600)] = 5.0
-    """Time that one batch may take; its size follows."""
-    retry_first_s: Annotated[float, Field(gt=0, le=60)] = 0.5
-    """Widest wait after the first failure; it doubles with each further one."""
-    retry_cap_s: Annotated[float, Field(ge=0.1, le=3600)] = 60.0
-    """Widest wait between two attempts; not below `retry_first_s`."""
-    healthy_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
-    """After working for so long, the next failure waits `retry_first_s` again."""
-
-    @model_validator(mode="after")
-    def _waits_rise(self) -> Self:
-        if self.retry_cap_s < self.retry_first_s:
-            raise ValueError(
-                f"retry_cap_s {self.retry_cap_s:g} is below retry_first_s {self.retry_first_s:g}"
-            )
-        return self
-
-
-class DeliveryLog(RecordReader, Protocol):
-    """What delivery needs of the log."""
-
-    @property
-    def end(self) -> Seq:
-        """Position of the last committed record; 0 before the first."""
-
-    def cursor(self, name: str) -> Seq:
-        """Return how far a reader got; 0 before its first record."""
-
-    async def advance(self, name: str, seq: Seq) -> None:
-        """Move a reader's cursor."""
-
-    async def wait_for_records(self, *, after: Seq) -> None:
-        """Return as soon as a record behind this position is committed."""
-
-    async def stats(self) -> StoreStats:
-        """Return what the log tells of itself, its readers' lag included."""
 
 
 class Delivery:
@@ -116,48 +71,72 @@ class Delivery:
         dead_letters: DeadLetters,
         clock: Clock,
         note: Note,
+        budget_file: Path | None = None,
     ) -> None:
-        """Go on from the uplink's own cursor."""
+        """Go on from the uplink's own cursors.
+
+        Args:
+            uplink: The far end.
+            gateway: Who delivers.
+            reader: The log; it must know the cursors of `places.cursors_of`.
+            settings: How.
+            dead_letters: Takes what the far end never will.
+            clock: Time.
+            note: Takes events and ledger entries.
+            budget_file: Where the count of the day is kept; None forgets it.
+        """
         self._uplink = uplink
         self._gateway = gateway
         self._reader = reader
-        self._settings = settings
         self._dead_letters = dead_letters
-        self._clock = clock
         self._note = note
-        self._link = Link(uplink.name, address=uplink.address)
-        self._suspects = Suspects()
-        self._backoff = Backoff(
-            first_s=settings.retry_first_s,
-            cap_s=settings.retry_cap_s,
-            healthy_s=settings.healthy_s,
+        self._settings = settings
+        self._clock = clock
+        self._contact = Contact(
+            uplink.name,
+            Link(uplink.name, address=uplink.address),
+            _backoff(settings),
+            clock=clock,
+            note=note,
         )
-        self._pace = Pace(
-            size_bytes_min=settings.batch_size_bytes_min,
-            size_bytes_max=settings.batch_size_bytes_max,
-            target_s=settings.batch_target_s,
+        self._back_off = _backoff(settings)
+
+        self._live_place = LivePlace(reader, uplink.name)
+        self._backfill_place = BackfillPlace(reader, uplink.name)
+        lane = partial(
+            Lane,
+            uplink=uplink,
+            gateway=gateway,
+            reader=reader,
+            batch_records_max=settings.batch_records_max,
+            dead_letters=dead_letters,
+            clock=clock,
+            note=note,
         )
-        self._waiting_since_ns = clock.now_ns()
-        self._looked_ns = clock.monotonic_ns() - LAG_PERIOD_NS
-        self._is_stalled = False
-        self._refusals_in_a_row = 0
+        # A live batch that takes long makes late what waits behind it.
+        live_target_s = min(settings.batch_target_s, settings.live_lag_s / 2)
+        self._alarms = lane(
+            NotesPlace(reader, uplink.name), pace=_pace(settings, settings.batch_target_s)
+        )
+        self._live = lane(self._live_place, pace=_pace(settings, live_target_s))
+        self._backfill = lane(self._backfill_place, pace=_pace(settings, settings.batch_target_s))
+        self._standing = Standing(reader, uplink.name, clock=clock)
+        self._share = Share(settings.backfill_share)
+        self._budget = Budget(settings.budget_bytes_per_day)
+        self._budget_file = BudgetFile(self._budget, budget_file)
+        self._stirred = asyncio.Event()
+        self._sending_again = asyncio.Lock()
+        self._is_front_idle = False
+        self._is_backfill_failing = False
+        self._due_ns: int | None = None
 
     async def run(self) -> None:
         """Deliver until cancelled."""
-        while True:
-            try:
-                if self._lag == 0:
-                    await self._reader.wait_for_records(after=self._cursor)
-                    self._waiting_since_ns = self._clock.now_ns()
-                    await asyncio.sleep(self._settings.linger_s)
-                await self._deliver_next()
-                await self._look_at_lag()
-            except UplinkError as error:
-                wait_s = self._lost(error)
-                await self._look_at_lag()
-                await asyncio.sleep(wait_s)
-            except StoreError as error:
-                await asyncio.sleep(self._stalled(error))
+        await self._budget_file.load()
+        await self._standing.recall()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._run_front(), name=f"uplink[{self._uplink.name}].front")
+            group.create_task(self._run_back(), name=f"uplink[{self._uplink.name}].back")
 
     async def finish(self, *, deadline_s: float) -> int:
         """Deliver what is left as far as the deadline allows, and close the uplink.
@@ -167,165 +146,221 @@ class Delivery:
         """
         try:
             async with asyncio.timeout(deadline_s):
-                while self._lag > 0:
-                    await self._deliver_next()
+                await self._budget_file.load()
+                self._is_front_idle = True
+                self._due_ns = None
+                while await self._go_on(linger_s=0.0) or await self._deliver(self._backfill):
+                    pass
         except (TimeoutError, UplinkError, StoreError) as error:
             log.info("delivery_postponed", uplink=self._uplink.name, reason=repr(error))
         finally:
+            await self._budget_file.save(now_ns=self._clock.monotonic_ns(), is_last=True)
             await self._uplink.aclose()
-        return self._lag
+        return self._standing.lag
 
     def status(self) -> UplinkStatus:
         """Return how the uplink is doing."""
         now_ns = self._clock.now_ns()
-        waiting_s = max(now_ns - self._waiting_since_ns, 0) / _NS_PER_S
-        return self._link.status(
-            cursor=self._cursor,
-            end=Seq(self._cursor + self._lag),
-            lag_s=waiting_s if self._lag else 0.0,
+        return self._contact.link.status(
+            self._standing.waiting(),
+            cursor=self._standing.complete_to,
+            lag_records=self._standing.lag,
+            dead_letters=sum(x.buried for x in (self._alarms, self._live, self._backfill)),
+            bytes_today=self._budget.bytes_today(now_ns=now_ns),
+            budget_bytes_per_day=self._budget.bytes_per_day,
             now_ns=now_ns,
         )
 
-    @property
-    def _cursor(self) -> Seq:
-        return self._reader.cursor(self._uplink.name)
-
-    @property
-    def _lag(self) -> int:
-        return max(self._reader.end - self._cursor, 0)
-
-    async def _deliver_next(self) -> None:
-        """Send one batch and move the cursor past what was confirmed of it."""
-        end = self._reader.end
-        read = await self._reader.read(after=self._cursor, size_bytes_max=self._pace.size_bytes)
-        records = self._suspects.narrow(read[: self._settings.batch_records_max])
-        if not records:
-            # Positions up to here hold nothing any more: dropped by retention, or damaged.
-            await self._reader.advance(self._uplink.name, end)
-            return
-        batch = Batch(
-            gateway=self._gateway, records=tuple(records), tables=await self._tables_of(records)
-        )
-        begun_ns = self._clock.monotonic_ns()
-        try:
-            result = await self._uplink.send(batch)
-        except RefusedBatchError as error:
-            self._pace.failed()
-            poisoned = self._suspects.refused(records)
-            if poisoned is not None:
-                await self._bury(poisoned, error)
-            return
-        duration_s = (self._clock.monotonic_ns() - begun_ns) / _NS_PER_S
-        await self._confirm(records, result)
-        self._pace.arrived(
-            size_bytes=sum(len(record.body) for record in records), duration_s=duration_s
-        )
-
-    async def _look_at_lag(self) -> None:
-        """While behind, ask the log now and then how long the oldest record has waited."""
-        now_ns = self._clock.monotonic_ns()
-        if self._lag == 0 or now_ns - self._looked_ns < LAG_PERIOD_NS:
-            return
-        self._looked_ns = now_ns
-        for lag in (await self._reader.stats()).cursors:
-            if lag.name == self._uplink.name and lag.oldest_ns is not None:
-                self._waiting_since_ns = lag.oldest_ns
-
-    async def _tables_of(self, records: Sequence[Record]) -> tuple[TagTable, ...]:
-        tables: dict[int, TagTable] = {}
-        for record in records:
-            if record.kind in _KINDS_WITH_TAGS:
-                table = await self._reader.table_of(record)
-                tables[table.epoch] = table
-        return tuple(tables.values())
-
-    async def _confirm(self, records: Sequence[Record], result: SendResult) -> None:
-        """Move the cursor past what the far end has, and tell the edges."""
-        if not 0 < result.accepted <= len(records):
-            raise UplinkError(
-                "the far end answers but takes nothing: look at its logs",
-                detail=f"accepted {result.accepted} of {len(records)} records",
-            )
-        await self._reader.advance(self._uplink.name, records[result.accepted - 1].seq)
-        self._suspects.passed(self._cursor)
-        self._refusals_in_a_row = 0
-        self._is_stalled = False
-        self._backoff.succeeded(now_ns=self._clock.monotonic_ns())
-        for event in self._link.confirmed(
-            result,
-            cursor=self._cursor,
-            end=Seq(self._cursor + self._lag),
-            now_ns=self._clock.now_ns(),
-        ):
-            log.info(event.condition, uplink=self._uplink.name, text=event.text)
-            self._note(event)
-
-    async def _bury(self, record: Record, error: RefusedBatchError) -> None:
-        """Keep a poisoned record as a dead letter, enter it into the books, and pass it.
+    async def dead_letters(self, *, count_max: int) -> tuple[DeadLetter, ...]:
+        """Return what the far end will never take, the oldest first.
 
         Raises:
-            UplinkError: it is one of too many in a row.
-            StoreError: it cannot be kept; it is tried again.
+            StoreError: the letters cannot be read.
         """
-        now_ns = self._clock.now_ns()
-        await self._dead_letters.put(
-            record, uplink=self._uplink.name, reason=str(error), time_ns=now_ns
-        )
-        if record.kind in _KINDS_WITH_TAGS:
-            entry = ledger_entry_of(record, await self._reader.table_of(record), now_ns=now_ns)
-            if entry is not None:
-                self._note(entry)
-        self._note(
-            Event(
-                time_ns=now_ns,
-                source=self._uplink.name,
-                condition="record_refused",
-                severity=REFUSED_SEVERITY,
-                text=f"{self._uplink.name} will never take the {record.kind.name} record"
-                f" {record.boot}/{record.seq}; it is kept as a dead letter: {error}",
-            )
-        )
-        log.error(
-            "record_refused",
-            uplink=self._uplink.name,
-            seq=record.seq,
-            kind=record.kind.name,
-            reason=str(error),
-            stage="sending",
-        )
-        await self._reader.advance(self._uplink.name, record.seq)
-        self._link.buried()
-        self._refusals_in_a_row += 1
-        if self._refusals_in_a_row > REFUSALS_IN_A_ROW_MAX:
-            raise UplinkError(
-                "the far end refuses one record after the other: compare its version with the"
-                " gateway's",
-                detail=str(error),
-            )
+        kept = await self._dead_letters.kept(count_max=count_max)
+        return tuple(each.letter for each in kept)
 
-    def _lost(self, error: UplinkError) -> float:
-        """Note a failed attempt and return how long to wait before the next."""
-        self._pace.failed()
-        wait_s = self._backoff.failed(now_ns=self._clock.monotonic_ns())
-        wait_s = max(wait_s, min(error.retry_after_s or 0.0, self._settings.retry_cap_s))
-        event = self._link.failed(error, now_ns=self._clock.now_ns(), retry_s=wait_s)
-        if event is not None:
+    async def send_dead_letters_again(self, *, operator: str) -> int:
+        """Try the oldest dead letters once more; returns how many were taken.
+
+        Raises:
+            UplinkError: the far end does not answer; the letters stay.
+            StoreError: the letters cannot be read.
+        """
+        async with self._sending_again:
+            taken = await send_again(
+                self._dead_letters, self._uplink, gateway=self._gateway, reader=self._reader
+            )
+        if taken:
+            self._note(
+                Event(
+                    time_ns=self._clock.now_ns(),
+                    source=self._uplink.name,
+                    condition="dead_letters_delivered",
+                    severity=RESENT_SEVERITY,
+                    text=f"{self._uplink.name} has taken {taken} records that it had refused",
+                    operator=operator,
+                )
+            )
+        return taken
+
+    async def _run_front(self) -> None:
+        """Send alarms and live samples, and decide whether the far end is there."""
+        while True:
+            await self._contact.pause()
+            try:
+                seen = self._reader.end
+                self._share.front_is_busy()
+                if not await self._go_on(linger_s=self._settings.linger_s):
+                    self._share.front_is_level()
+                    await self._wait_for_more(seen)
+            except UplinkError as error:
+                self._contact.lost(error)
+                await self._standing.look()
+            except StoreError as error:
+                await asyncio.sleep(self._contact.stalled(error))
+
+    async def _run_back(self) -> None:
+        """Send the backfill whenever it is its turn."""
+        while True:
+            await self._wait_for_turn()
+            begun_ns = self._clock.monotonic_ns()
+            try:
+                await self._deliver(self._backfill)
+                self._tell_edges()
+                await self._standing.look()
+            except UplinkError as error:
+                if self._contact.has_answered_since(begun_ns):
+                    await asyncio.sleep(self._backfill_failed(error))
+                else:
+                    self._contact.lost(error)
+            except StoreError as error:
+                await asyncio.sleep(self._contact.stalled(error))
+
+    async def _go_on(self, *, linger_s: float) -> bool:
+        """Send what is next in front; returns whether there was anything to do."""
+        self._standing.mark()
+        is_any = await self._deliver(self._alarms)
+        if self._is_live_due(linger_s):
+            await self._stay_in_the_present()
+            is_any |= await self._deliver(self._live)
+        self._tell_edges()
+        self._stirred.set()
+        await self._standing.look()
+        return is_any
+
+    def _tell_edges(self) -> None:
+        """Say what has just become so; the last position may have held nothing to confirm."""
+        now_ns = self._clock.now_ns()
+        complete_to = self._standing.complete_to
+        self._contact.tell(self._contact.link.progressed(complete_to, now_ns=now_ns))
+        self._contact.tell(self._budget.edge(self._uplink.name, now_ns=now_ns))
+
+    def _is_live_due(self, linger_s: float) -> bool:
+        """Return whether live samples wait, and have waited for others to go with them."""
+        now_ns = self._clock.monotonic_ns()
+        if self._live_place.next_span() is None:
+            self._due_ns = None
+        elif self._due_ns is None:
+            self._due_ns = now_ns + int(linger_s * _NS_PER_S)
+        return self._due_ns is not None and now_ns >= self._due_ns
+
+    async def _stay_in_the_present(self) -> None:
+        """Leave live samples that are late to the backfill."""
+        hole_count = len(self._backfill_place.holes)
+        # Where a link never carries the live rate, the stretches left behind stay few.
+        late_s = self._settings.live_lag_s * (1 + hole_count)
+        if hole_count < HOLES_MAX and self._standing.live_age_s > late_s:
+            await self._live_place.skip_to_the_present()
+
+    async def _deliver(self, lane: Lane) -> bool:
+        """Send the next batch of a class; returns whether there was anything to do."""
+        span = lane.place.next_span()
+        if span is None or not self._budget.allows(lane.kind, now_ns=self._clock.now_ns()):
+            return False
+        delivered = await lane.deliver(span)
+        if delivered is not None:
+            await self._took(lane, delivered)
+        return True
+
+    async def _took(self, lane: Lane, delivered: Delivered) -> None:
+        """Count what the far end has, and tell the edges."""
+        result, now_ns = delivered.result, self._clock.now_ns()
+        is_behind = lane is self._backfill
+        if not is_behind or self._is_front_idle or self._contact.is_connected:
+            lag = self._standing.lag + result.accepted
+            self._contact.answered(lag=lag, end=self._reader.samples_end)
+        self._contact.link.took(lane.kind, result)
+        # An uplink that cannot tell what went over the wire is reckoned by what went into it.
+        self._budget.sent(result.size_bytes or delivered.size_bytes, now_ns=now_ns)
+        if is_behind:
+            self._share.back_sent(delivered.size_bytes)
+            self._backfill_went_on()
+        else:
+            self._share.front_sent(delivered.size_bytes)
+        await self._budget_file.save(now_ns=self._clock.monotonic_ns())
+
+    async def _wait_for_more(self, seen: Seq) -> None:
+        """Wait until there is something to do in front; meanwhile the back task may knock."""
+        self._is_front_idle = True
+        self._stirred.set()
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._patience_s()):
+                    await self._reader.wait_for_records(after=seen)
+        finally:
+            self._is_front_idle = False
+
+    def _patience_s(self) -> float | None:
+        """Return after what time to look again though nothing new is committed."""
+        is_allowed = self._budget.allows(DeliveryClass.LIVE, now_ns=self._clock.now_ns())
+        if self._due_ns is not None and is_allowed and self._live_place.next_span() is not None:
+            return max(self._due_ns - self._clock.monotonic_ns(), 0) / _NS_PER_S
+        return HELD_LOOK_S if self._reader.end > self._live_place.seq else None
+
+    async def _wait_for_turn(self) -> None:
+        """Return when the backfill may send a batch."""
+        while True:
+            await self._contact.pause()
+            is_allowed = self._budget.allows(DeliveryClass.BACKFILL, now_ns=self._clock.now_ns())
+            is_heard = self._contact.is_connected or self._is_front_idle
+            if self._backfill_place.holes and is_heard and is_allowed and self._share.may_send:
+                return
+            self._stirred.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TURN_LOOK_S):
+                    await self._stirred.wait()
+
+    def _backfill_failed(self, error: UplinkError) -> float:
+        """Note that the backlog does not get through while the front does; returns the wait."""
+        if not self._is_backfill_failing:
             log.warning(
-                "uplink_lost",
+                "backfill_postponed",
                 uplink=self._uplink.name,
                 reason=error.text,
                 detail=error.detail,
-                retry_s=round(wait_s, 1),
                 stage="sending",
             )
-            self._note(event)
-        return wait_s
+        self._is_backfill_failing = True
+        wait_s = self._back_off.failed(now_ns=self._clock.monotonic_ns())
+        return max(wait_s, asked_wait_s(error))
 
-    def _stalled(self, error: StoreError) -> float:
-        """Note that our own disk stands in the way; the far end is not to blame."""
-        if not self._is_stalled:
-            log.error(
-                "delivery_stalled", uplink=self._uplink.name, reason=str(error), stage="sending"
-            )
-        self._is_stalled = True
-        return self._backoff.failed(now_ns=self._clock.monotonic_ns())
+    def _backfill_went_on(self) -> None:
+        if self._is_backfill_failing:
+            log.info("backfill_resumed", uplink=self._uplink.name)
+        self._is_backfill_failing = False
+        self._back_off.succeeded(now_ns=self._clock.monotonic_ns())
+
+
+def _backoff(settings: DeliverySettings) -> Backoff:
+    return Backoff(
+        first_s=settings.retry_first_s, cap_s=settings.retry_cap_s, healthy_s=settings.healthy_s
+    )
+
+
+def _pace(settings: DeliverySettings, target_s: float) -> Pace:
+    return Pace(
+        size_bytes_min=settings.batch_size_bytes_min,
+        size_bytes_max=settings.batch_size_bytes_max,
+        target_s=target_s,
+    )

@@ -3,6 +3,7 @@
 Only edges become events: lost once, back once, and drained once the backlog of an outage is gone.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,13 +11,24 @@ from gateway.core.errors import UplinkError
 from gateway.core.events import Event, Transition
 from gateway.core.ports import SendResult
 from gateway.core.records import Seq
-from gateway.core.uplink_status import UplinkStatus
+from gateway.core.uplink_status import ClassStatus, DeliveryClass, UplinkStatus
 
 LOST_SEVERITY: Final = 500
 BACK_SEVERITY: Final = 100
 
 _NS_PER_S: Final = 1_000_000_000
-_NS_PER_DAY: Final = 86_400 * _NS_PER_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """What one class has not delivered yet."""
+
+    records: int
+    """Positions of the log."""
+    age_s: float
+    """Of the oldest of them."""
+    drain_s: float | None = None
+    """How long it takes at the present rate; None while that is not known."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,6 +42,14 @@ class _Drain:
     samples: int = 0
 
 
+@dataclass(slots=True, kw_only=True)
+class _Taken:
+    """What the far end took of one class."""
+
+    records: int = 0
+    samples: int = 0
+
+
 class Link:
     """State and totals of one uplink since the start of the service; the time is handed in."""
 
@@ -37,27 +57,24 @@ class Link:
         """Begin without knowing whether there is anybody."""
         self._name = name
         self._address = address
-        self._is_connected: bool | None = None
+        self.is_connected: bool | None = None
+        """Whether the last attempt that counts succeeded; None before the first one."""
         self._since_ns: int | None = None
         self._error: UplinkError | None = None
         self._retry_ns: int | None = None
         self._outage_ns = 0
         self._drain: _Drain | None = None
-        self._records = 0
-        self._samples = 0
+        self._taken = {kind: _Taken() for kind in DeliveryClass}
         self._duplicates = 0
         self._drained = 0
-        self._dead_letters = 0
-        self._day = 0
-        self._bytes_today = 0
 
     def failed(self, error: UplinkError, *, now_ns: int, retry_s: float) -> Event | None:
         """Note a failure; returns an event on the falling edge."""
         self._error = error
         self._retry_ns = now_ns + int(retry_s * _NS_PER_S)
-        if self._is_connected is False:
+        if self.is_connected is False:
             return None
-        self._is_connected = False
+        self.is_connected = False
         self._since_ns = now_ns
         return Event(
             time_ns=now_ns,
@@ -68,98 +85,107 @@ class Link:
             text=f"{self._name} is lost, records are kept here: {error}",
         )
 
-    def confirmed(
-        self, result: SendResult, *, cursor: Seq, end: Seq, now_ns: int
-    ) -> tuple[Event, ...]:
-        """Note what the far end took; returns an event when it is back, and when all is drained.
+    def answered(self, *, lag: int, end: Seq, now_ns: int) -> Event | None:
+        """Note that the far end is there; returns an event on the rising edge.
 
         Args:
-            result: As the far end counted.
-            cursor: How far the far end has everything now.
-            end: Last committed record of the log.
+            lag: Positions that were kept for it.
+            end: Up to where the backlog goes that is to be drained now.
             now_ns: Wall time, UTC.
         """
-        events = self._connected(lag=end - cursor + result.accepted, end=end, now_ns=now_ns)
-        day = now_ns // _NS_PER_DAY
-        if day != self._day:
-            self._day, self._bytes_today = day, 0
-        self._bytes_today += result.size_bytes
-        self._records += result.accepted
-        self._samples += result.sample_count
+        was, since_ns = self.is_connected, self._since_ns
+        self._error = self._retry_ns = None
+        if was is True:
+            return None
+        self.is_connected = True
+        self._since_ns = now_ns
+        if was is None or since_ns is None:
+            return None
+        outage_ns = max(now_ns - since_ns, 0)
+        self._outage_ns += outage_ns
+        self._drain = _Drain(begun_ns=now_ns, end=end)
+        return Event(
+            time_ns=now_ns,
+            source=self._name,
+            condition="uplink_lost",
+            severity=BACK_SEVERITY,
+            transition=Transition.RETURNED,
+            text=f"{self._name} is back after {outage_ns / _NS_PER_S:.1f} s;"
+            f" {lag} records were kept",
+            onset_ns=since_ns,
+        )
+
+    def took(self, kind: DeliveryClass, result: SendResult) -> None:
+        """Count what the far end took."""
+        self._taken[kind].records += result.accepted
+        self._taken[kind].samples += result.sample_count
         self._duplicates += result.duplicate_count
-        return (*events, *self._progress(result, cursor=cursor, now_ns=now_ns))
+        if self._drain is not None:
+            self._drained += result.accepted
+            self._drain.records += result.accepted
+            self._drain.samples += result.sample_count
 
-    def buried(self) -> None:
-        """Count a record that the far end will never take."""
-        self._dead_letters += 1
+    def progressed(self, complete_to: Seq, *, now_ns: int) -> Event | None:
+        """Return an event when the backlog of an outage is gone.
 
-    def status(self, *, cursor: Seq, end: Seq, lag_s: float, now_ns: int) -> UplinkStatus:
-        """Return all of it; positions and lag are the caller's."""
-        running_ns = now_ns - (self._since_ns or now_ns) if self._is_connected is False else 0
+        Args:
+            complete_to: Up to where the far end lacks nothing, of any class.
+            now_ns: Wall time, UTC.
+        """
+        drain = self._drain
+        if drain is None or complete_to < drain.end:
+            return None
+        self._drain = None
+        return Event(
+            time_ns=now_ns,
+            source=self._name,
+            condition="uplink_drained",
+            severity=BACK_SEVERITY,
+            text=f"{self._name} has everything again: {drain.records} records with"
+            f" {drain.samples} samples in {(now_ns - drain.begun_ns) / _NS_PER_S:.1f} s",
+        )
+
+    def status(
+        self,
+        waiting: Mapping[DeliveryClass, Waiting],
+        *,
+        cursor: Seq,
+        lag_records: int,
+        dead_letters: int,
+        bytes_today: int,
+        budget_bytes_per_day: int | None,
+        now_ns: int,
+    ) -> UplinkStatus:
+        """Return all of it; positions, waits and bytes are the caller's."""
+        running_ns = now_ns - (self._since_ns or now_ns) if self.is_connected is False else 0
         return UplinkStatus(
             name=self._name,
             address=self._address,
-            is_connected=self._is_connected,
+            is_connected=self.is_connected,
             since_ns=self._since_ns,
             error=self._error.text if self._error else "",
             error_detail=self._error.detail if self._error else "",
             retry_ns=self._retry_ns,
             cursor=cursor,
-            lag_records=end - cursor,
-            lag_s=lag_s,
-            acknowledged_records=self._records,
-            acknowledged_samples=self._samples,
+            lag_records=lag_records,
+            lag_s=max(each.age_s for each in waiting.values()),
+            acknowledged_records=sum(taken.records for taken in self._taken.values()),
+            acknowledged_samples=sum(taken.samples for taken in self._taken.values()),
             duplicate_records=self._duplicates,
-            dead_letters=self._dead_letters,
-            bytes_today=self._bytes_today if self._day == now_ns // _NS_PER_DAY else 0,
+            dead_letters=dead_letters,
+            bytes_today=bytes_today,
             outage_s=(self._outage_ns + running_ns) / _NS_PER_S,
             drained_records=self._drained,
-        )
-
-    def _connected(self, *, lag: int, end: Seq, now_ns: int) -> tuple[Event, ...]:
-        """Note the rising edge, if it is one."""
-        was, since_ns = self._is_connected, self._since_ns
-        self._error = self._retry_ns = None
-        if was is True:
-            return ()
-        self._is_connected = True
-        self._since_ns = now_ns
-        if was is None or since_ns is None:
-            return ()
-        outage_ns = max(now_ns - since_ns, 0)
-        self._outage_ns += outage_ns
-        self._drain = _Drain(begun_ns=now_ns, end=end)
-        return (
-            Event(
-                time_ns=now_ns,
-                source=self._name,
-                condition="uplink_lost",
-                severity=BACK_SEVERITY,
-                transition=Transition.RETURNED,
-                text=f"{self._name} is back after {outage_ns / _NS_PER_S:.1f} s;"
-                f" {lag} records were kept",
-                onset_ns=since_ns,
-            ),
-        )
-
-    def _progress(self, result: SendResult, *, cursor: Seq, now_ns: int) -> tuple[Event, ...]:
-        """Count what is drained, and say when the backlog is gone."""
-        drain = self._drain
-        if drain is None:
-            return ()
-        self._drained += result.accepted
-        drain.records += result.accepted
-        drain.samples += result.sample_count
-        if cursor < drain.end:
-            return ()
-        self._drain = None
-        return (
-            Event(
-                time_ns=now_ns,
-                source=self._name,
-                condition="uplink_drained",
-                severity=BACK_SEVERITY,
-                text=f"{self._name} has everything again: {drain.records} records with"
-                f" {drain.samples} samples in {(now_ns - drain.begun_ns) / _NS_PER_S:.1f} s",
+            budget_bytes_per_day=budget_bytes_per_day,
+            classes=tuple(
+                ClassStatus(
+                    name=kind,
+                    lag_records=waiting[kind].records,
+                    lag_s=waiting[kind].age_s,
+                    acknowledged_records=taken.records,
+                    acknowledged_samples=taken.samples,
+                    drain_s=waiting[kind].drain_s,
+                )
+                for kind, taken in self._taken.items()
             ),
         )

@@ -43,6 +43,8 @@ class LogAnswer(Answer):
     """How long the log takes the present rate without any delivery; null while not known."""
     fault: str
     """Why nothing can be written; empty when all is well."""
+    doubt: str = ""
+    """Why the times of new records cannot be relied on; empty when they can."""
 
 
 class BooksAnswer(Answer):
@@ -284,42 +286,6 @@ class EventList(Answer):
     """The latest events, the newest first."""
 
     events: tuple[EventAnswer, ...]
-
-
-class UplinkAnswer(Answer):
-    """The delivery to one far end; counts are since the start of the gateway."""
-
-    name: str
-    address: str
-    state: Literal["connecting", "ok", "failing"]
-    since: datetime | None
-    reason: str
-    """Why it is failing, for the engineer."""
-    detail: str
-    """The same for the expert."""
-    retry: datetime | None
-    """When it is tried again."""
-    lag_records: int
-    """Records that the far end has not confirmed."""
-    lag_s: float
-    """For how long the oldest of them has been waiting."""
-    acknowledged_records: int
-    acknowledged_samples: int
-    duplicate_records: int
-    """Records that the far end had already."""
-    dead_letters: int
-    """Records that the far end will never take; the gateway keeps them."""
-    bytes_today: int
-    outage_s: float
-    """Time without the far end."""
-    drained_records: int
-    """Records delivered late, after an outage."""
-
-
-class UplinkList(Answer):
-    """Every uplink."""
-
-    uplinks: tuple[UplinkAnswer, ...]
 
 
 class LedgerAnswer(Answer):

@@ -122,10 +122,28 @@ def _uplinks(uplinks: tuple[UplinkStatus, ...]) -> Iterable[Metric]:
     waiting = GaugeMetricFamily("uplink_lag_records", "Unconfirmed", labels=["uplink"])
     records = CounterMetricFamily("uplink_records", "Confirmed", labels=["uplink"])
     dead = CounterMetricFamily("uplink_dead_letter_records", "Never taken", labels=["uplink"])
+    today = GaugeMetricFamily("uplink_today_bytes", "Sent since midnight UTC", labels=["uplink"])
+    budget = GaugeMetricFamily("uplink_budget_bytes", "Allowed in a day", labels=["uplink"])
     for uplink in uplinks:
         ok.add_metric([uplink.name], bool(uplink.is_connected))
         lag.add_metric([uplink.name], uplink.lag_s)
         waiting.add_metric([uplink.name], uplink.lag_records)
         records.add_metric([uplink.name], uplink.acknowledged_records)
         dead.add_metric([uplink.name], uplink.dead_letters)
-    return ok, lag, waiting, records, dead
+        today.add_metric([uplink.name], uplink.bytes_today)
+        if uplink.budget_bytes_per_day is not None:
+            budget.add_metric([uplink.name], uplink.budget_bytes_per_day)
+    return ok, lag, waiting, records, dead, today, budget, *_classes(uplinks)
+
+
+def _classes(uplinks: tuple[UplinkStatus, ...]) -> Iterable[Metric]:
+    labels = ["uplink", "class"]
+    lag = GaugeMetricFamily("uplink_class_lag_seconds", "Oldest unconfirmed", labels=labels)
+    waiting = GaugeMetricFamily("uplink_class_lag_records", "Unconfirmed", labels=labels)
+    samples = CounterMetricFamily("uplink_class_samples", "Confirmed", labels=labels)
+    for uplink in uplinks:
+        for each in uplink.classes:
+            lag.add_metric([uplink.name, each.name], each.lag_s)
+            waiting.add_metric([uplink.name, each.name], each.lag_records)
+            samples.add_metric([uplink.name, each.name], each.acknowledged_samples)
+    return lag, waiting, samples

@@ -22,9 +22,9 @@ from gateway.api.answers import (
     TagAnswer,
     TrendAnswer,
     TrendPoint,
-    UplinkAnswer,
 )
 from gateway.api.device_answers import DeviceAnswer, SetAsideAnswer
+from gateway.api.uplink_answers import DeadLetterAnswer, DeliveryClassAnswer, UplinkAnswer
 from gateway.api.view import GatewayView, Trend, Values
 from gateway.core.alarms import Alarm, AlarmState
 from gateway.core.commands import Command
@@ -37,7 +37,7 @@ from gateway.core.quality import Quality, Status
 from gateway.core.records import LedgerEntry
 from gateway.core.tags import Tag, TagId
 from gateway.core.twin_state import Signal, TwinState
-from gateway.core.uplink_status import UplinkStatus
+from gateway.core.uplink_status import ClassStatus, DeadLetter, UplinkStatus
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 QUALITY_NAMES: dict[Quality, Literal["good", "uncertain", "bad"]] = {
@@ -267,6 +267,33 @@ def uplink_answer(uplink: UplinkStatus) -> UplinkAnswer:
         bytes_today=uplink.bytes_today,
         outage_s=uplink.outage_s,
         drained_records=uplink.drained_records,
+        budget_bytes_per_day=uplink.budget_bytes_per_day,
+        classes=tuple(delivery_class_answer(each) for each in uplink.classes),
+    )
+
+
+def delivery_class_answer(status: ClassStatus) -> DeliveryClassAnswer:
+    """Return one class of an uplink."""
+    return DeliveryClassAnswer(
+        name=status.name.value,
+        lag_records=status.lag_records,
+        lag_s=status.lag_s,
+        acknowledged_records=status.acknowledged_records,
+        acknowledged_samples=status.acknowledged_samples,
+        drain_s=status.drain_s,
+    )
+
+
+def dead_letter_answer(letter: DeadLetter) -> DeadLetterAnswer:
+    """Return one record that a far end will never take."""
+    return DeadLetterAnswer(
+        boot=letter.boot,
+        seq=letter.seq,
+        kind=letter.kind.name,
+        size_bytes=letter.size_bytes,
+        reason=letter.reason,
+        time=moment(letter.time_ns),
+        is_historical=letter.is_historical,
     )
 
 
@@ -333,6 +360,7 @@ def log_answer(log: LogStatus) -> LogAnswer:
         bytes_per_day=log.bytes_per_day,
         buffer_s=number_or_none(log.buffer_s),
         fault=log.fault,
+        doubt=log.doubt,
     )
 
 

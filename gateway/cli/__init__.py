@@ -23,6 +23,7 @@ COMMANDS = {
     "twin": "Show the digital twins.",
     "sparkplug": "Find what the edge nodes behind an MQTT broker report.",
     "models": "List, promote and roll back models.",
+    "deadletters": "List what a far end refuses for good, and send it again.",
     "certs": "List, trust and reject the certificates of OPC UA servers.",
     "import": "Take in a recording as history, before the first start.",
     "train": "Train a model from recordings.",

@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 from pydantic import BaseModel
 
-from gateway.api.answers import StatusAnswer, UplinkAnswer
+from gateway.api.answers import StatusAnswer
 from gateway.api.client import GatewayClient
 from gateway.api.device_answers import DeviceAnswer
+from gateway.api.uplink_answers import UplinkAnswer
 from gateway.cli.local import ask, json_option, socket_option
 from gateway.console.format import age, duration, plural, size
 
@@ -63,6 +64,7 @@ def _lines(overview: Overview) -> Iterator[str]:
     for uplink in overview.uplinks:
         behind = f"{duration(uplink.lag_s)} behind, {plural(uplink.lag_records, 'record')}"
         yield f"{'uplink':<10}{uplink.name}  {uplink.state}  {behind}  {uplink.reason}".rstrip()
+        yield from _uplink_lines(uplink)
     log = status.log
     yield (
         f"{'buffer':<10}{duration(log.buffer_s)} left without delivery, "
@@ -70,6 +72,8 @@ def _lines(overview: Overview) -> Iterator[str]:
     )
     if log.fault:
         yield f"{'log':<10}nothing can be written: {log.fault}"
+    if log.doubt:
+        yield f"{'clock':<10}times are in doubt: {log.doubt}"
     yield from _configuration_lines(status)
     books = status.books
     yield (
@@ -77,6 +81,17 @@ def _lines(overview: Overview) -> Iterator[str]:
         f"acknowledged {books.acknowledged}, lost {books.lost}, gaps {books.gap_count}, "
         f"healed with {books.healed}"
     )
+
+
+def _uplink_lines(uplink: UplinkAnswer) -> Iterator[str]:
+    for each in uplink.classes:
+        if each.name == "backfill" and each.lag_records:
+            line = f"{'':<10}{plural(each.lag_records, 'record')} of the past to deliver"
+            line += f", {duration(each.lag_s)} back"
+            yield line if each.drain_s is None else f"{line}, done in {duration(each.drain_s)}"
+    if uplink.budget_bytes_per_day is not None:
+        figures = f"{size(uplink.bytes_today)} of {size(uplink.budget_bytes_per_day)}"
+        yield f"{'':<10}{figures} of today's budget are sent"
 
 
 def _configuration_lines(status: StatusAnswer) -> Iterator[str]:

@@ -4,7 +4,8 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.widgets import Static
 
-from gateway.api.answers import LedgerAnswer, StatusAnswer, UplinkAnswer
+from gateway.api.answers import LedgerAnswer, StatusAnswer
+from gateway.api.uplink_answers import UplinkAnswer
 from gateway.console.cells import bar_cell, link_cell, muted, plain
 from gateway.console.format import counted, duration, percent, plural, size
 from gateway.console.live_table import Cells, Column, LiveTable
@@ -88,11 +89,32 @@ def _buffer(status: StatusAnswer, uplinks: tuple[UplinkAnswer, ...]) -> Text:
         text.append(f"{size(log.bytes_per_day)} a day", style=MUTED)
     if log.fault:
         text.append(f"\n ▒ Nothing can be written: {log.fault}", style=f"bold {BAD}")
+    if log.doubt:
+        text.append(f"\n ▒ Times are in doubt: {log.doubt}", style=f"bold {WARN}")
     for uplink in uplinks:
+        text.append_text(_backlog(uplink))
         if uplink.reason:
             text.append(f"\n {uplink.name}: {uplink.reason}", style=TEXT)
         if uplink.detail:
             text.append(f"\n {uplink.detail}", style=MUTED)
+    return text
+
+
+def _backlog(uplink: UplinkAnswer) -> Text:
+    """Return a line on what is delivered beside the present, and one on the budget, if any."""
+    text = Text()
+    for each in uplink.classes:
+        if each.name != "backfill" or each.lag_records == 0:
+            continue
+        left = f"\n {uplink.name}: {plural(each.lag_records, 'record')} of the past to deliver"
+        text.append(f"{left}, {duration(each.lag_s)} back", style=TEXT)
+        if each.drain_s is not None:
+            text.append(f", done in {duration(each.drain_s)}", style=MUTED)
+    if uplink.budget_bytes_per_day is not None:
+        share = uplink.bytes_today / uplink.budget_bytes_per_day
+        text.append(f"\n {uplink.name}: {percent(share)} of today's budget", style=TEXT)
+        figures = f", {size(uplink.bytes_today)} of {size(uplink.budget_bytes_per_day)}"
+        text.append(figures, style=BAD if share >= 1.0 else MUTED)
     return text
 
 

@@ -18,6 +18,8 @@ class LogStatus:
     the rate is not known."""
     fault: str = ""
     """Why nothing can be written; empty when all is well."""
+    doubt: str = ""
+    """Why the times of new records cannot be relied on; empty when they can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

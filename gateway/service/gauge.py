@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gateway.core.errors import StoreError
 from gateway.core.events import Event
@@ -23,8 +23,23 @@ GROWTH_MIN_S = 30.0
 class LogGauge:
     """Asks the log every two seconds, and answers from what it last said."""
 
-    def __init__(self, store: RecordLog, settings: LogSettings, *, clock: Clock) -> None:
-        """Begin without figures; `refresh` once before the first answer."""
+    def __init__(
+        self,
+        store: RecordLog,
+        settings: LogSettings,
+        *,
+        clock: Clock,
+        doubt: Callable[[], str] = lambda: "",
+    ) -> None:
+        """Begin without figures; `refresh` once before the first answer.
+
+        Args:
+            store: The log.
+            settings: Its bounds.
+            clock: Time.
+            doubt: Returns why times cannot be relied on, for a person.
+        """
+        self._doubt = doubt
         self._store = store
         self._settings = settings
         self._clock = clock
@@ -78,6 +93,7 @@ class LogGauge:
             bytes_per_day=(growth or 0.0) * DAY_S,
             buffer_s=room / growth if growth else None,
             fault=self._store.reason,
+            doubt=self._doubt(),
         )
 
     def books(self, *, received: int) -> Books:

@@ -9,6 +9,8 @@
     checkpoint  named parts of one state, all as of one seq
     epoch       the tag tables, kept also when their TAGS records are dropped
     ledgered    entries and samples of the ledger so far, by reason
+    doubt       where times begin that the clock cannot be relied on for (`rebasing.py`)
+    shift       by how much times are to be moved, and how far that got
     state       boot, clean stop, sealed_seq and the like
 
 Every change goes through `LogDatabase.transaction`; what the object remembers (`last_seq`,
@@ -25,6 +27,7 @@ from gateway.core.errors import CorruptRecordError, StoreError
 from gateway.core.records import Boot, Draft, LedgerEntry, LedgerReason, RecordKind, Seq
 from gateway.core.tags import TagId, TagTable
 from gateway.store.bodies import Bodies, checkpoint_place, epoch_place, record_place
+from gateway.store.doubt import DOUBT_SCHEMA
 from gateway.wire.body import close_body, open_body
 from gateway.wire.documents import (
     decode_ledger_entry,
@@ -68,8 +71,14 @@ CREATE TABLE hole (
     name TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (name, first)
 ) STRICT, WITHOUT ROWID;
 """
-"""What format 2 has beside format 1."""
+"""What format 2 has beside format 1, and the tables of `doubt.py`."""
 
+IN_SCOPE = {
+    Scope.ALL: "",
+    Scope.NOTES: " AND kind NOT IN (1, 2, 7, 8)",
+    Scope.SAMPLES: " AND kind IN (1, 2, 7, 8)",
+}
+"""Ends a condition: which records are for a reader."""
 INSERT_RECORD = "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -175,14 +184,24 @@ class LogDatabase:
         return decode_tags(self.bodies.get(row[1], place=epoch_place(row[0]))) if row else None
 
     def cursors(self, scopes: Mapping[str, Scope]) -> dict[str, Cursor]:
-        """Return where named readers stand; at 0 those that are not known."""
-        positions = dict(self.connection.execute("SELECT name, seq FROM cursor"))
+        """Return where named readers stand.
+
+        One that is not known stands at 0, save that `name/part` begins where `name` stands: a
+        reader that is split in two goes on where it was.
+        """
+        positions: dict[str, int] = dict(
+            self.connection.execute("SELECT name, seq FROM cursor").fetchall()
+        )
         holes: dict[str, list[Span]] = {name: [] for name in scopes}
         for name, first, last in self.connection.execute("SELECT * FROM hole ORDER BY first"):
             if name in holes:
                 holes[name].append(Span(first=Seq(first), last=Seq(last)))
         return {
-            name: Cursor(seq=Seq(positions.get(name, 0)), holes=tuple(holes[name]), scope=scope)
+            name: Cursor(
+                seq=Seq(positions.get(name, positions.get(name.partition("/")[0], 0))),
+                holes=tuple(holes[name]),
+                scope=scope,
+            )
             for name, scope in scopes.items()
         }
 
@@ -355,7 +374,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_SIZE_BYTES}")
     if version < FORMAT:
-        schema = _SCHEMA_2 if tables else _SCHEMA + _SCHEMA_2
+        schema = ("" if tables else _SCHEMA) + _SCHEMA_2 + DOUBT_SCHEMA
         connection.executescript(
             f"BEGIN IMMEDIATE; {schema} PRAGMA application_id = {APPLICATION_ID};"
             f" PRAGMA user_version = {FORMAT}; COMMIT;"

@@ -26,6 +26,7 @@ What survives which failure
     a damaged file    is set aside under a new name when the log is opened, and a new one begun
     clock set back    order is `seq`; times are data. Retention by age waits until time has caught
                       up, retention by size does not
+    boot in 1970      samples wait until the clock is set, then are moved (`rebasing.py`)
     a second writer   is refused by a lock that the system releases with the process
 
 Threads: `append`, `advance`, `cursor` never wait. One thread owns the writing connection
@@ -53,6 +54,7 @@ from gateway.store.files import LogFiles
 from gateway.store.opening import Opening, open_database
 from gateway.store.progress import Progress
 from gateway.store.reader import LogReader, Trend
+from gateway.store.rebasing import Rebasing
 from gateway.store.replay import replay_entries
 from gateway.store.settings import LogSettings
 from gateway.store.stats import StoreStats, lags, ledgered
@@ -85,12 +87,15 @@ class RecordLog:
         self._files = files
         self._clock = clock
         self._progress = Progress()
+        self.rebasing = Rebasing(database, boot=opening.boot, mark=lambda: self.append([]))
+        """What it knows of times in doubt, and is told about them."""
         self._writer = Writer(
             database,
             files,
             settings,
             boot=opening.boot,
             cursors=opening.cursors,
+            rebasing=self.rebasing,
             progress=self._progress,
             clock=clock,
         )
@@ -109,6 +114,7 @@ class RecordLog:
         gateway: GatewayId,
         clock: Clock,
         cursors: Mapping[str, Scope] = MappingProxyType({}),
+        machine: str = "",
     ) -> "RecordLog":
         """Open the log for writing, or begin one; blocks.
 
@@ -119,6 +125,8 @@ class RecordLog:
             clock: The time.
             cursors: The readers that records are kept for, and what each is for. Those of earlier
                 starts that are not among them are forgotten; without any, nothing is undelivered.
+            machine: Names the machine's run since it was switched on, so that a doubt about its
+                clock outlives a restart of the process; empty is unknown.
         Raises:
             StoreError: another process writes it, the disk refuses, or it is not ours.
         """
@@ -131,6 +139,7 @@ class RecordLog:
                 gateway=gateway,
                 cursors=cursors,
                 bodies=PlainBodies(),
+                machine=machine,
                 clock=clock,
             )
         except StoreError:
@@ -158,8 +167,9 @@ class RecordLog:
 
     @property
     def samples_end(self) -> Seq:
-        """Position up to which samples may go out."""
-        return self._writer.end
+        """Position up to which samples may go out; those with times in doubt are held back."""
+        held = self.rebasing.samples_end
+        return self._writer.end if held is None else min(held, self._writer.end)
 
     @property
     def state(self) -> StoreState:

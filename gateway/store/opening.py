@@ -14,10 +14,11 @@ import structlog
 from gateway.core.cursors import Cursor, Scope
 from gateway.core.errors import StoreError
 from gateway.core.ports import Clock
-from gateway.core.records import Boot, GatewayId, LedgerEntry, LedgerReason
+from gateway.core.records import Boot, GatewayId, LedgerEntry, LedgerReason, Seq
 from gateway.store.bodies import Bodies
 from gateway.store.database import LogDatabase, is_damage, is_sound
 from gateway.store.files import LogFiles
+from gateway.store.rebasing import read_doubt
 from gateway.store.settings import LogSettings
 from gateway.wire.documents import draft_ledger_entry
 
@@ -30,14 +31,30 @@ class Opening:
 
     boot: Boot
     """Number of this start."""
+    opened_ns: int
+    """When this start opened the log, UTC."""
     was_clean: bool
     """Whether the previous start ended with `close`, or there was none."""
     last_commit_ns: int | None
     """When the previous start last committed a record; None when there was none."""
+    known_ns: int
+    """Wall time that the log has seen and has no doubts about; 0 when there is none."""
+    first: Seq
+    """Position of the first record of this start, whenever there is one."""
     set_aside: Path | None
     """The database that could not be used; None when there was none."""
     cursors: Mapping[str, Cursor]
     """Where the readers stand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Start:
+    """The moment of a start."""
+
+    machine: str
+    now_ns: int
+    offset_ns: int
+    """Wall time minus monotonic time."""
 
 
 def open_database(
@@ -47,9 +64,19 @@ def open_database(
     gateway: GatewayId,
     cursors: Mapping[str, Scope],
     bodies: Bodies,
+    machine: str,
     clock: Clock,
 ) -> tuple[LogDatabase, Opening]:
     """Open the log for writing and begin a new boot; the lock must be held.
+
+    Args:
+        files: Of the log.
+        settings: What is checked.
+        gateway: Owner of the log.
+        cursors: The readers, and what each is for.
+        bodies: How bodies are stored.
+        machine: Names the machine's run since it was switched on; empty is unknown.
+        clock: Time.
 
     Raises:
         StoreError: the disk refuses, or the log belongs to another gateway or release.
@@ -62,13 +89,18 @@ def open_database(
                 gateway=gateway,
                 cursors=cursors,
                 bodies=bodies,
-                now_ns=clock.now_ns(),
+                start=_start(clock, machine),
             )
         except (sqlite3.Error, OSError) as error:
             # A full disk must not keep the gateway from starting: that is what the ballast is for.
             if is_last_attempt or not files.release_ballast():
                 raise StoreError(f"{files.database} cannot be opened: {error}") from error
     raise AssertionError("the last attempt returns or raises")
+
+
+def _start(clock: Clock, machine: str) -> _Start:
+    now_ns = clock.now_ns()
+    return _Start(machine=machine, now_ns=now_ns, offset_ns=now_ns - clock.monotonic_ns())
 
 
 def _open(
@@ -78,12 +110,12 @@ def _open(
     gateway: GatewayId,
     cursors: Mapping[str, Scope],
     bodies: Bodies,
-    now_ns: int,
+    start: _Start,
 ) -> tuple[LogDatabase, Opening]:
-    database, aside = _usable_database(files, settings, bodies, now_ns=now_ns)
+    database, aside = _usable_database(files, settings, bodies, now_ns=start.now_ns)
     try:
         opening = _begin_boot(
-            database, files, gateway=gateway, cursors=cursors, aside=aside, now_ns=now_ns
+            database, files, gateway=gateway, cursors=cursors, aside=aside, start=start
         )
     except (sqlite3.Error, OSError, StoreError):
         database.close()
@@ -118,11 +150,13 @@ def _begin_boot(
     gateway: GatewayId,
     cursors: Mapping[str, Scope],
     aside: Path | None,
-    now_ns: int,
+    start: _Start,
 ) -> Opening:
     _check_owner(database, files, gateway)
+    now_ns = start.now_ns
     was_clean = bool(database.state("is_clean", 1))
-    last_commit_ns = _last_commit_ns(database)
+    last_commit_ns, known_ns = _last_times(database, start)
+    first = Seq(database.last_seq + 1)
     boot = Boot(max(database.state("boot", 0), files.read_boot()) + 1)
     files.write_boot(boot)
     with database.transaction():
@@ -135,8 +169,11 @@ def _begin_boot(
             database.append([draft_ledger_entry(entry)], boot=boot, stored_ns=now_ns)
     return Opening(
         boot=boot,
+        opened_ns=now_ns,
         was_clean=was_clean,
         last_commit_ns=last_commit_ns,
+        known_ns=known_ns,
+        first=first,
         set_aside=aside,
         cursors=readers,
     )
@@ -151,6 +188,21 @@ def _check_owner(database: LogDatabase, files: LogFiles, gateway: GatewayId) -> 
             f"{files.database} holds the records of gateway {row[0]!r}, not of {gateway!r}:"
             " put the id back, or move the log away"
         )
+
+
+def _last_times(database: LogDatabase, start: _Start) -> tuple[int | None, int]:
+    """Return when the last commit was, and the newest time that there is no doubt about."""
+    last_commit_ns = _last_commit_ns(database)
+    doubt = read_doubt(database)
+    if doubt is None or last_commit_ns is None:
+        return last_commit_ns, last_commit_ns or 0
+    if doubt.machine == start.machine != "":
+        # If the clock was set while nobody ran, it is now that the commit is to be told by.
+        return last_commit_ns + start.offset_ns - doubt.offset_ns, doubt.known_ns
+    # What that clock said then does not help to tell now from then. But once its samples went out
+    # as they were, it is believed: perhaps it was right, and the log had seen one that was ahead.
+    known_ns = doubt.known_ns if doubt.is_held else last_commit_ns
+    return max(doubt.known_ns, last_commit_ns), known_ns
 
 
 def _last_commit_ns(database: LogDatabase) -> int | None:

@@ -27,7 +27,7 @@ from gateway.store.bodies import (
     epoch_place,
     record_place,
 )
-from gateway.store.database import BUSY_TIMEOUT_S, read_checkpoint_part, read_state
+from gateway.store.database import BUSY_TIMEOUT_S, IN_SCOPE, read_checkpoint_part, read_state
 from gateway.wire.body import open_body
 from gateway.wire.documents import decode_tags
 from gateway.wire.frames import (
@@ -48,11 +48,12 @@ PAGE_BYTES = 1024 * 1024
 
 _Row = tuple[int, int, int, int, bytes]
 _RECORD = "SELECT seq, first_seq, boot, kind, body FROM record"
-_IN_SCOPE = {
-    Scope.ALL: "",
-    Scope.NOTES: " AND kind NOT IN (1, 2, 7, 8)",
-    Scope.SAMPLES: " AND kind IN (1, 2, 7, 8)",
-}
+_IN_SPAN = (
+    "seq > ?1 AND first_seq <= ?2"
+    " AND seq <= ifnull((SELECT min(seq) FROM record WHERE seq >= ?2), ?2)"
+)
+"""What is not wholly outside of a span. The last record may be a block that goes on behind it;
+without the bound all that is there would be looked at when there is none."""
 _PLAIN = PlainBodies()
 
 
@@ -119,8 +120,7 @@ class LogReader:
         size_bytes = 0
         with self._connection() as connection:
             rows = connection.execute(
-                f"{_RECORD} WHERE seq > ? AND first_seq <= ?{_IN_SCOPE[scope]} ORDER BY seq",
-                (after, end),
+                f"{_RECORD} WHERE {_IN_SPAN}{IN_SCOPE[scope]} ORDER BY seq", (after, end)
             )
             for row in rows:
                 for record in self._records_of(row, after, end):
@@ -128,8 +128,6 @@ class LogReader:
                     if records and size_bytes > size_bytes_max:
                         return records
                     records.append(record)
-                if row[0] >= end:
-                    break
         return records
 
     def records(self, *, after: Seq = BEGIN, until: Seq | None = None) -> Iterator[Record]:

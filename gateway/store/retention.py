@@ -67,6 +67,7 @@ class Retention:
         *,
         readers: Sequence[Cursor],
         now_ns: int,
+        is_time_known: bool,
         is_disk_full: bool,
     ) -> bool:
         """Drop some of what must go, in one transaction.
@@ -75,6 +76,7 @@ class Retention:
             database: The log.
             readers: For whom records are kept; without any, nothing is undelivered.
             now_ns: Wall time, UTC.
+            is_time_known: Whether ages can be told; while times are in doubt nothing is aged.
             is_disk_full: Whether all delivered history is to go, to make room.
         Returns:
             Whether there may be more to drop.
@@ -84,7 +86,7 @@ class Retention:
         free_to_go = delivered if checkpoint is None else Seq(min(delivered, checkpoint))
         if self._excess is None:
             before_ns = now_ns - int(self._settings.history_age_s * 1e9)
-            if _drop_aged(database, free_to_go, before_ns=before_ns):
+            if is_time_known and _drop_aged(database, free_to_go, before_ns=before_ns):
                 return True
             self._excess = self._look(database, free_to_go, is_disk_full=is_disk_full)
         excess = self._excess

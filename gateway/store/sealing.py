@@ -19,15 +19,13 @@ from gateway.core.tags import ConfigEpoch
 from gateway.store.bodies import record_place
 from gateway.store.database import INSERT_RECORD, LogDatabase
 from gateway.wire.frames import (
+    FRAME_COUNT_MAX,
     FRAME_KINDS,
     StoredFrame,
     decode_block,
     encode_block,
     frames_of,
 )
-
-FRAMES_MAX = 10_000
-"""In one block; many small notifications make many frames."""
 
 _SELECT = (
     "SELECT seq, boot, kind, raw_count, sample_count, raw_total, first_ns, last_ns, stored_ns, body"
@@ -145,7 +143,7 @@ def _next_run(
             found_epoch != epoch
             or row.boot != rows[0].boot
             or samples + row.sample_count > samples_max
-            or len(rows) >= FRAMES_MAX
+            or len(rows) >= FRAME_COUNT_MAX
         ):
             break
         rows.append(row)
@@ -221,6 +219,7 @@ def _replace(database: LogDatabase, run: _Run) -> None:
 def _are_same(found: Sequence[StoredFrame], expected: Sequence[StoredFrame]) -> bool:
     return len(found) == len(expected) and all(
         (one.boot, one.seq, one.kind) == (other.boot, other.seq, other.kind)
+        and one.frame.clock is other.frame.clock
         and np.array_equal(one.frame.tag_index, other.frame.tag_index)
         and np.array_equal(one.frame.time_ns, other.frame.time_ns)
         and np.array_equal(one.frame.status, other.frame.status)

@@ -4,8 +4,9 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.core.cursors import Cursor
+from gateway.core.cursors import Cursor, Scope, Span
 from gateway.core.records import Boot, LedgerReason, Seq
+from gateway.store.database import IN_SCOPE
 from gateway.store.writer import StoreState
 
 
@@ -15,13 +16,15 @@ class CursorLag:
 
     name: str
     seq: Seq
-    """It has everything up to here."""
+    """It has everything up to here, save what lies in its holes."""
     records: int
-    """Positions behind it; never below the number of records."""
+    """Positions that it lacks; never below the number of records."""
     samples: int
-    """Raw samples behind it; a block counts as a whole."""
+    """Raw samples that it lacks; a block counts as a whole."""
     oldest_ns: int | None
-    """When the oldest record behind it was committed, UTC; None when there is none."""
+    """When the oldest record that it lacks was committed, UTC; None when there is none."""
+    front_oldest_ns: int | None = None
+    """The same of those behind `seq`, the holes left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,27 +89,61 @@ def lags(
 ) -> tuple[CursorLag, ...]:
     """Return how far each reader is behind, by name."""
     return tuple(
-        _lag(connection, name, cursor.complete_to, end=end, raw_total=raw_total)
+        _lag(connection, name, cursor, end=end, raw_total=raw_total)
         for name, cursor in sorted(cursors.items())
     )
 
 
 def _lag(
-    connection: sqlite3.Connection, name: str, seq: Seq, *, end: Seq, raw_total: int
+    connection: sqlite3.Connection, name: str, cursor: Cursor, *, end: Seq, raw_total: int
 ) -> CursorLag:
-    oldest = connection.execute(
-        "SELECT stored_ns FROM record WHERE seq > ? ORDER BY seq LIMIT 1", (seq,)
-    ).fetchone()
-    # Samples are dropped from the oldest on, so behind the first there is no hole.
+    if cursor.scope is Scope.NOTES:
+        records, samples = _notes_behind(connection, cursor.seq), 0
+    else:
+        records = max(end - cursor.seq, 0) + cursor.missing_count
+        samples = _samples_behind(connection, cursor.seq, raw_total)
+        samples += sum(_samples_in(connection, hole, raw_total) for hole in cursor.holes)
+    return CursorLag(
+        name=name,
+        seq=cursor.seq,
+        records=records,
+        samples=samples,
+        oldest_ns=_oldest_ns(connection, cursor.complete_to, cursor.scope),
+        front_oldest_ns=_oldest_ns(connection, cursor.seq, cursor.scope),
+    )
+
+
+def _notes_behind(connection: sqlite3.Connection, seq: Seq) -> int:
+    query = "SELECT count(*) FROM record WHERE seq > ?"
+    (count,) = connection.execute(f"{query}{IN_SCOPE[Scope.NOTES]}", (seq,)).fetchone()
+    return int(count)
+
+
+def _samples_behind(connection: sqlite3.Connection, seq: Seq, raw_total: int) -> int:
+    # Samples are dropped from the oldest on, so behind the first none is missing.
     first = connection.execute(
         "SELECT raw_total - raw_count FROM record WHERE seq > ? AND raw_count > 0"
         " ORDER BY seq LIMIT 1",
         (seq,),
     ).fetchone()
-    return CursorLag(
-        name=name,
-        seq=seq,
-        records=max(end - seq, 0),
-        samples=raw_total - first[0] if first else 0,
-        oldest_ns=oldest[0] if oldest else None,
-    )
+    return raw_total - first[0] if first else 0
+
+
+def _samples_in(connection: sqlite3.Connection, hole: Span, raw_total: int) -> int:
+    """Return the difference between the totals at both ends; the records between are not read."""
+    before = connection.execute(
+        "SELECT raw_total - raw_count FROM record WHERE seq >= ? ORDER BY seq LIMIT 1",
+        (hole.first,),
+    ).fetchone()
+    after = connection.execute(
+        "SELECT raw_total - (first_seq > ?1) * raw_count FROM record WHERE seq >= ?1"
+        " ORDER BY seq LIMIT 1",
+        (hole.last,),
+    ).fetchone()
+    return (after[0] if after else raw_total) - before[0] if before else 0
+
+
+def _oldest_ns(connection: sqlite3.Connection, seq: Seq, scope: Scope) -> int | None:
+    query = "SELECT stored_ns FROM record WHERE seq > ?"
+    row = connection.execute(f"{query}{IN_SCOPE[scope]} ORDER BY seq LIMIT 1", (seq,)).fetchone()
+    return row[0] if row else None

@@ -28,6 +28,7 @@ from gateway.store.backlog import Backlog, Flight, Ticket
 from gateway.store.database import LogDatabase, missing_entry
 from gateway.store.files import LogFiles
 from gateway.store.progress import Progress
+from gateway.store.rebasing import Rebasing
 from gateway.store.settings import LogSettings
 from gateway.store.tidying import Tidying
 from gateway.wire.documents import draft_ledger_entry
@@ -60,6 +61,7 @@ class Writer:
         *,
         boot: Boot,
         cursors: Mapping[str, Cursor],
+        rebasing: Rebasing,
         progress: Progress,
         clock: Clock,
     ) -> None:
@@ -79,7 +81,14 @@ class Writer:
         self._boot = boot
         self._progress = progress
         self._clock = clock
-        self._tidying = Tidying(files, settings, boot=boot, boundary=database.last_seq, clock=clock)
+        self._tidying = Tidying(
+            files,
+            settings,
+            boot=boot,
+            boundary=database.last_seq,
+            rebasing=rebasing,
+            clock=clock,
+        )
         self._condition = threading.Condition()
         self._bodies = database.bodies
         self._saved_cursors = cursors
@@ -281,7 +290,7 @@ class Writer:
             database = self._opened()
             self._commit(database)
             self._answer_calls(database)
-            self._tidying.step(database, self._saved_cursors)
+            self._tidying.step(database, self._saved_cursors, settled=self.settled)
             self.end = database.last_seq
         except sqlite3.Error as error:
             self._failed(error)

@@ -1,19 +1,24 @@
 """A log in memory and an uplink that follows a script: both implement the ports."""
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
+from cloud_sync.edge.dead_letters import KeptLetter
 from cloud_sync.edge.delivery import Delivery, DeliverySettings
 from gateway.core.arrays import frozen, index_column, status_column, time_column
+from gateway.core.cursors import Cursor, Scope, Span
 from gateway.core.errors import UplinkError
 from gateway.core.events import Event
 from gateway.core.frame import Frame
-from gateway.core.ports import Batch, SendResult
+from gateway.core.ports import Batch, Clock, SendResult
 from gateway.core.records import Boot, GatewayId, LedgerEntry, Record, RecordKind, Seq
 from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
+from gateway.core.uplink_status import DeadLetter
 from gateway.store import CursorLag, StoreState, StoreStats
 from gateway.wire.clock import SystemClock
 from gateway.wire.documents import encode_event
@@ -47,10 +52,13 @@ class MemoryLog:
 
     def __init__(self) -> None:
         self.records: list[Record] = []
-        self.cursors: dict[str, Seq] = {}
+        self.cursors: dict[str, Cursor] = {}
         self.moves: list[Seq] = []
+        """Of the cursor for samples."""
         self.read_count = 0
         self.last = Seq(0)
+        self.held_from: Seq | None = None
+        """Samples from here on must not go out; None is none."""
         self.oldest_ns: int | None = None
         self._tables = {ConfigEpoch(1): tag_table(epoch=1), ConfigEpoch(2): tag_table(epoch=2)}
         self._committed = asyncio.Condition()
@@ -62,6 +70,10 @@ class MemoryLog:
     @property
     def end(self) -> Seq:
         return self.last
+
+    @property
+    def samples_end(self) -> Seq:
+        return self.last if self.held_from is None else Seq(self.held_from - 1)
 
     async def append(self, kind: RecordKind, body: bytes) -> Record:
         record = Record(boot=self.boot, seq=Seq(self.last + 1), kind=kind, body=body)
@@ -77,12 +89,23 @@ class MemoryLog:
             draft = draft_frame(frame, epoch=ConfigEpoch(epoch), kind=RecordKind.FRAME)
             await self.append(draft.kind, draft.body)
 
-    async def read(self, *, after: Seq, size_bytes_max: int) -> Sequence[Record]:
+    async def read(
+        self,
+        *,
+        after: Seq,
+        size_bytes_max: int,
+        until: Seq | None = None,
+        scope: Scope = Scope.ALL,
+    ) -> Sequence[Record]:
         self.read_count += 1
         await asyncio.sleep(0)
         chosen: list[Record] = []
         size_bytes = 0
-        for record in self.records[max(0, after - self.records[0].seq + 1) :]:
+        for record in self.records[bisect_right(self.records, after, key=lambda x: x.seq) :]:
+            if until is not None and record.seq > until:
+                break
+            if not scope.covers(record.kind):
+                continue
             size_bytes += len(record.body)
             if chosen and size_bytes > size_bytes_max:
                 break
@@ -92,19 +115,41 @@ class MemoryLog:
     async def table_of(self, record: Record) -> TagTable:
         return self._tables[decode_frame(record.body)[1]]
 
+    def place(self, name: str) -> Cursor:
+        return self.cursors.get(name, Cursor(seq=Seq(0)))
+
     def cursor(self, name: str) -> Seq:
-        return self.cursors.get(name, Seq(0))
+        return self.place(name).seq
+
+    def holes(self, name: str) -> tuple[Span, ...]:
+        return self.place(name).holes
 
     async def advance(self, name: str, seq: Seq) -> None:
         await asyncio.sleep(0)
-        assert seq >= self.cursor(name), "a cursor never goes back"
-        self.cursors[name] = seq
-        self.moves.append(seq)
+        assert self.cursor(name) <= seq <= self.end, "a cursor never goes back, nor beyond the end"
+        self.cursors[name] = self.place(name).advanced(seq)
+        if "/" not in name:
+            self.moves.append(seq)
+
+    async def skip(self, name: str, to: Seq) -> None:
+        await asyncio.sleep(0)
+        self.cursors[name] = self.place(name).skipped(to)
+
+    async def fill(self, name: str, span: Span) -> None:
+        await asyncio.sleep(0)
+        self.cursors[name] = self.place(name).filled(span)
 
     async def stats(self) -> StoreStats:
         lags = [
-            CursorLag(name=name, seq=seq, records=0, samples=0, oldest_ns=self.oldest_ns)
-            for name, seq in {"cloud": Seq(0), **self.cursors}.items()
+            CursorLag(
+                name=name,
+                seq=cursor.seq,
+                records=0,
+                samples=0,
+                oldest_ns=self.oldest_ns,
+                front_oldest_ns=self.oldest_ns,
+            )
+            for name, cursor in {"cloud": Cursor(seq=Seq(0)), **self.cursors}.items()
         ]
         return StoreStats(
             state=StoreState.OK,
@@ -170,11 +215,30 @@ class MemoryDeadLetters:
     """Implements `DeadLetters`."""
 
     letters: dict[Seq, str] = field(default_factory=dict)
+    records: dict[Seq, KeptLetter] = field(default_factory=dict)
 
-    async def put(self, record: Record, *, uplink: str, reason: str, time_ns: int) -> None:
+    async def put(
+        self, record: Record, *, uplink: str, reason: str, time_ns: int, is_historical: bool
+    ) -> None:
         assert uplink
         assert time_ns
         self.letters[record.seq] = reason
+        letter = DeadLetter(
+            boot=record.boot,
+            seq=record.seq,
+            kind=record.kind,
+            size_bytes=len(record.body),
+            reason=reason,
+            time_ns=time_ns,
+            is_historical=is_historical,
+        )
+        self.records[record.seq] = KeptLetter(letter=letter, record=record)
+
+    async def kept(self, *, count_max: int) -> tuple[KeptLetter, ...]:
+        return tuple(self.records.values())[:count_max]
+
+    async def remove(self, record: Record, *, uplink: str) -> None:
+        del self.records[record.seq]
 
 
 @dataclass
@@ -186,6 +250,8 @@ class Bench:
     settings: DeliverySettings = FAST
     dead_letters: MemoryDeadLetters = field(default_factory=MemoryDeadLetters)
     noted: list[Event | LedgerEntry] = field(default_factory=list)
+    clock: Clock = field(default_factory=SystemClock)
+    budget_file: Path | None = None
 
     def __post_init__(self) -> None:
         self.delivery = Delivery(
@@ -194,8 +260,9 @@ class Bench:
             reader=self.reader,
             settings=self.settings,
             dead_letters=self.dead_letters,
-            clock=SystemClock(),
+            clock=self.clock,
             note=self.noted.append,
+            budget_file=self.budget_file,
         )
 
     @property
@@ -213,7 +280,7 @@ class Bench:
             await asyncio.gather(running, return_exceptions=True)
 
     async def run_until_level(self) -> None:
-        await self.run_until(lambda: self.reader.cursor("cloud") == self.reader.end)
+        await self.run_until(lambda: self.delivery.status().lag_records == 0)
 
 
 async def until(condition: Callable[[], bool], *, deadline_s: float = 40.0) -> None:

@@ -13,11 +13,11 @@ import numpy as np
 from cloud_sync.edge.dead_letters import FolderOfDeadLetters
 from cloud_sync.edge.delivery import Delivery, DeliverySettings
 from cloud_sync.edge.http import HttpUplink, HttpUplinkConfig
+from cloud_sync.edge.places import cursors_of
 from gateway.core.arrays import frozen, index_column, status_column, time_column
-from gateway.core.cursors import Scope
 from gateway.core.events import Event
 from gateway.core.frame import Frame
-from gateway.core.ports import Batch, SendResult
+from gateway.core.ports import Batch, SendResult, Uplink
 from gateway.core.records import GatewayId, LedgerEntry, RecordKind
 from gateway.core.tags import Tag, TagId
 from gateway.store import LogSettings, RecordLog
@@ -40,6 +40,7 @@ class EdgeGateway:
         token_file: Path,
         gateway: str,
         seal_after_s: float = 3600.0,
+        settings: DeliverySettings = SETTINGS,
     ) -> None:
         clock = SystemClock()
         self.log = RecordLog.open(
@@ -47,7 +48,7 @@ class EdgeGateway:
             LogSettings(group_commit_s=0.02, seal_after_s=seal_after_s, block_s=0.0),
             gateway=GatewayId(gateway),
             clock=clock,
-            cursors={"cloud": Scope.ALL},
+            cursors=cursors_of("cloud"),
         )
         self.table = self.log.intern(
             Tag(id=TagId(f"pumps.T{number}"), unit="bar") for number in range(TAG_COUNT)
@@ -60,7 +61,7 @@ class EdgeGateway:
             self.uplink,
             gateway=GatewayId(gateway),
             reader=self.log,
-            settings=SETTINGS,
+            settings=settings,
             dead_letters=FolderOfDeadLetters(folder / "dead-letters"),
             clock=clock,
             note=self.note,
@@ -92,15 +93,17 @@ class EdgeGateway:
 
 
 class UnluckyUplink:
-    """Sends as the real one, and never comes back from a batch that the cloud has confirmed."""
+    """Sends as the real one, and never comes back from samples that the cloud has confirmed."""
 
-    def __init__(self, uplink: HttpUplink) -> None:
+    def __init__(self, uplink: Uplink) -> None:
         self.name = uplink.name
         self.address = uplink.address
         self._uplink = uplink
 
     async def send(self, batch: Batch) -> SendResult:
         result = await self._uplink.send(batch)
+        if result.sample_count == 0:
+            return result
         sys.stdout.write(f"confirmed {result.accepted} {result.sample_count}\n")
         sys.stdout.flush()
         await asyncio.Event().wait()

@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -6,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud_sync.edge.delivery import REFUSALS_IN_A_ROW_MAX, DeliverySettings
+from cloud_sync.edge.delivery import DeliverySettings
+from cloud_sync.edge.lane import REFUSALS_IN_A_ROW_MAX
+from gateway.core.cursors import Scope
 from gateway.core.errors import BatchTooLargeError, RefusedBatchError, StoreError
 from gateway.core.events import Transition
 from gateway.core.ports import Batch, SendResult
@@ -47,8 +50,9 @@ async def test_a_batch_carries_the_tables_of_its_epochs() -> None:
     await bench.reader.append_frames(3, epoch=1)
     await bench.reader.append_frames(3, epoch=2)
     await bench.run_until_level()
-    (batch,) = bench.uplink.batches
-    assert [table.epoch for table in batch.tables] == [1, 2]
+    notes, samples = bench.uplink.batches
+    assert [table.epoch for table in notes.tables] == []
+    assert [table.epoch for table in samples.tables] == [1, 2]
 
 
 async def test_the_cursor_moves_only_past_what_was_accepted() -> None:
@@ -241,11 +245,15 @@ async def test_a_record_that_cannot_be_kept_is_not_passed() -> None:
     class FullDeadLetters(MemoryDeadLetters):
         tries = 0
 
-        async def put(self, record: Record, *, uplink: str, reason: str, time_ns: int) -> None:
+        async def put(
+            self, record: Record, *, uplink: str, reason: str, time_ns: int, is_historical: bool
+        ) -> None:
             self.tries += 1
             if self.tries < 4:
                 raise StoreError("no space left on device")
-            await super().put(record, uplink=uplink, reason=reason, time_ns=time_ns)
+            await super().put(
+                record, uplink=uplink, reason=reason, time_ns=time_ns, is_historical=is_historical
+            )
 
     dead_letters = FullDeadLetters()
     bench = Bench(PoisonedUplink({2}), dead_letters=dead_letters)
@@ -258,11 +266,20 @@ async def test_a_record_that_cannot_be_kept_is_not_passed() -> None:
 
 async def test_a_log_that_cannot_be_read_is_tried_again() -> None:
     class BrokenLog(MemoryLog):
-        async def read(self, *, after: Seq, size_bytes_max: int) -> list[Record]:
+        async def read(
+            self,
+            *,
+            after: Seq,
+            size_bytes_max: int,
+            until: Seq | None = None,
+            scope: Scope = Scope.ALL,
+        ) -> Sequence[Record]:
             if self.read_count < 5:
                 self.read_count += 1
                 raise StoreError("disk I/O error")
-            return list(await super().read(after=after, size_bytes_max=size_bytes_max))
+            return await super().read(
+                after=after, size_bytes_max=size_bytes_max, until=until, scope=scope
+            )
 
     bench = Bench(ScriptedUplink(), reader=BrokenLog())
     await bench.reader.append_frames(3)

@@ -139,7 +139,7 @@ async def test_an_answer_lost_after_the_commit_repeats_what_is_known(tmp_path: P
         async with running(site.cloud) as cloud:
             samples = await append(edge, 200)
             async with asyncio.timeout(40):
-                while not (await site.books(cloud.url)).get("sample_count"):
+                while not (await site.books(cloud.url)).get("record_count"):
                     await asyncio.sleep(0.05)
             cloud.kill()
             await cloud.process.wait()

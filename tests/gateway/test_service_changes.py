@@ -279,7 +279,7 @@ async def test_an_uplink_that_is_tried_without_keeps_its_place(tmp_path: Path) -
         write(tmp_path, compressor_table(server.endpoint), trial)
         applied = await client.apply(None)
         await until(client, lambda x: x.trial_until is not None)
-        assert cursors_in(tmp_path) == {"cloud"}
+        assert cursors_in(tmp_path) == {"cloud", "cloud/alarms"}
         await until(client, lambda x: x.digest == applied.digest and not x.is_on_trial)
         await stopped(process)
         assert cursors_in(tmp_path) == set()

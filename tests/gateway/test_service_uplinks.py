@@ -10,6 +10,7 @@ from cloud_sync.edge.http import HttpUplink
 from cloud_sync.edge.mqtt import MqttUplink
 from gateway.config import read_config
 from gateway.core.errors import ConfigError
+from gateway.core.events import Event
 from gateway.core.records import GatewayId
 from gateway.service.uplinks import build_uplink
 from gateway.wire.clock import SystemClock
@@ -39,8 +40,15 @@ async def test_each_table_makes_its_kind_of_uplink(tmp_path: Path) -> None:
     path = tmp_path / "gateway.toml"
     path.write_text(CONFIG)
     config = read_config(path)
+    told: list[Event] = []
     uplinks = [
-        build_uplink(name, settings, gateway=GatewayId(config.gateway.id), clock=SystemClock())
+        build_uplink(
+            name,
+            settings,
+            gateway=GatewayId(config.gateway.id),
+            note=told.append,
+            clock=SystemClock(),
+        )
         for name, settings in config.uplinks.items()
     ]
     assert [type(uplink) for uplink in uplinks] == [HttpUplink, MqttUplink]

@@ -13,11 +13,12 @@ import pytest
 
 from gateway.core.errors import StoreError
 from gateway.core.records import Boot, LedgerReason, Seq
-from gateway.store import LogReader, RecordLog, StoreState
+from gateway.store import LogReader, RecordLog, StoreState, Ticket
 from gateway.store.bodies import PlainBodies
 from gateway.store.database import LogDatabase
 from gateway.store.files import LogFiles
 from gateway.store.progress import Progress
+from gateway.store.rebasing import Rebasing
 from gateway.store.writer import Writer
 from gateway.wire.documents import draft_event
 from tests.gateway.store_cases import (
@@ -304,12 +305,14 @@ async def test_a_commit_that_failed_but_reached_the_disk_is_not_repeated(tmp_pat
     """The worst case for `nothing twice`."""
     files = LogFiles(tmp_path / "log.db")
     progress = Progress()
+    database = LyingDatabase.open(files.database, PlainBodies())
     writer = Writer(
-        LyingDatabase.open(files.database, PlainBodies()),
+        database,
         files,
         QUICK,
         boot=Boot(1),
         cursors={},
+        rebasing=Rebasing(database, boot=Boot(1), mark=lambda: Ticket(0)),
         progress=progress,
         clock=SettableClock(),
     )
