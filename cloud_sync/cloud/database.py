@@ -17,7 +17,7 @@ from gateway.core.errors import StoreError
 
 T = TypeVar("T")
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 _SCHEMA: Final = """
 CREATE TABLE gateways (
@@ -69,7 +69,7 @@ CREATE INDEX events_by_time ON events (time_ns);
 CREATE TABLE ledger (
     gateway TEXT NOT NULL, boot INTEGER NOT NULL, seq INTEGER NOT NULL,
     reason TEXT NOT NULL, source TEXT NOT NULL, from_ns INTEGER NOT NULL, to_ns INTEGER NOT NULL,
-    count INTEGER, tags TEXT NOT NULL,
+    count INTEGER, tags TEXT NOT NULL, error_percent REAL,
     PRIMARY KEY (gateway, boot, seq)
 ) WITHOUT ROWID;
 CREATE TABLE commands (
@@ -85,6 +85,8 @@ CREATE TABLE retrain_runs (
     figures TEXT NOT NULL
 );
 """
+_FROM_1: Final = "ALTER TABLE ledger ADD COLUMN error_percent REAL;"
+"""What schema 2 has beside schema 1."""
 
 
 class Database:
@@ -155,6 +157,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     [version] = connection.execute("PRAGMA user_version").fetchone()
     if version > SCHEMA_VERSION:
         raise StoreError(f"{path} was written by a newer release (schema {version})")
+    if version == 1:
+        connection.executescript(f"BEGIN IMMEDIATE; {_FROM_1} PRAGMA user_version = 2; COMMIT;")
     if version == 0:
         connection.executescript(
             f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"

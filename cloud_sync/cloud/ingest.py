@@ -233,7 +233,7 @@ def _store_note(connection: sqlite3.Connection, gateway: str, note: Note) -> Non
     elif isinstance(content, LedgerEntry):
         connection.execute(
             "INSERT INTO ledger VALUES (:gateway, :boot, :seq, :reason, :source, :from_ns, :to_ns, "
-            ":count, :tags)",
+            ":count, :tags, :error_percent)",
             {**row, "tags": json.dumps(content.tags)},
         )
     else:

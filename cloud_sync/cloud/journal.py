@@ -30,7 +30,7 @@ def read_events(connection: sqlite3.Connection, *, gateway: str | None, limit: i
 def read_losses(connection: sqlite3.Connection, *, gateway: str | None, limit: int) -> LossList:
     """Return the newest entries of the loss ledger of one gateway, or of all."""
     rows = connection.execute(
-        "SELECT gateway, reason, source, from_ns, to_ns, count, tags FROM ledger "
+        "SELECT gateway, reason, source, from_ns, to_ns, count, tags, error_percent FROM ledger "
         "WHERE gateway = COALESCE(?, gateway) ORDER BY from_ns DESC LIMIT ?",
         (gateway, limit),
     )

@@ -205,6 +205,9 @@ class LossEntry(Message):
     """Samples missing; null where only the span is known."""
     tags: tuple[str, ...]
     """Tags concerned; empty is all of the source."""
+    error_percent: float | None
+    """Of a tag's range: how far a line between the samples kept may miss one that was thinned out;
+    null for other reasons."""
 
 
 class LossList(Message):

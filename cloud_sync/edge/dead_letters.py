@@ -15,13 +15,16 @@ from typing import Final, Protocol
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from gateway.core.errors import StoreError
+from gateway.core.errors import CorruptRecordError, StoreError
 from gateway.core.records import Boot, Record, RecordKind, Seq
 from gateway.core.uplink_status import DeadLetter
+from gateway.store.bodies import Bodies, PlainBodies, letter_place
 from gateway.wire.files import write_durably
 
 LETTERS_MAX: Final = 10_000
 """Files kept; when there are as many, delivery stops rather than losing one."""
+
+_PLAIN: Final = PlainBodies()
 
 log = structlog.get_logger()
 
@@ -64,9 +67,15 @@ class DeadLetters(Protocol):
 class FolderOfDeadLetters:
     """Implements `DeadLetters` with one file a record."""
 
-    def __init__(self, folder: Path) -> None:
-        """Keep them in this folder, which is made when it is first needed."""
+    def __init__(self, folder: Path, *, bodies: Bodies = _PLAIN) -> None:
+        """Keep them in this folder, which is made when it is first needed.
+
+        Args:
+            folder: Of one uplink.
+            bodies: The log's: what is encrypted there is encrypted here.
+        """
         self._folder = folder
+        self._bodies = bodies
 
     async def put(
         self, record: Record, *, uplink: str, reason: str, time_ns: int, is_historical: bool
@@ -76,6 +85,7 @@ class FolderOfDeadLetters:
         Raises:
             StoreError: the disk refuses, or there are too many.
         """
+        place = letter_place(uplink, record.boot, record.seq)
         name = _file_name(record, uplink)
         letter = {
             "uplink": uplink,
@@ -85,7 +95,7 @@ class FolderOfDeadLetters:
             "reason": reason,
             "time_ns": time_ns,
             "is_historical": is_historical,
-            "body": base64.b64encode(record.body).decode(),
+            "body": base64.b64encode(self._bodies.put(record.body, place=place)).decode(),
         }
         await asyncio.to_thread(self._write, self._folder / name, json.dumps(letter).encode())
 
@@ -116,10 +126,36 @@ class FolderOfDeadLetters:
     def _kept(self, count_max: int) -> tuple[KeptLetter, ...]:
         try:
             paths = sorted(self._folder.glob("*.json"), key=_position)
-            read = [_read(path) for path in paths[:count_max]]
+            read = [self._read(path) for path in paths[:count_max]]
         except OSError as error:
             raise StoreError(f"{self._folder} cannot be read: {error}") from error
         return tuple(letter for letter in read if letter is not None)
+
+    def _read(self, path: Path) -> KeptLetter | None:
+        """Return a letter; None when it is damaged, so that the others can be looked at."""
+        try:
+            written = _Written.model_validate_json(path.read_bytes())
+            kind = RecordKind[written.kind]
+            body = self._bodies.get(
+                base64.b64decode(written.body, validate=True),
+                place=letter_place(written.uplink, written.boot, written.seq),
+            )
+        except (ValidationError, KeyError, ValueError, CorruptRecordError) as error:
+            log.warning("dead_letter_damaged", path=str(path), reason=repr(error), stage="sending")
+            return None
+        boot, seq = Boot(written.boot), Seq(written.seq)
+        return KeptLetter(
+            letter=DeadLetter(
+                boot=boot,
+                seq=seq,
+                kind=kind,
+                size_bytes=len(body),
+                reason=written.reason,
+                time_ns=written.time_ns,
+                is_historical=written.is_historical,
+            ),
+            record=Record(boot=boot, seq=seq, kind=kind, body=body),
+        )
 
 
 def _file_name(record: Record, uplink: str) -> str:
@@ -134,32 +170,10 @@ def _position(path: Path) -> tuple[int, int]:
     return int(numbers[0]), int(numbers[1])
 
 
-def _read(path: Path) -> KeptLetter | None:
-    """Return a letter; None when it is damaged, so that the others can be looked at."""
-    try:
-        written = _Written.model_validate_json(path.read_bytes())
-        kind, body = RecordKind[written.kind], base64.b64decode(written.body, validate=True)
-    except (ValidationError, KeyError, ValueError) as error:
-        log.warning("dead_letter_damaged", path=str(path), reason=repr(error), stage="sending")
-        return None
-    boot, seq = Boot(written.boot), Seq(written.seq)
-    return KeptLetter(
-        letter=DeadLetter(
-            boot=boot,
-            seq=seq,
-            kind=kind,
-            size_bytes=len(body),
-            reason=written.reason,
-            time_ns=written.time_ns,
-            is_historical=written.is_historical,
-        ),
-        record=Record(boot=boot, seq=seq, kind=kind, body=body),
-    )
-
-
 class _Written(BaseModel):
     """A file's content."""
 
+    uplink: str
     boot: int
     seq: int
     kind: str

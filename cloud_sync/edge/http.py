@@ -23,12 +23,12 @@ from cloud_sync.edge.answers import (
     encode_aside,
     refusal,
 )
-from cloud_sync.edge.credentials import read_credential
 from cloud_sync.edge.delivery import DeliverySettings
 from gateway.core.errors import ConfigError, UplinkError
 from gateway.core.ports import Batch, SendResult
 from gateway.core.settings import Settings
 from gateway.wire.batches import MEDIA_TYPE
+from gateway.wire.credentials import read_credential
 
 
 class HttpUplinkConfig(Settings):

@@ -24,7 +24,6 @@ import structlog
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from cloud_sync.edge.addresses import checked_url
-from cloud_sync.edge.credentials import read_credential
 from cloud_sync.edge.delivery import DeliverySettings
 from cloud_sync.edge.influxdb_lines import FIELD_NAMES, TAG_NAMES, BatchLines, SampleLines, Schema
 from cloud_sync.edge.influxdb_session import Answer, Place, WriteSession, compressed
@@ -38,6 +37,7 @@ from gateway.core.errors import (
 from gateway.core.events import Event, Transition
 from gateway.core.ports import Batch, Clock, SendResult
 from gateway.core.settings import Settings
+from gateway.wire.credentials import read_credential
 
 EXPIRED_SEVERITY: Final = 300
 EXPIRED_QUIET_NS: Final = 60 * 1_000_000_000

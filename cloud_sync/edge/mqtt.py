@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
 
 from cloud_sync.edge.answers import complaint_of, confirmed, encode_aside, refusal
-from cloud_sync.edge.credentials import read_credential
 from cloud_sync.edge.delivery import DeliverySettings
 from gateway.core.errors import BatchTooLargeError, ConfigError, UplinkError
 from gateway.core.ports import Batch, Clock, SendResult
 from gateway.core.records import GatewayId
 from gateway.wire.batch_topics import BatchTopics, TopicPrefix
 from gateway.wire.broker_settings import BrokerLogin, broker_tls, host_and_port, read_password
+from gateway.wire.credentials import read_credential
 
 if TYPE_CHECKING:
     from cloud_sync.edge.mqtt_session import BatchSession

@@ -45,6 +45,10 @@ class LogAnswer(Answer):
     """Why nothing can be written; empty when all is well."""
     doubt: str = ""
     """Why the times of new records cannot be relied on; empty when they can."""
+    written_bytes: int | None
+    """Written to the disk since the start; null where the system does not tell."""
+    written_bytes_per_day: float | None
+    """The same in a day at the rate since the start; null while that is not known."""
 
 
 class BooksAnswer(Answer):

@@ -49,6 +49,10 @@ class ViewCollector(Collector):
             yield GaugeMetricFamily(
                 "log_buffer_seconds", "Lasts so long without delivery", value=log.buffer_s
             )
+        if log.written_bytes is not None:
+            yield CounterMetricFamily(
+                "log_written_bytes", "By the log to the disk, since the start", log.written_bytes
+            )
         configuration = self._view.configuration()
         yield GaugeMetricFamily(
             "configuration_is_on_trial", "1: not decided yet", value=configuration.is_on_trial

@@ -361,6 +361,8 @@ def log_answer(log: LogStatus) -> LogAnswer:
         buffer_s=number_or_none(log.buffer_s),
         fault=log.fault,
         doubt=log.doubt,
+        written_bytes=log.written_bytes,
+        written_bytes_per_day=number_or_none(log.written_bytes_per_day),
     )
 
 

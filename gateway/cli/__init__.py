@@ -25,6 +25,8 @@ COMMANDS = {
     "models": "List, promote and roll back models.",
     "deadletters": "List what a far end refuses for good, and send it again.",
     "certs": "List, trust and reject the certificates of OPC UA servers.",
+    "export": "Samples of the log as a CSV or Parquet file.",
+    "log": "Look after the record log: make a key to encrypt it with.",
     "import": "Take in a recording as history, before the first start.",
     "train": "Train a model from recordings.",
     "score": "Score a recording with a model.",

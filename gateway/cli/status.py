@@ -70,6 +70,8 @@ def _lines(overview: Overview) -> Iterator[str]:
         f"{'buffer':<10}{duration(log.buffer_s)} left without delivery, "
         f"{size(log.size_bytes)} of {size(log.size_bytes_max)} used"
     )
+    if log.written_bytes_per_day is not None:
+        yield f"{'flash':<10}{size(log.written_bytes_per_day)} a day written by the log"
     if log.fault:
         yield f"{'log':<10}nothing can be written: {log.fault}"
     if log.doubt:

@@ -47,6 +47,8 @@ class LedgerReason(StrEnum):
     """A scan could not start in time."""
     RETENTION = "retention"
     """Undelivered raw samples dropped to stay within the bound on disk."""
+    THINNED = "thinned"
+    """Undelivered raw samples that a line between those kept replaces, within a stated error."""
     STORE_FAILED = "store_failed"
     """The disk refused the commit."""
     CORRUPT = "corrupt"
@@ -80,6 +82,9 @@ class LedgerEntry:
     """Samples missing; None where only the span is known, as for a gap."""
     tags: tuple[TagId, ...] = ()
     """The tags concerned; empty is all tags of the source."""
+    error_percent: float | None = None
+    """Of a tag's range, or of what its values spanned: by so much at most a line between the
+    samples kept misses one that was removed. None unless they were thinned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

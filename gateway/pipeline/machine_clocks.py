@@ -21,6 +21,8 @@ CLOCK_OFF = "device_clock_off"
 """Condition of the events."""
 
 _WINDOW_NS = 30_000_000_000
+_PACE_NS = 100_000_000
+"""Between two looks at a source: more would cost small frames as much as deciding about them."""
 _FRAMES_MIN = 5
 """Fewer frames with an advancing time say nothing."""
 _OFF_SEVERITY = 400
@@ -31,6 +33,8 @@ _RIGHT_SEVERITY = 100
 class _Window:
     """What was seen of one source's clock lately."""
 
+    looked_ns: int = -_PACE_NS
+    """When it was looked at last, on the monotonic clock."""
     newest_ns: int = 0
     """Newest time in the frame before."""
     begun_ns: int = 0
@@ -67,6 +71,10 @@ class MachineClocks:
         is_live = frame.origin is Origin.LIVE and frame.is_received and frame.arrival_ns > 0
         if not is_live or frame.clock is not ClockSource.SOURCE or not len(frame):
             return ()
+        first = self._windows[self._source[frame.tag_index[0]]]
+        if frame.arrival_ns - first.looked_ns < _PACE_NS:
+            return ()
+        first.looked_ns = frame.arrival_ns
         return tuple(
             event
             for source, newest_ns in self._newest(frame)

@@ -34,7 +34,7 @@ def build_deliveries(
             gateway=gateway,
             reader=store,
             settings=settings.delivery,
-            dead_letters=FolderOfDeadLetters(letters / name),
+            dead_letters=FolderOfDeadLetters(letters / name, bodies=store.bodies),
             clock=clock,
             note=ingress.note,
             budget_file=config.gateway.state_folder / "budgets" / f"{name}.json",

@@ -12,6 +12,7 @@
     doubt       where times begin that the clock cannot be relied on for (`rebasing.py`)
     shift       by how much times are to be moved, and how far that got
     state       boot, clean stop, sealed_seq and the like
+    log_key     fingerprints of the keys that bodies are encrypted with; see `keys.py`
 
 Every change goes through `LogDatabase.transaction`; what the object remembers (`last_seq`,
 `raw_total`) follows a rollback.
@@ -28,6 +29,7 @@ from gateway.core.records import Boot, Draft, LedgerEntry, LedgerReason, RecordK
 from gateway.core.tags import TagId, TagTable
 from gateway.store.bodies import Bodies, checkpoint_place, epoch_place, record_place
 from gateway.store.doubt import DOUBT_SCHEMA
+from gateway.store.removed import REMOVED_SCHEMA, note_removed
 from gateway.wire.body import close_body, open_body
 from gateway.wire.documents import (
     decode_ledger_entry,
@@ -41,7 +43,6 @@ FORMAT = 2
 APPLICATION_ID = 0x4564_6757
 """Marks the file as a record log; in SQLite's header."""
 BUSY_TIMEOUT_S = 5.0
-
 _WAL_SIZE_BYTES = 16 * 1024 * 1024
 _CHECKPOINT_VERSION = 1
 
@@ -70,6 +71,7 @@ CREATE INDEX note_by_seq ON record (seq) WHERE kind NOT IN (1, 2, 7, 8);
 CREATE TABLE hole (
     name TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (name, first)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE log_key (fingerprint BLOB PRIMARY KEY, last_seq INTEGER) STRICT, WITHOUT ROWID;
 """
 """What format 2 has beside format 1, and the tables of `doubt.py`."""
 
@@ -276,6 +278,7 @@ class LogDatabase:
             return False
         raw_count, first_ns, last_ns, _ = row
         self.connection.execute("DELETE FROM record WHERE seq = ?", (seq,))
+        note_removed(self.connection, [(seq, raw_count)])
         entry = missing_entry(
             LedgerReason.CORRUPT, first_ns=first_ns, last_ns=last_ns, count=raw_count
         )
@@ -332,6 +335,7 @@ def missing_entry(
     last_ns: int,
     count: int | None,
     tags: tuple[TagId, ...] = (),
+    error_percent: float | None = None,
 ) -> LedgerEntry:
     """Return the ledger entry for samples of any source, by their first and last time."""
     return LedgerEntry(
@@ -341,6 +345,7 @@ def missing_entry(
         to_ns=max(first_ns, last_ns + 1),
         count=count,
         tags=tags,
+        error_percent=error_percent,
     )
 
 
@@ -374,7 +379,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_SIZE_BYTES}")
     if version < FORMAT:
-        schema = ("" if tables else _SCHEMA) + _SCHEMA_2 + DOUBT_SCHEMA
+        schema = ("" if tables else _SCHEMA) + _SCHEMA_2 + DOUBT_SCHEMA + REMOVED_SCHEMA
         connection.executescript(
             f"BEGIN IMMEDIATE; {schema} PRAGMA application_id = {APPLICATION_ID};"
             f" PRAGMA user_version = {FORMAT}; COMMIT;"

@@ -48,16 +48,17 @@ from gateway.core.ports import Clock
 from gateway.core.records import Boot, Draft, GatewayId, LogEntry, Record, Seq
 from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
 from gateway.store.backlog import Ticket
-from gateway.store.bodies import PlainBodies
 from gateway.store.database import LogDatabase
+from gateway.store.encryption import bodies_of
 from gateway.store.files import LogFiles
 from gateway.store.opening import Opening, open_database
 from gateway.store.progress import Progress
-from gateway.store.reader import LogReader, Trend
+from gateway.store.reader import LogReader
 from gateway.store.rebasing import Rebasing
 from gateway.store.replay import replay_entries
 from gateway.store.settings import LogSettings
 from gateway.store.stats import StoreStats, lags, ledgered
+from gateway.store.trends import Trend
 from gateway.store.writer import StoreState, Writer
 
 log = structlog.get_logger()
@@ -84,6 +85,8 @@ class RecordLog:
         self.path = files.database
         self.opening = opening
         """What was found when the log was opened."""
+        self.bodies = database.bodies
+        """How what lies beside the log is to be stored, such as dead letters."""
         self._files = files
         self._clock = clock
         self._progress = Progress()
@@ -100,7 +103,7 @@ class RecordLog:
             clock=clock,
         )
         self._reader = LogReader(
-            files.database, bodies=database.bodies, on_corrupt=self._discard_damaged
+            files.database, bodies=self.bodies, on_corrupt=self._discard_damaged
         )
         self._told = self._stats(database)
         self._writer.start()
@@ -128,8 +131,11 @@ class RecordLog:
             machine: Names the machine's run since it was switched on, so that a doubt about its
                 clock outlives a restart of the process; empty is unknown.
         Raises:
-            StoreError: another process writes it, the disk refuses, or it is not ours.
+            ConfigError: a key of the log cannot be read.
+            StoreError: another process writes it, the disk refuses, it is not ours, or it is
+                encrypted with a key that was not given.
         """
+        bodies = bodies_of(settings.encryption)
         files = LogFiles(path)
         files.lock()
         try:
@@ -138,7 +144,7 @@ class RecordLog:
                 settings,
                 gateway=gateway,
                 cursors=cursors,
-                bodies=PlainBodies(),
+                bodies=bodies,
                 machine=machine,
                 clock=clock,
             )
@@ -374,6 +380,7 @@ class RecordLog:
             oldest_ns=oldest_ns,
             newest_ns=newest_ns,
             commit_count=self._writer.commit_count,
+            written_bytes=self._writer.written_bytes,
         )
 
     def _discard_damaged(self, seq: Seq) -> None:

@@ -18,6 +18,7 @@ from gateway.core.records import Boot, GatewayId, LedgerEntry, LedgerReason, Seq
 from gateway.store.bodies import Bodies
 from gateway.store.database import LogDatabase, is_damage, is_sound
 from gateway.store.files import LogFiles
+from gateway.store.keys import check_keys, take_keys
 from gateway.store.rebasing import read_doubt
 from gateway.store.settings import LogSettings
 from gateway.wire.documents import draft_ledger_entry
@@ -154,6 +155,8 @@ def _begin_boot(
 ) -> Opening:
     _check_owner(database, files, gateway)
     now_ns = start.now_ns
+    check_keys(database.connection, database.bodies, path=files.database)
+    take_keys(database)
     was_clean = bool(database.state("is_clean", 1))
     last_commit_ns, known_ns = _last_times(database, start)
     first = Seq(database.last_seq + 1)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from gateway.core.cursors import Cursor, Scope, Span
 from gateway.core.records import Boot, LedgerReason, Seq
 from gateway.store.database import IN_SCOPE
+from gateway.store.needs import END
+from gateway.store.removed import removed_count
 from gateway.store.writer import StoreState
 
 
@@ -63,6 +65,9 @@ class StoreStats:
     """When the newest record was committed, UTC."""
     commit_count: int
     """Transactions with records since the start."""
+    written_bytes: int | None = None
+    """Written to the disk since the start, as `flash.py` counts; None when the system does not
+    tell."""
 
     @property
     def gap_count(self) -> int:
@@ -120,27 +125,29 @@ def _notes_behind(connection: sqlite3.Connection, seq: Seq) -> int:
 
 
 def _samples_behind(connection: sqlite3.Connection, seq: Seq, raw_total: int) -> int:
-    # Samples are dropped from the oldest on, so behind the first none is missing.
     first = connection.execute(
-        "SELECT raw_total - raw_count FROM record WHERE seq > ? AND raw_count > 0"
+        "SELECT seq, raw_total - raw_count FROM record WHERE seq > ? AND raw_count > 0"
         " ORDER BY seq LIMIT 1",
         (seq,),
     ).fetchone()
-    return raw_total - first[0] if first else 0
+    return raw_total - first[1] - removed_count(connection, first[0], END) if first else 0
 
 
 def _samples_in(connection: sqlite3.Connection, hole: Span, raw_total: int) -> int:
     """Return the difference between the totals at both ends; the records between are not read."""
     before = connection.execute(
-        "SELECT raw_total - raw_count FROM record WHERE seq >= ? ORDER BY seq LIMIT 1",
+        "SELECT seq, raw_total - raw_count FROM record WHERE seq >= ? ORDER BY seq LIMIT 1",
         (hole.first,),
     ).fetchone()
+    if before is None:
+        return 0
     after = connection.execute(
-        "SELECT raw_total - (first_seq > ?1) * raw_count FROM record WHERE seq >= ?1"
-        " ORDER BY seq LIMIT 1",
+        "SELECT seq - (first_seq > ?1), raw_total - (first_seq > ?1) * raw_count"
+        " FROM record WHERE seq >= ?1 ORDER BY seq LIMIT 1",
         (hole.last,),
     ).fetchone()
-    return (after[0] if after else raw_total) - before[0] if before else 0
+    last, total = after or (END, raw_total)
+    return int(total - before[1]) - removed_count(connection, before[0], last)
 
 
 def _oldest_ns(connection: sqlite3.Connection, seq: Seq, scope: Scope) -> int | None:

@@ -10,7 +10,7 @@ from gateway.store.database import LogDatabase
 from gateway.store.files import LogFiles
 from gateway.store.rebasing import Rebasing
 from gateway.store.retention import Retention
-from gateway.store.sealing import Ages, seal_next, sealed_seq, unsealed_samples
+from gateway.store.sealing import Ages, Joining, seal_next, sealed_seq, unsealed_samples
 from gateway.store.settings import LogSettings
 
 SEAL_PERIOD_S = 5.0
@@ -37,6 +37,7 @@ class Tidying:
         self._retention = Retention(settings, boot=boot)
         self._clock = clock
         self._ages = Ages(boundary=boundary)
+        self._joining = Joining()
         self._seal_until = Seq(0)
         self._seal_due_ns = 0
         self._retain_due_ns = 0
@@ -85,17 +86,19 @@ class Tidying:
             self._files.make_ballast(self._settings.ballast_bytes)
 
     def _seal(self, database: LogDatabase, now_ns: int) -> bool:
-        """Seal one block if it is time; returns whether there is more."""
+        """Seal one block, or join two, if it is time; returns whether there may be more."""
+        samples_max = self._settings.block_samples_max
+        if self._joining.step(database, samples_max=samples_max):
+            return True
         sealed = sealed_seq(database)
         if self._seal_until <= sealed:
             self._seal_until = self._next_limit(database, sealed, now_ns)
         if self._seal_until <= sealed:
             return False
-        is_more = seal_next(
-            database, up_to=self._seal_until, samples_max=self._settings.block_samples_max
-        )
+        seal_next(database, up_to=self._seal_until, samples_max=samples_max)
+        self._joining.sealed(database)
         self._ages.forget(sealed_seq(database))
-        return is_more
+        return True
 
     def _next_limit(self, database: LogDatabase, sealed: Seq, now_ns: int) -> Seq:
         """Return up to where to seal now; not behind `sealed` when it is not time."""

@@ -27,6 +27,7 @@ from gateway.core.records import Boot, Draft, LedgerReason, Seq
 from gateway.store.backlog import Backlog, Flight, Ticket
 from gateway.store.database import LogDatabase, missing_entry
 from gateway.store.files import LogFiles
+from gateway.store.flash import written_bytes
 from gateway.store.progress import Progress
 from gateway.store.rebasing import Rebasing
 from gateway.store.settings import LogSettings
@@ -190,6 +191,12 @@ class Writer:
         with self._condition:
             self._tidying.hurry()
             self._condition.notify()
+
+    @property
+    def written_bytes(self) -> int | None:
+        """Bytes that the thread wrote since the start; None when the system does not tell."""
+        thread_id = self._thread.native_id
+        return None if thread_id is None else written_bytes(thread_id)
 
     @property
     def is_hurried(self) -> bool:

@@ -49,6 +49,8 @@ def _beside(value: object, folder: Path) -> object:
         return beside(value, folder)
     if isinstance(value, dict):
         return {key: _beside(each, folder) for key, each in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_beside(each, folder) for each in value)
     return value
 
 

@@ -27,7 +27,12 @@ from tests.gateway.store_cases import (
 
 MIB = 1024 * 1024
 WIDE = tuple(Tag(id=TagId(f"mill.T{number}")) for number in range(1000))
-BOUNDS = {"backlog_bytes_max": 2 * MIB, "history_bytes_max": MIB, "retention_period_s": 3600.0}
+BOUNDS = {
+    "backlog_bytes_max": 2 * MIB,
+    "history_bytes_max": MIB,
+    "retention_period_s": 3600.0,
+    "thin_error_percent": 0.0,
+}
 SINGLE = QUICK.model_copy(update=BOUNDS)
 SEALED = SEALING.model_copy(update={**BOUNDS, "block_samples_max": 16_384})
 
