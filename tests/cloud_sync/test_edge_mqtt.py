@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import tomllib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -35,6 +36,7 @@ from tests.cloud_sync.uplink_contract import UplinkContract, batch_of
 from tests.connectors.wire import Wire
 from tests.gateway.test_wire_mqtt import make_certificate, make_password
 from tests.interop.mosquitto import running_mosquitto
+from tests.test_docs import ROOT
 
 
 @asynccontextmanager
@@ -317,3 +319,9 @@ async def test_what_cannot_be_read_is_a_mistake_of_the_configuration(tmp_path: P
 def test_a_prefix_that_is_no_topic_is_refused(prefix: str) -> None:
     with pytest.raises(ValidationError):
         MqttUplinkConfig(broker="mqtts://broker.example.com", topic_prefix=prefix)
+
+
+def test_the_example_in_the_readme_is_good() -> None:
+    text = (ROOT / "cloud_sync" / "edge" / "README.md").read_text(encoding="utf-8")
+    example = text.partition("```toml\n[uplinks.broker]")[2].partition("```")[0]
+    assert MqttUplinkConfig.model_validate(tomllib.loads(example)).has_token

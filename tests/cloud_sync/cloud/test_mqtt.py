@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+import tomllib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -22,6 +23,7 @@ from tests.cloud_sync.cloud.batches import GATEWAY, batch, damaged, frame_record
 from tests.cloud_sync.cloud.processes import CloudFolder, Gateway, serving_here
 from tests.cloud_sync.edge_mqtt import PREFIX, broker_at
 from tests.interop.mosquitto import Mosquitto, running_mosquitto
+from tests.test_docs import ROOT
 
 Answer = dict[str, object]
 
@@ -279,3 +281,14 @@ async def test_what_cannot_be_read_is_a_mistake_of_the_configuration(tmp_path: P
         with pytest.raises(ConfigError, match=r"^mqtt\.(password|ca)_file"):
             async with serving_here(folder):
                 pass
+
+
+def test_the_readme_names_every_option_and_its_example_is_good() -> None:
+    text = (ROOT / "cloud_sync" / "README.md").read_text(encoding="utf-8")
+    example = text.partition("```toml\n[mqtt]")[2].partition("```")[0]
+    MqttSettings.model_validate(tomllib.loads(example))
+    for name, field in MqttSettings.model_fields.items():
+        [row] = [line for line in text.splitlines() if line.startswith(f"| `mqtt.{name}` |")]
+        default = "–" if field.default in (None, "") or field.is_required() else str(field.default)
+        told = row.split("|")[2].strip().strip("`")
+        assert told == default or float(told) == field.default
