@@ -72,12 +72,21 @@ class Site:
         assert (books.sample_count, books.duplicate_count) == (samples, 0)
 
 
+@asynccontextmanager
+async def site_in(folder: Path, *lines: str, options: tuple[str, ...] = ()) -> AsyncIterator[Site]:
+    """Run a site's broker until the block ends, however it ends."""
+    site = Site(folder, *lines, options=options)
+    await site.mosquitto.start()
+    try:
+        yield site
+    finally:
+        await site.mosquitto.kill()
+
+
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    site = Site(tmp_path)
-    await site.mosquitto.start()
-    yield site
-    await site.mosquitto.kill()
+    async with site_in(tmp_path) as site:
+        yield site
 
 
 @asynccontextmanager
@@ -132,25 +141,23 @@ async def test_an_answer_lost_after_the_commit_repeats_what_is_known(tmp_path: P
     only_in = f"topic read {PREFIX}/+/batches\n"
     rights.write_text(f"{only_in}\nuser gateway\n{everything}", encoding="utf-8")
     options = ("allow_anonymous true", f"password_file {users}", f"acl_file {rights}")
-    site = Site(tmp_path, options=options)
-    await site.mosquitto.start()
-    edge = site.gateway(timeout_s=2.0, user="gateway", password_file=password_file)
-    async with delivering(edge):
-        async with running(site.cloud) as cloud:
-            samples = await append(edge, 200)
-            async with asyncio.timeout(40):
-                while not (await site.books(cloud.url)).get("record_count"):
-                    await asyncio.sleep(0.05)
-            cloud.kill()
-            await cloud.process.wait()
-        assert edge.delivery.status().acknowledged_records == 0
-        await site.mosquitto.kill()
-        rights.write_text(f"{everything}\nuser gateway\n{everything}", encoding="utf-8")
-        await site.mosquitto.start()
-        async with running(site.cloud) as cloud:
-            await until(lambda: is_level(edge))
-            books = await site.books(cloud.url)
-    await site.mosquitto.kill()
+    async with site_in(tmp_path, options=options) as site:
+        edge = site.gateway(timeout_s=2.0, user="gateway", password_file=password_file)
+        async with delivering(edge):
+            async with running(site.cloud) as cloud:
+                samples = await append(edge, 200)
+                async with asyncio.timeout(40):
+                    while not (await site.books(cloud.url)).get("record_count"):
+                        await asyncio.sleep(0.05)
+                cloud.kill()
+                await cloud.process.wait()
+            assert edge.delivery.status().acknowledged_records == 0
+            await site.mosquitto.kill()
+            rights.write_text(f"{everything}\nuser gateway\n{everything}", encoding="utf-8")
+            await site.mosquitto.start()
+            async with running(site.cloud) as cloud:
+                await until(lambda: is_level(edge))
+                books = await site.books(cloud.url)
     assert books["duplicate_count"] > 0
     assert edge.delivery.status().duplicate_records > 0
     assert books["sample_count"] == samples
@@ -185,22 +192,20 @@ async def test_the_rights_in_the_readme_keep_gateways_apart(tmp_path: Path) -> N
     right.write_text("right")
     options = ("allow_anonymous false", f"password_file {users}", f"acl_file {rights}")
     login = ('identity = "topic"', 'user = "cloud"', f'password_file = "{right}"')
-    site = Site(tmp_path, *login, options=options)
-    await site.mosquitto.start()
-    edge = site.gateway(user=GATEWAY, password_file=right, token_file=None)
-    async with running(site.cloud), delivering(edge):
-        samples = await append(edge, 100)
-        await until(lambda: is_level(edge))
-        other = broker_at(site.mosquitto.port, client_id="o", user="other", password="right")
-        async with MqttSession(other, clock=SystemClock()) as link:
-            own = await link.publish(f"{PREFIX}/other/batches", b"", qos=1)
-            foreign = await link.publish(f"{PREFIX}/{GATEWAY}/batches", b"", qos=1)
-            state = await link.publish(f"{PREFIX}/{GATEWAY}/state", b"", qos=1)
-            await link.subscribe([f"{PREFIX}/+/answers", f"{PREFIX}/+/batches"], qos=1)
-            samples += await append(edge, 10)
+    async with site_in(tmp_path, *login, options=options) as site:
+        edge = site.gateway(user=GATEWAY, password_file=right, token_file=None)
+        async with running(site.cloud), delivering(edge):
+            samples = await append(edge, 100)
             await until(lambda: is_level(edge))
-            assert link.take() == []
-    await site.mosquitto.kill()
+            other = broker_at(site.mosquitto.port, client_id="o", user="other", password="right")
+            async with MqttSession(other, clock=SystemClock()) as link:
+                own = await link.publish(f"{PREFIX}/other/batches", b"", qos=1)
+                foreign = await link.publish(f"{PREFIX}/{GATEWAY}/batches", b"", qos=1)
+                state = await link.publish(f"{PREFIX}/{GATEWAY}/state", b"", qos=1)
+                await link.subscribe([f"{PREFIX}/+/answers", f"{PREFIX}/+/batches"], qos=1)
+                samples += await append(edge, 10)
+                await until(lambda: is_level(edge))
+                assert link.take() == []
     assert own.is_taken
     assert not foreign.is_taken
     assert not state.is_taken

@@ -256,10 +256,12 @@ async def test_a_broker_that_is_away_leaves_http_alone(tmp_path: Path) -> None:
         assert (await client.send(batch(*frames(1))))[0] == 200
         for first in (6, 11):
             await mosquitto.start()
-            async with peer_at(mosquitto) as peer:
-                answer = await peer.ask(batch(*frames(first)), token=folder.token)
-                assert answer["duplicate_count"] == 0
-            await mosquitto.kill()
+            try:
+                async with peer_at(mosquitto) as peer:
+                    answer = await peer.ask(batch(*frames(first)), token=folder.token)
+            finally:
+                await mosquitto.kill()
+            assert answer["duplicate_count"] == 0
         assert (await client.send(batch(*frames(16))))[0] == 200
 
 
