@@ -21,6 +21,12 @@ class Mosquitto:
         self._process: asyncio.subprocess.Process | None = None
         (folder / "mosquitto").mkdir(exist_ok=True)
 
+    @property
+    def pid(self) -> int:
+        """Process id; it must have been started."""
+        assert self._process is not None
+        return self._process.pid
+
     async def start(self) -> None:
         """Start it and wait until it listens."""
         lines = [

@@ -2,9 +2,10 @@
 
     python -m tests.soak [--minutes 20] [--seed N] [--at-once 2]
 
-Plant, gateway, cloud and a time-series database run as they are installed, with a link between each
-two. Faults are drawn from the seed; then everything is mended, drained and stopped, and every value
-that the plant ever offered is looked for. Ends with 1 when the books do not balance.
+Plant, gateway, cloud, a second cloud behind a broker and a time-series database run as they are
+installed, with a link to each. Faults are drawn from the seed; then everything is mended, drained
+and stopped, and every value that the plant ever offered is looked for. Ends with 1 when the books
+do not balance.
 """
 
 import argparse
@@ -21,13 +22,11 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from tests.crash.site import Site, opened, until
-from tests.interop.victoria import VictoriaMetrics
 from tests.soak.bucket import points_of_bucket, points_of_log
+from tests.soak.far_ends import BROKER, BROKER_CLOUD, DATABASE, NEVER_KILLED, FarEnds, far_ends
 from tests.soak.faults import Faults, SiteProcess
 from tests.soak.link import Link
 
-DATABASE = "influx"
-UPSERT = "-dedup.minScrapeInterval=1ms"
 BOOKS = {"offered", "stored", "in_lake", "gap", "ledgered", "lost", "duplicated"}
 MEND_S = 180.0
 """Longest time from the last fault until everything is delivered."""
@@ -51,20 +50,17 @@ async def soak(folder: Path, *, seed: int, duration_s: float, at_once: int) -> N
             stack.push_async_callback(link.stop)
             return link.address
 
-        database = VictoriaMetrics(folder, options=(UPSERT,))
-        await database.start()
-        stack.push_async_callback(database.kill)
-        address = await road(DATABASE, database.url.removeprefix("http://"))
+        ends = await stack.enter_async_context(far_ends(folder, road))
         site = await stack.enter_async_context(
-            opened(folder, seed=dice.randrange(1000), more=_database_table(address), road=road)
+            opened(folder, seed=dice.randrange(1000), more=ends.tables, road=road)
         )
         await site.devices_ok()
         faults = Faults(
             processes={
-                DATABASE: database,
+                **ends.processes,
                 **{name: SiteProcess(site=site, name=name) for name in site.children},
             },
-            never_killed=frozenset({DATABASE}),
+            never_killed=NEVER_KILLED,
             links=links,
             dice=dice,
             counts=Counter(),
@@ -83,10 +79,12 @@ async def soak(folder: Path, *, seed: int, duration_s: float, at_once: int) -> N
         await until(drained, what="devices ok, all delivered", deadline_s=MEND_S)
         say("everything is delivered")
         await site.stop()
+        await ends.processes[BROKER_CLOUD].stop()
         for fault, count in sorted(faults.counts.items()):
             print(f"  {count:4} x {fault}")
         _balance_cloud(site)
-        await _balance_database(site, database)
+        _balance_broker(site, ends)
+        await _balance_database(site, ends)
         say("the books balance")
 
 
@@ -100,26 +98,20 @@ def _balance_cloud(site: Site) -> None:
     site.assert_balanced()
 
 
-async def _balance_database(site: Site, database: VictoriaMetrics) -> None:
+def _balance_broker(site: Site, ends: FarEnds) -> None:
+    """Print what came through the broker; it must be what the log stored, once."""
+    lake = ends.lake()
+    print(f"  by {BROKER:9} {lake.sample_count:9}, {lake.duplicate_count} of them twice")
+    assert (lake.sample_count, lake.duplicate_count) == (site.stored_samples(), 0)
+
+
+async def _balance_database(site: Site, ends: FarEnds) -> None:
     """Print how much of the log is in the database; it must be all, once."""
-    in_log, in_bucket = points_of_log(site.log_path), await points_of_bucket(database)
+    in_log, in_bucket = points_of_log(site.log_path), await points_of_bucket(ends.database)
     print(f"  in the log   {len(in_log):9} points of tag and millisecond, derived ones included")
     print(f"  in {DATABASE:9} {in_bucket.total():9}")
     assert in_bucket.total() == len(in_bucket), "points are there twice"
     assert set(in_bucket) == in_log, sorted(in_log.symmetric_difference(in_bucket))[:10]
-
-
-def _database_table(address: str) -> str:
-    return f"""
-[uplinks.{DATABASE}]
-type = "influxdb"
-url = "http://{address}"
-bucket = "plant"
-timeout_s = 5
-
-[uplinks.{DATABASE}.delivery]
-retry_first_s = 0.2
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
