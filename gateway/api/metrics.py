@@ -49,6 +49,12 @@ class ViewCollector(Collector):
             yield GaugeMetricFamily(
                 "log_buffer_seconds", "Lasts so long without delivery", value=log.buffer_s
             )
+        if log.buffer_thinned_s is not None:
+            yield GaugeMetricFamily(
+                "log_buffer_thinned_seconds",
+                "Lasts about so long with thinning",
+                value=log.buffer_thinned_s,
+            )
         configuration = self._view.configuration()
         yield GaugeMetricFamily(
             "configuration_is_on_trial", "1: not decided yet", value=configuration.is_on_trial

@@ -6,6 +6,7 @@ from gateway.store.opening import Opening
 from gateway.store.reader import LogReader, Trend
 from gateway.store.settings import LogSettings
 from gateway.store.stats import CursorLag, Ledgered, StoreStats
+from gateway.store.thinning import expected_gain
 from gateway.store.writer import StoreState
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "StoreStats",
     "Ticket",
     "Trend",
+    "expected_gain",
 ]

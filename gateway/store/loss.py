@@ -6,6 +6,7 @@ import numpy as np
 
 from gateway.core.arrays import IndexArray, TimeArray
 from gateway.core.cursors import Cursor
+from gateway.core.frame import Frame
 from gateway.core.records import LedgerEntry, LedgerReason, RecordKind
 from gateway.core.tags import ConfigEpoch, TagId, TagTable
 from gateway.store.bodies import epoch_place
@@ -62,6 +63,14 @@ class Loss:
         self._tags |= {table.tags[place].id for place in places.tolist()}
         if len(self._tags) > TAGS_LISTED_MAX:
             self._tags = None
+
+    def add_frames(self, frames: Sequence[Frame], table: TagTable | None) -> None:
+        """Add all samples of some frames, at least one."""
+        self.add(
+            np.concatenate([frame.tag_index for frame in frames]),
+            np.concatenate([frame.time_ns for frame in frames]),
+            table,
+        )
 
     def add_unread(self, count: int, *, first_ns: int, last_ns: int) -> None:
         """Add samples that cannot be read any more; their tags are not known."""
