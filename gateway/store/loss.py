@@ -6,6 +6,7 @@ import numpy as np
 
 from gateway.core.arrays import IndexArray, TimeArray
 from gateway.core.cursors import Cursor
+from gateway.core.errors import CorruptRecordError
 from gateway.core.frame import Frame
 from gateway.core.records import LedgerEntry, LedgerReason, RecordKind
 from gateway.core.tags import ConfigEpoch, TagId, TagTable
@@ -26,15 +27,19 @@ class Tables:
         self._known: dict[ConfigEpoch, TagTable] = {}
 
     def find(self, database: LogDatabase, epoch: ConfigEpoch) -> TagTable | None:
-        """Return the table of an epoch; None when it is not in the log."""
+        """Return the table of an epoch; None when it is not in the log, or damaged."""
         if epoch not in self._known:
             row = database.connection.execute(
                 "SELECT body FROM epoch WHERE epoch = ?", (epoch,)
             ).fetchone()
             if row is None:
                 return None
-            body = database.bodies.get(row[0], place=epoch_place(epoch))
-            self._known = {epoch: decode_tags(body)}
+            try:
+                body = database.bodies.get(row[0], place=epoch_place(epoch))
+                self._known = {epoch: decode_tags(body)}
+            except CorruptRecordError:
+                # The loss is told without names, and nothing is thinned without ranges.
+                return None
         return self._known[epoch]
 
 
