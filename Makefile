@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 DEBIAN_PACKAGES := gcc iproute2 libc6-dev libmodbus-dev mbpoll mosquitto mosquitto-clients socat \
   systemd tmux victoria-metrics
 
-.PHONY: help demo test lint check bench soak clean lock
+.PHONY: help demo test lint check bench soak days clean lock
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -30,8 +30,11 @@ check: lint ## All that, and the quick tests
 bench: $(STAMP) ## What it costs, as ratios against the plain way, in one run
 	$(BIN)/edgewright bench
 
-soak: $(STAMP) ## Twenty simulated days: false alarms and missed faults
+soak: $(STAMP) .cache/debian-ready ## Twenty minutes of random faults everywhere, then the books
 	$(BIN)/python -m tests.soak
+
+days: $(STAMP) ## Twenty simulated days: false alarms and missed faults
+	$(BIN)/python -m tests.virtual_days
 
 clean: ## Remove everything that the other commands made
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-state

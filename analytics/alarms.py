@@ -207,9 +207,15 @@ class LimitAlarms:
         return replace(event, until_ns=until_ns)
 
     def rebase(self, shift_ns: int) -> None:
-        """Move every remembered time: the clock that the data's times come from was set."""
+        """Move every remembered time: the clock that the data's times come from was set.
+
+        What was told stays: when an alarm was raised, and its onset.
+        """
         self._now_ns = rebased(self._now_ns, shift_ns)
         self._comparators.rebase(shift_ns)
+        for standing in self._standing:
+            if standing.shelved_until_ns is not None:
+                standing.shelved_until_ns += shift_ns
 
     def checkpoint(self) -> bytes:
         """Return all that `restore` needs to go on exactly from here."""

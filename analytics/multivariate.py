@@ -315,6 +315,7 @@ class AnomalyDetector:
             arrival_ns=rows.arrival_ns,
             origin=rows.origin,
             is_received=False,
+            clock=rows.clock,
         )
 
     def _reasons(self, position: int) -> tuple[float | None, dict[str, float]]:

@@ -12,7 +12,7 @@ from gateway.core.arrays import (
     index_column,
     status_column,
 )
-from gateway.core.frame import Frame, Origin
+from gateway.core.frame import ClockSource, Frame, Origin, split_by_clock
 from gateway.core.ports import Clock
 from gateway.core.quality import Status
 
@@ -33,6 +33,7 @@ class Columns:
         self._times_ns: list[int] = []
         self._values: list[float] = []
         self._statuses: list[int] = []
+        self._is_ours: list[bool] = []
         self._received_ns = 0
         self._arrival_ns = 0
 
@@ -44,22 +45,26 @@ class Columns:
         self,
         position: int,
         *,
-        time_ns: int,
+        time_ns: int | None,
         value: float,
         status: int,
         received_ns: int,
         arrival_ns: int,
     ) -> None:
-        """Add a sample of the tag at a position; the frame arrived with its first sample."""
+        """Add a sample of the tag at a position; the frame arrived with its first sample.
+
+        Without a time of its source, it has that of its arrival.
+        """
         if not self._positions:
             self._received_ns, self._arrival_ns = received_ns, arrival_ns
         self._positions.append(position)
-        self._times_ns.append(time_ns)
+        self._times_ns.append(received_ns if time_ns is None else time_ns)
+        self._is_ours.append(time_ns is None)
         self._values.append(value)
         self._statuses.append(status)
 
-    def take(self) -> Frame:
-        """Return all samples as a frame, empty when there is none, and begin anew."""
+    def take(self) -> list[Frame]:
+        """Return all samples as frames of one clock each, none when there is none; begin anew."""
         frame = Frame(
             tag_index=self._indices[np.array(self._positions, dtype=np.intp)],
             time_ns=np.array(self._times_ns, dtype=np.int64),
@@ -69,8 +74,10 @@ class Columns:
             arrival_ns=self._arrival_ns,
             origin=self._origin,
         )
+        is_ours = np.array(self._is_ours, dtype=np.bool_)
         self._positions, self._times_ns, self._values, self._statuses = [], [], [], []
-        return frame
+        self._is_ours = []
+        return split_by_clock(frame, is_ours) if len(frame) else []
 
 
 def stated_frame(
@@ -101,6 +108,7 @@ def stated_frame(
         received_ns=received_ns,
         arrival_ns=arrival_ns,
         is_received=False,
+        clock=ClockSource.GATEWAY if time_ns is None else ClockSource.SOURCE,
     )
 
 

@@ -1,8 +1,7 @@
 """How a connector words its trouble: a line for the engineer, then one for the expert."""
 
-from datetime import UTC, datetime
-
 from gateway.core.errors import DeviceError
+from gateway.core.times import utc_text
 
 NS_PER_S = 1_000_000_000
 KEEPS_TRYING = " The gateway keeps trying."
@@ -23,8 +22,3 @@ def device_error(
     """
     since = "" if since_ns is None else f" since {utc_text(since_ns)}"
     return DeviceError(f"{device} {what}{since}. {check}{KEEPS_TRYING}\n{expert}")
-
-
-def utc_text(time_ns: int) -> str:
-    """Return a time as people read it, in UTC, to the second."""
-    return datetime.fromtimestamp(time_ns / NS_PER_S, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -18,10 +18,9 @@ class Outbox:
         self._sink = sink
         self._frames: deque[Frame] = deque()
 
-    def put(self, frame: Frame) -> None:
-        """Add a frame behind the others; an empty one is dropped."""
-        if len(frame):
-            self._frames.append(frame)
+    def put(self, *frames: Frame) -> None:
+        """Add frames behind the others; an empty one is dropped."""
+        self._frames += [frame for frame in frames if len(frame)]
 
     async def flush(self) -> None:
         """Hand over all frames in their order; waits while the sink is full."""

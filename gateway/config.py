@@ -12,7 +12,9 @@ from pydantic import Field
 
 from analytics.limits import AlarmSettings
 from cloud_sync.edge.http import HttpUplinkConfig
+from cloud_sync.edge.influxdb import InfluxdbUplinkConfig
 from cloud_sync.edge.models import ModelSourceConfig
+from cloud_sync.edge.mqtt import MqttUplinkConfig
 from connectors.camera import FolderCameraSettings
 from connectors.modbus.connector import ModbusConfig
 from connectors.mqtt.connector import MqttConfig
@@ -22,6 +24,7 @@ from gateway.api import ApiConfig
 from gateway.commands import WriteSettings
 from gateway.core.manifest import MODEL_NAME_PATTERN
 from gateway.core.settings import Settings
+from gateway.pipeline import ClockSettings
 from gateway.store import LogSettings
 from gateway.trial import ApplySettings
 from gateway.wire.settings_file import beside, read_settings
@@ -34,7 +37,9 @@ ConnectorConfig: TypeAlias = Annotated[
     OpcuaConfig | ModbusConfig | MqttConfig | SparkplugConfig, Field(discriminator="type")
 ]
 
-UplinkConfig: TypeAlias = HttpUplinkConfig
+UplinkConfig: TypeAlias = Annotated[
+    HttpUplinkConfig | MqttUplinkConfig | InfluxdbUplinkConfig, Field(discriminator="type")
+]
 
 
 class GatewaySettings(Settings):
@@ -102,6 +107,8 @@ class Config(Settings):
     """Where anomaly and vision models come from; without it, none is ever loaded."""
     log: LogSettings = LogSettings()
     """The record log."""
+    clock: ClockSettings = ClockSettings()
+    """How far the gateway's own clock is relied on."""
     api: ApiConfig = ApiConfig()
     """The local API."""
     apply: ApplySettings = ApplySettings()

@@ -33,6 +33,8 @@ ENTRY_NAMES = {
     "AlarmSettings": "vibration_high",
     "CameraConfig": "gate",
     "HttpUplinkConfig": "cloud",
+    "MqttUplinkConfig": "broker",
+    "InfluxdbUplinkConfig": "influx",
 }
 """A name for the example of each table of tables, by its class."""
 EXAMPLES: dict[str, object] = {
@@ -56,11 +58,15 @@ EXAMPLES: dict[str, object] = {
     "CameraConfig.folder": "/srv/pictures",
     "CameraConfig.asset": "M-7",
     "CameraConfig.model": "yolox-nano-coco",
+    "EncryptionSettings.key_file": "log.key",
     "HttpUplinkConfig.url": "https://sync.example.com",
+    "MqttUplinkConfig.broker": "mqtts://broker.example.com:8883",
+    "InfluxdbUplinkConfig.url": "https://influx.example.com:8086",
+    "InfluxdbUplinkConfig.bucket": "plant",
     "ModelSourceConfig.url": "https://sync.example.com/tuf",
     "ModelSourceConfig.root_file": "root.json",
 }
-"""What stands for an option that must be given, by class and name."""
+"""What stands for an option that must be given, alone or instead of another, by class and name."""
 
 
 def sample() -> str:
@@ -102,9 +108,10 @@ def _inner_table(name: str, field: FieldInfo, place: str) -> Iterator[str]:
 def _option(model: type[BaseModel], name: str, field: FieldInfo) -> Iterator[str]:
     yield from _explained(field.description or "")
     literals = get_args(field.annotation)
+    example = EXAMPLES.get(f"{model.__name__}.{name}")
     # The one value of a `type` selects the table's kind: it is always written.
-    if field.is_required() or len(literals) == 1:
-        example = EXAMPLES.get(f"{model.__name__}.{name}", literals[0] if literals else None)
+    if field.is_required() or len(literals) == 1 or example is not None:
+        example = example or (literals[0] if literals else None)
         assert example is not None, f"{model.__name__}.{name} needs an example"
         yield f"{name} = {_toml(example)}"
         return

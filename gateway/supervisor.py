@@ -5,7 +5,9 @@ once for all of them: its tags become Bad on one edge, an event names the reason
 time without data, and the next session begins after a pause with full jitter.
 
 A device that is lost when the gateway stops, in whatever way, is still lost when it starts again:
-the gap is entered when the device is back, and begins with the last that was heard of it.
+the gap is entered when the device is back, and begins with the last that was heard of it. After a
+kill or a power cut a server may still talk to the session that is gone: the log's own gap ends with
+the new start, and goes on for each device until it is connected.
 
 Where the machine keeps a history, the connector heals gaps from it. What is missing of each tag is
 kept in a book that follows the log (`gateway.core.gaps`); the ledger's gap stays, and an event says
@@ -15,7 +17,6 @@ what it was healed with.
 import asyncio
 import json
 from collections import deque
-from datetime import UTC, datetime
 
 import numpy as np
 import structlog
@@ -24,7 +25,7 @@ from gateway.core.arrays import IndexArray
 from gateway.core.device_status import DeviceState, DeviceStatus
 from gateway.core.errors import DeviceError
 from gateway.core.events import Event, Evidence, Transition
-from gateway.core.frame import Frame, Origin
+from gateway.core.frame import ClockSource, Frame, Origin
 from gateway.core.gaps import (
     GAP_FOUND,
     GAP_HEALED,
@@ -38,6 +39,7 @@ from gateway.core.gaps import (
 from gateway.core.ports import Clock, Connector, Intake
 from gateway.core.quality import Status
 from gateway.core.records import LedgerEntry, LedgerReason, LogEntry
+from gateway.core.times import utc_text
 from gateway.wire.backoff import Backoff
 
 log = structlog.get_logger()
@@ -65,6 +67,7 @@ class DeviceSupervisor:
         clock: Clock,
         backoff: Backoff,
         book: GapBook | None = None,
+        unheard_ns: int | None = None,
     ) -> None:
         """Supervise a connector whose tags stand at `indices` in the tag table.
 
@@ -75,6 +78,7 @@ class DeviceSupervisor:
             clock: Time.
             backoff: How long to wait between two sessions.
             book: Its gaps, kept by the pipeline; None for a connector that reads no history.
+            unheard_ns: End of the log's gap after an unclean stop, UTC; None after a clean one.
         """
         self.connector = connector
         self._indices = indices
@@ -94,6 +98,7 @@ class DeviceSupervisor:
         self._skipped_span: tuple[int, int, int] | None = None
         self._skipped_noted_ns = 0
         self._book = book
+        self._unheard_ns = unheard_ns
         self._historical_count = 0
         self._healed_number = 0
 
@@ -103,8 +108,8 @@ class DeviceSupervisor:
         if self._book is not None:
             self._historical_count = self._book.historical_count
         if self._state is not DeviceState.LOST:
-            # Nothing was missed of it while nobody listened: that is for the log to say.
-            self._heard_ns = None
+            # Up to this start it is for the log to say what was missed while nobody listened.
+            self._heard_ns = None if self._heard_ns is None else self._unheard_ns
         while True:
             try:
                 await self.connector.session(self, self._indices)
@@ -138,7 +143,7 @@ class DeviceSupervisor:
         now_ns = self._clock.now_ns()
         self._backoff.succeeded(now_ns=self._clock.monotonic_ns())
         if self._state is DeviceState.LOST:
-            self._note_gap(now_ns)
+            self._note_gap(LedgerReason.DEVICE_LOST, now_ns)
             self._note_event(
                 BACK_SEVERITY,
                 Transition.RETURNED,
@@ -151,6 +156,7 @@ class DeviceSupervisor:
                 lost_s=round((now_ns - self._since_ns) / 1e9, 1),
             )
         else:
+            self._note_gap(LedgerReason.UNCLEAN_STOP, now_ns)
             self._note_gap_found(now_ns)
             log.info("device_connected", device=self.connector.name, address=self.connector.address)
         self._state = DeviceState.OK
@@ -189,8 +195,8 @@ class DeviceSupervisor:
         is_healed = healing.sample_count > 0 or healing.refused_count == 0
         text = (
             f"{healing.sample_count} values of {healing.tag_count} tags that "
-            f"{self.connector.name} missed between {_utc(healing.from_ns)} and "
-            f"{_utc(healing.to_ns)} were read from its history"
+            f"{self.connector.name} missed between {utc_text(healing.from_ns)} and "
+            f"{utc_text(healing.to_ns)} were read from its history"
         )
         if healing.refused_count:
             text += f"; {healing.refused_count} tags have no history that may be read"
@@ -257,6 +263,20 @@ class DeviceSupervisor:
             else:
                 self._state, self._reason = DeviceState.CONNECTING, ""
 
+    def rebase(self, shift_ns: int) -> None:
+        """Move every remembered time: the gateway's clock was set."""
+        self._since_ns += shift_ns
+        self._skipped_noted_ns += shift_ns
+        if self._heard_ns is not None:
+            self._heard_ns += shift_ns
+        if self._unheard_ns is not None:
+            self._unheard_ns += shift_ns
+        if self._retry_ns is not None:
+            self._retry_ns += shift_ns
+        if self._skipped_span is not None:
+            from_ns, to_ns, count = self._skipped_span
+            self._skipped_span = (from_ns + shift_ns, to_ns + shift_ns, count)
+
     def _was_lost(self, since_ns: int, reason: str) -> None:
         self._state, self._since_ns, self._reason = DeviceState.LOST, since_ns, reason
 
@@ -300,6 +320,7 @@ class DeviceSupervisor:
             received_ns=now_ns,
             arrival_ns=self._clock.monotonic_ns(),
             is_received=False,
+            clock=ClockSource.GATEWAY,
         )
 
     def _note_gap_found(self, now_ns: int) -> None:
@@ -318,13 +339,13 @@ class DeviceSupervisor:
                 )
             )
 
-    def _note_gap(self, now_ns: int) -> None:
+    def _note_gap(self, reason: LedgerReason, now_ns: int) -> None:
         # Of a device that was never there, nothing can be missing.
         if self._heard_ns is None:
             return
         self._intake.note(
             LedgerEntry(
-                reason=LedgerReason.DEVICE_LOST,
+                reason=reason,
                 source=self.connector.name,
                 from_ns=self._heard_ns,
                 to_ns=max(now_ns, self._heard_ns),
@@ -359,8 +380,3 @@ class DeviceSupervisor:
                 text=text,
             )
         )
-
-
-def _utc(time_ns: int) -> str:
-    """Return a time as people read it, in UTC, to the second."""
-    return datetime.fromtimestamp(time_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

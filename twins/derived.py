@@ -99,4 +99,5 @@ def derived_frame(derived: Sequence[Samples], frame: Frame) -> Frame:
         arrival_ns=frame.arrival_ns,
         origin=frame.origin,
         is_received=False,
+        clock=frame.clock,
     )

@@ -310,6 +310,7 @@ class AssetTwin:
             received_ns=frame.received_ns,
             arrival_ns=frame.arrival_ns,
             origin=frame.origin,
+            clock=frame.clock,
         )
 
     def _samples(self, row: Rows) -> Samples:

@@ -72,6 +72,8 @@ class Receipt:
     """Records among them that had come before."""
     fresh_sample_count: int
     """Raw samples that had not."""
+    is_historical: bool = False
+    """Whether they are of the past: for books and trends, never to act upon."""
 
 
 class Ingest:
@@ -174,6 +176,7 @@ def _store(
         sample_count=unpacked.raw_sample_count,
         duplicate_count=sum(fresh.isdisjoint(record) for record in unpacked.records),
         fresh_sample_count=raw_sample_count(kept),
+        is_historical=unpacked.is_historical,
     )
     _count(connection, gateway, receipt, notes, received_ns)
     return receipt

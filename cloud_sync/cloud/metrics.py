@@ -30,10 +30,26 @@ class CloudMetrics:
             ["gateway"],
             registry=self._registry,
         )
+        self._historical = Counter(
+            "ingest_historical_samples_total",
+            "Those of them that filled a hole behind what had come before.",
+            ["gateway"],
+            registry=self._registry,
+        )
         self._refusals = Counter(
             "api_refused_requests_total",
             "Requests refused, by status code.",
             ["status"],
+            registry=self._registry,
+        )
+        self._lost_answers = Counter(
+            "mqtt_lost_answers_total",
+            "Answers that the broker did not take; the gateway sends the batch again.",
+            registry=self._registry,
+        )
+        self._dropped = Counter(
+            "mqtt_dropped_messages_total",
+            "Messages that could not be kept until they were looked at.",
             registry=self._registry,
         )
         self._durations = Histogram(
@@ -66,11 +82,21 @@ class CloudMetrics:
         self._records.labels(gateway).inc(receipt.record_count)
         self._duplicates.labels(gateway).inc(receipt.duplicate_count)
         self._samples.labels(gateway).inc(receipt.fresh_sample_count)
+        if receipt.is_historical:
+            self._historical.labels(gateway).inc(receipt.fresh_sample_count)
         self._durations.observe(duration_s)
 
     def refused(self, status: int) -> None:
         """Count a refusal."""
         self._refusals.labels(str(status)).inc()
+
+    def lost_answer(self) -> None:
+        """Count an answer that did not get out."""
+        self._lost_answers.inc()
+
+    def dropped(self, message_count: int) -> None:
+        """Count messages that were not looked at."""
+        self._dropped.inc(message_count)
 
     def wrote(self, row_count: int) -> None:
         """Count rows that became part of a file."""

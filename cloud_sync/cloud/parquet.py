@@ -3,6 +3,8 @@
 One row is one sample. `row` is its position in its frame, so `(gateway, boot, seq, row)` is the
 identity of a sample, and a file can be checked for repetitions without asking the database.
 Rows stand together by kind and tag, which makes files small and lets a reader skip parts of one.
+`clock` is a `ClockSource`: whether the time is the source's, the gateway's, or one that a gateway
+with a wrong clock moved afterwards or could not rely on.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,9 +27,9 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = (
     "gateway", "boot", "seq", "row", "kind", "tag", "time_ns", "server_ns", "value", "status",
-    "received_ns",
+    "received_ns", "clock",
 )  # fmt: skip
-"""Columns of every new file, in their order; the oldest files lack `server_ns`."""
+"""Columns of every new file, in their order; older files lack `clock`, the oldest `server_ns`."""
 FILE_SUFFIX: Final = ".parquet"
 
 _ROW_GROUP_ROWS: Final = 131_072
@@ -179,6 +181,7 @@ def _table_of(pieces: Sequence[tuple[str, Piece]]) -> "pa.Table":
         "value": np.concatenate([frame.value for frame in frames]),
         "status": np.concatenate([frame.status for frame in frames]),
         "received_ns": spread((frame.received_ns for frame in frames), np.int64),
+        "clock": spread((frame.clock for frame in frames), np.int8),
     }
     assert tuple(columns) == COLUMNS
     return pa.table(columns).take(np.lexsort((tag, columns["kind"])))
@@ -231,7 +234,7 @@ def _empty_table() -> "pa.Table":
 
     name, integer = pa.dictionary(pa.int32(), pa.string()), pa.int64()
     types = (name, integer, integer, pa.int32(), pa.int8(), name, integer, integer, pa.float64(),
-             pa.uint32(), integer)  # fmt: skip
+             pa.uint32(), integer, pa.int8())  # fmt: skip
     return pa.schema(list(zip(COLUMNS, types, strict=True))).empty_table()
 
 

@@ -64,6 +64,8 @@ class Unpacked:
     """All frames, those of blocks among them, in the order of the batch."""
     notes: tuple[Note, ...]
     """All events, ledger entries and commands."""
+    is_historical: bool = False
+    """Whether the sender fills a hole with it behind what it delivered already."""
 
     @property
     def raw_sample_count(self) -> int:
@@ -114,7 +116,11 @@ def unpack(data: bytes, *, sample_count_max: int) -> Unpacked:
             raise TooManySamplesError(f"the batch holds more than {sample_count_max} samples")
         records.append(identities)
     return Unpacked(
-        gateway=batch.gateway, records=tuple(records), pieces=tuple(pieces), notes=tuple(notes)
+        gateway=batch.gateway,
+        records=tuple(records),
+        pieces=tuple(pieces),
+        notes=tuple(notes),
+        is_historical=batch.is_historical,
     )
 
 

@@ -6,8 +6,9 @@
 
 Invariants:
     - Each class goes out in the order of the log (`lane.py`), on a place of its own (`places.py`).
-    - Two requests are in flight at most. The front task sends alarms and live samples in turns, the
-      back task the backfill: a slow answer to the backlog keeps no alarm waiting.
+    - Two requests are in flight at most, beside dead letters that a person sends again. The front
+      task sends alarms and live samples in turns, the back task the backfill: a slow answer to the
+      backlog keeps no alarm waiting.
     - Live samples that are late by more than `live_lag_s` are left to the backfill, and those of
       the present go on. Where the link does not carry both, `backfill_share` divides it.
     - The front task decides whether the far end is there. The back task knocks only while there is
@@ -17,78 +18,44 @@ Invariants:
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Final
 
 import structlog
-from pydantic import Field, model_validator
 
+from cloud_sync.edge.again import send_again
 from cloud_sync.edge.budget import Budget, BudgetFile
 from cloud_sync.edge.contact import Contact, asked_wait_s
 from cloud_sync.edge.dead_letters import DeadLetters
+from cloud_sync.edge.delivery_settings import DeliverySettings
 from cloud_sync.edge.lane import Delivered, Lane, Note
 from cloud_sync.edge.link import Link
 from cloud_sync.edge.pace import Pace
-from cloud_sync.edge.places import BackfillPlace, DeliveryLog, LivePlace, NotesPlace, Place
+from cloud_sync.edge.places import BackfillPlace, DeliveryLog, LivePlace, NotesPlace
 from cloud_sync.edge.share import Share
 from cloud_sync.edge.standing import Standing
 from gateway.core.errors import StoreError, UplinkError
+from gateway.core.events import Event
 from gateway.core.ports import Clock, Uplink
 from gateway.core.records import GatewayId, Seq
-from gateway.core.settings import Settings
-from gateway.core.uplink_status import DeliveryClass, UplinkStatus
+from gateway.core.uplink_status import DeadLetter, DeliveryClass, UplinkStatus
 from gateway.wire.backoff import Backoff
+
+__all__ = ["Delivery", "DeliverySettings"]
 
 HOLES_MAX: Final = 64
 """With so many stretches left behind, live samples wait in order until one is filled: every one of
 them is written with each commit."""
+RESENT_SEVERITY: Final = 200
 HELD_LOOK_S: Final = 1.0
 """Between two looks whether samples that must not go out yet may."""
 TURN_LOOK_S: Final = 60.0
 """Between two looks of the back task that nobody has woken: a new day has its own budget."""
+
 _NS_PER_S: Final = 1_000_000_000
 
 log = structlog.get_logger()
-
-
-class DeliverySettings(Settings):
-    """How records are put together for an uplink, and how an outage is waited out."""
-
-    linger_s: Annotated[float, Field(ge=0, le=60)] = 0.1
-    """Once all is delivered, new samples wait this long for more to go with them."""
-    batch_records_max: Annotated[int, Field(ge=1, le=100_000)] = 5000
-    """Records in one batch at the most."""
-    batch_size_bytes_min: Annotated[int, Field(ge=1024, le=1024 * 1024)] = 16 * 1024
-    """Batches do not shrink below this on a slow link."""
-    batch_size_bytes_max: Annotated[int, Field(ge=1024 * 1024, le=32 * 1024 * 1024)] = (
-        2 * 1024 * 1024
-    )
-    """Batches do not grow above this on a fast link; a single larger record still goes out."""
-    batch_target_s: Annotated[float, Field(gt=0, le=600)] = 5.0
-    """Time that one batch may take; its size follows."""
-    live_lag_s: Annotated[float, Field(gt=0, le=3600)] = 5.0
-    """Samples that have waited for longer are left to the backfill, which is told as historical,
-    so that those of the present never wait behind them. The more stretches wait, the longer."""
-    backfill_share: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Part of the bandwidth for the backfill while new samples need the rest; it has all that is
-    free otherwise."""
-    budget_bytes_per_day: Annotated[int, Field(ge=65_536)] | None = None
-    """What may be sent in a day (UTC) over a metered link. At 80 % of it the backfill waits, then
-    the samples; alarms go out always. Without it, any amount."""
-    retry_first_s: Annotated[float, Field(gt=0, le=60)] = 0.5
-    """Widest wait after the first failure; it doubles with each further one."""
-    retry_cap_s: Annotated[float, Field(ge=0.1, le=3600)] = 60.0
-    """Widest wait between two attempts; not below `retry_first_s`."""
-    healthy_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
-    """After working for so long, the next failure waits `retry_first_s` again."""
-
-    @model_validator(mode="after")
-    def _waits_rise(self) -> Self:
-        if self.retry_cap_s < self.retry_first_s:
-            raise ValueError(
-                f"retry_cap_s {self.retry_cap_s:g} is below retry_first_s {self.retry_first_s:g}"
-            )
-        return self
 
 
 class Delivery:
@@ -119,7 +86,10 @@ class Delivery:
             budget_file: Where the count of the day is kept; None forgets it.
         """
         self._uplink = uplink
+        self._gateway = gateway
         self._reader = reader
+        self._dead_letters = dead_letters
+        self._note = note
         self._settings = settings
         self._clock = clock
         self._contact = Contact(
@@ -131,35 +101,31 @@ class Delivery:
         )
         self._back_off = _backoff(settings)
 
-        def lane(place: Place, target_s: float) -> Lane:
-            return Lane(
-                place,
-                uplink,
-                gateway=gateway,
-                reader=reader,
-                pace=Pace(
-                    size_bytes_min=settings.batch_size_bytes_min,
-                    size_bytes_max=settings.batch_size_bytes_max,
-                    target_s=target_s,
-                ),
-                batch_records_max=settings.batch_records_max,
-                dead_letters=dead_letters,
-                clock=clock,
-                note=note,
-            )
-
         self._live_place = LivePlace(reader, uplink.name)
         self._backfill_place = BackfillPlace(reader, uplink.name)
-        self._alarms = lane(NotesPlace(reader, uplink.name), settings.batch_target_s)
+        lane = partial(
+            Lane,
+            uplink=uplink,
+            gateway=gateway,
+            reader=reader,
+            batch_records_max=settings.batch_records_max,
+            dead_letters=dead_letters,
+            clock=clock,
+            note=note,
+        )
         # A live batch that takes long makes late what waits behind it.
         live_target_s = min(settings.batch_target_s, settings.live_lag_s / 2)
-        self._live = lane(self._live_place, live_target_s)
-        self._backfill = lane(self._backfill_place, settings.batch_target_s)
+        self._alarms = lane(
+            NotesPlace(reader, uplink.name), pace=_pace(settings, settings.batch_target_s)
+        )
+        self._live = lane(self._live_place, pace=_pace(settings, live_target_s))
+        self._backfill = lane(self._backfill_place, pace=_pace(settings, settings.batch_target_s))
         self._standing = Standing(reader, uplink.name, clock=clock)
         self._share = Share(settings.backfill_share)
         self._budget = Budget(settings.budget_bytes_per_day)
         self._budget_file = BudgetFile(self._budget, budget_file)
         self._stirred = asyncio.Event()
+        self._sending_again = asyncio.Lock()
         self._is_front_idle = False
         self._is_backfill_failing = False
         self._due_ns: int | None = None
@@ -185,10 +151,10 @@ class Delivery:
                 self._due_ns = None
                 while await self._go_on(linger_s=0.0) or await self._deliver(self._backfill):
                     pass
-                await self._budget_file.save(now_ns=self._clock.monotonic_ns(), is_last=True)
         except (TimeoutError, UplinkError, StoreError) as error:
             log.info("delivery_postponed", uplink=self._uplink.name, reason=repr(error))
         finally:
+            await self._budget_file.save(now_ns=self._clock.monotonic_ns(), is_last=True)
             await self._uplink.aclose()
         return self._standing.lag
 
@@ -204,6 +170,39 @@ class Delivery:
             budget_bytes_per_day=self._budget.bytes_per_day,
             now_ns=now_ns,
         )
+
+    async def dead_letters(self, *, count_max: int) -> tuple[DeadLetter, ...]:
+        """Return what the far end will never take, the oldest first.
+
+        Raises:
+            StoreError: the letters cannot be read.
+        """
+        kept = await self._dead_letters.kept(count_max=count_max)
+        return tuple(each.letter for each in kept)
+
+    async def send_dead_letters_again(self, *, operator: str) -> int:
+        """Try the oldest dead letters once more; returns how many were taken.
+
+        Raises:
+            UplinkError: the far end does not answer; the letters stay.
+            StoreError: the letters cannot be read.
+        """
+        async with self._sending_again:
+            taken = await send_again(
+                self._dead_letters, self._uplink, gateway=self._gateway, reader=self._reader
+            )
+        if taken:
+            self._note(
+                Event(
+                    time_ns=self._clock.now_ns(),
+                    source=self._uplink.name,
+                    condition="dead_letters_delivered",
+                    severity=RESENT_SEVERITY,
+                    text=f"{self._uplink.name} has taken {taken} records that it had refused",
+                    operator=operator,
+                )
+            )
+        return taken
 
     async def _run_front(self) -> None:
         """Send alarms and live samples, and decide whether the far end is there."""
@@ -292,7 +291,8 @@ class Delivery:
             lag = self._standing.lag + result.accepted
             self._contact.answered(lag=lag, end=self._reader.samples_end)
         self._contact.link.took(lane.kind, result)
-        self._budget.sent(result.size_bytes, now_ns=now_ns)
+        # An uplink that cannot tell what went over the wire is reckoned by what went into it.
+        self._budget.sent(result.size_bytes or delivered.size_bytes, now_ns=now_ns)
         if is_behind:
             self._share.back_sent(delivered.size_bytes)
             self._backfill_went_on()
@@ -355,4 +355,12 @@ class Delivery:
 def _backoff(settings: DeliverySettings) -> Backoff:
     return Backoff(
         first_s=settings.retry_first_s, cap_s=settings.retry_cap_s, healthy_s=settings.healthy_s
+    )
+
+
+def _pace(settings: DeliverySettings, target_s: float) -> Pace:
+    return Pace(
+        size_bytes_min=settings.batch_size_bytes_min,
+        size_bytes_max=settings.batch_size_bytes_max,
+        target_s=target_s,
     )

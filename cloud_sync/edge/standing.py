@@ -23,6 +23,8 @@ LOOK_PERIOD_NS: Final = 1_000_000_000
 """Between two questions to the log."""
 LOOK_TIMEOUT_S: Final = 1.0
 """Longest wait for the answer; the figures stay as they were."""
+RECALL_TIMEOUT_S: Final = 10.0
+"""The same for the first one, which decides what is late."""
 
 _NS_PER_S: Final = 1_000_000_000
 
@@ -68,15 +70,15 @@ class Standing:
 
     async def recall(self) -> None:
         """Ask the log how old what is there already is; once, before the first delivery."""
-        end = self._reader.samples_end
-        await self._ask()
+        end = self._reader.end
+        await self._ask(RECALL_TIMEOUT_S)
         lag = self._lags.get(self._uplink)
         age_s = self._age_s(lag.front_oldest_ns if lag else None, self._clock.now_ns())
         self._ages.seen(end, now_ns=self._clock.monotonic_ns(), age_s=age_s)
 
     def mark(self) -> None:
         """Note what is there now, so that its age is known later."""
-        self._ages.seen(self._reader.samples_end, now_ns=self._clock.monotonic_ns())
+        self._ages.seen(self._reader.end, now_ns=self._clock.monotonic_ns())
 
     async def look(self) -> None:
         """Ask the log how old is what waits, if anything does and it is time."""
@@ -85,7 +87,7 @@ class Standing:
         if self.lag == 0 or is_early:
             return
         self._forecast.seen(self._missing_count, now_ns=now_ns)
-        await self._ask()
+        await self._ask(LOOK_TIMEOUT_S)
 
     def waiting(self) -> Mapping[DeliveryClass, Waiting]:
         """Return what waits of each class."""
@@ -112,10 +114,10 @@ class Standing:
     def _missing_count(self) -> int:
         return sum(hole.last - hole.first + 1 for hole in self._reader.holes(self._uplink))
 
-    async def _ask(self) -> None:
+    async def _ask(self, timeout_s: float) -> None:
         self._looked_ns = self._clock.monotonic_ns()
         with suppress(StoreError, TimeoutError):  # the last answer stands
-            async with asyncio.timeout(LOOK_TIMEOUT_S):
+            async with asyncio.timeout(timeout_s):
                 self._lags = {lag.name: lag for lag in (await self._reader.stats()).cursors}
 
     @staticmethod

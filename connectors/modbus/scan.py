@@ -26,7 +26,7 @@ from connectors.session_tasks import run_together
 from connectors.text_watch import TextWatch
 from gateway.core.arrays import FloatArray, IndexArray, index_column
 from gateway.core.errors import DeviceError
-from gateway.core.frame import Frame
+from gateway.core.frame import ClockSource, Frame
 from gateway.core.ports import Clock, Sink
 from gateway.core.quality import Status
 
@@ -258,4 +258,5 @@ def _received_frame(good: Sequence[tuple[IndexArray, FloatArray, Answer]]) -> Fr
         status=status,
         received_ns=first.received_ns,
         arrival_ns=first.arrival_ns,
+        clock=ClockSource.GATEWAY,
     )

@@ -33,7 +33,8 @@ from gateway.core.arrays import FloatArray, IndexArray
 from gateway.core.ports import Clock, Sink
 from gateway.core.quality import Status
 from gateway.wire.broker import Broker
-from gateway.wire.mqtt import BrokerError, Message, MqttSession
+from gateway.wire.broker_error import BrokerError
+from gateway.wire.mqtt import Message, MqttSession
 
 TICK_S = 1.0
 """Silence and held-back news are looked at this often."""
@@ -240,7 +241,7 @@ class MqttReceiver:
                     self._note_flaw(position, reading)
                 else:
                     self._add(position, reading, message)
-        self._outbox.put(self._columns.take())
+        self._outbox.put(*self._columns.take())
 
     def _add(self, position: int, reading: Reading, message: Message) -> None:
         status = reading.status
@@ -256,7 +257,7 @@ class MqttReceiver:
             )
         self._columns.add(
             position,
-            time_ns=message.received_ns if reading.time_ns is None else reading.time_ns,
+            time_ns=reading.time_ns,
             value=reading.value,
             status=status,
             received_ns=message.received_ns,
@@ -277,7 +278,7 @@ class MqttReceiver:
         )
         if not self._is_flawed[position]:
             self._is_flawed[position] = True
-            self._outbox.put(self._columns.take())
+            self._outbox.put(*self._columns.take())
             self._outbox.put(self._known.bad(position, flaw.status))
 
     def _state_silence(self) -> None:

@@ -115,7 +115,7 @@ class SampleBook:
         columns = self._history if metric.is_historical else self._columns
         columns.add(
             position,
-            time_ns=(metric.time_ms or 0) * 1_000_000 if has_time else arrived.received_ns,
+            time_ns=(metric.time_ms or 0) * 1_000_000 if has_time else None,
             value=value,
             status=status,
             received_ns=arrived.received_ns,
@@ -186,8 +186,8 @@ class SampleBook:
 
     def _close_columns(self) -> None:
         """Put what was gathered into the outbox, so that what follows stands behind it."""
-        self._outbox.put(self._columns.take())
-        self._outbox.put(self._history.take())
+        self._outbox.put(*self._columns.take())
+        self._outbox.put(*self._history.take())
 
 
 def _status(metric: Metric) -> int:

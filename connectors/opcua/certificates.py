@@ -12,11 +12,11 @@ from pathlib import Path
 import structlog
 from cryptography import x509
 
-from connectors.messages import utc_text
 from connectors.opcua.certificate_store import read_sights, write_sights
 from connectors.opcua.trust import UntrustedError, fingerprint_of, grouped
 from gateway.core.events import Event, Transition
 from gateway.core.ports import Clock
+from gateway.core.times import utc_text
 
 UNTRUSTED = "certificate_untrusted"
 CHANGED = "certificate_changed"

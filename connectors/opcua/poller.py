@@ -258,7 +258,7 @@ class Poller:
             self._note_found(changes.handles.tolist())
         reception = self._around.reception
         self._outbox.put(
-            reception.frame(changes, received_ns=values.received_ns, arrival_ns=values.arrival_ns)
+            *reception.frames(changes, received_ns=values.received_ns, arrival_ns=values.arrival_ns)
         )
         unfit = set(reception.take_unfit())
         if unfit:

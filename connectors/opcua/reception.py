@@ -19,7 +19,6 @@ import numpy as np
 import structlog
 
 from connectors.columns import stated_frame
-from connectors.messages import utc_text
 from connectors.news import News
 from connectors.opcua.items import Changes, OtherValue
 from connectors.opcua.monitor import Item
@@ -28,10 +27,11 @@ from connectors.opcua.times import marked, sample_times
 from connectors.text_watch import TextWatch
 from gateway.core.arrays import BoolArray, IndexArray, index_column, status_column
 from gateway.core.events import Event
-from gateway.core.frame import Frame
+from gateway.core.frame import Frame, split_by_clock
 from gateway.core.ports import Clock, Sink
 from gateway.core.quality import Status
 from gateway.core.tags import TagId
+from gateway.core.times import utc_text
 
 NS_PER_S = 1_000_000_000
 PACE_NS = 60 * NS_PER_S
@@ -112,8 +112,8 @@ class Reception:
         self._unfit: list[int] = []
         self._is_missing_told = False
 
-    def frame(self, changes: Changes, *, received_ns: int, arrival_ns: int) -> Frame:
-        """Return values as samples; those that are texts, or of nobody, are left out.
+    def frames(self, changes: Changes, *, received_ns: int, arrival_ns: int) -> list[Frame]:
+        """Return values as samples of one clock each; texts, and values of nobody, are left out.
 
         Args:
             changes: What came; its arrays are changed.
@@ -131,15 +131,17 @@ class Reception:
                 del self._memory.refusals[handle]
         handles = np.where(is_sample, changes.handles, 0)
         time_ns = np.full(len(changes), received_ns, dtype=np.int64)
-        status = changes.status
+        status, is_ours = changes.status, np.ones(len(changes), dtype=np.bool_)
         if self._rules.uses_source_time:
+            is_judge = self._clock.is_trusted
             times = sample_times(
                 changes.source_ns,
                 changes.server_ns,
                 received_ns=received_ns,
-                ahead_ns_max=self._rules.source_ahead_ns_max,
+                ahead_ns_max=self._rules.source_ahead_ns_max if is_judge else None,
             )
             time_ns, status = times.time_ns, marked(status, times.is_wrong)
+            is_ours = times.is_ours
             self._note_times(changes, times.is_wrong, received_ns)
             self._note_missing(times.is_missing)
         frame = Frame(
@@ -151,7 +153,9 @@ class Reception:
             arrival_ns=arrival_ns,
             server_ns=changes.server_ns if changes.server_ns.any() else None,
         )
-        return frame if is_sample.all() else frame.where(is_sample)
+        if not is_sample.all():
+            frame, is_ours = frame.where(is_sample), is_ours[is_sample]
+        return split_by_clock(frame, is_ours)
 
     def refused(self, items: Sequence[Item], codes: Mapping[int, int]) -> Frame:
         """Note that the server does not give some nodes; return what we say of their tags.

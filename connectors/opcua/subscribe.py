@@ -27,7 +27,7 @@ from connectors.outbox import Outbox
 from gateway.core.arrays import IndexArray
 from gateway.core.errors import DeviceError
 from gateway.core.events import Event
-from gateway.core.frame import Frame, join_frames
+from gateway.core.frame import Frame, join_alike
 from gateway.core.ports import Clock, Sink
 from gateway.core.quality import Status
 
@@ -297,12 +297,12 @@ class Subscriber:
     def _sort_in(self, messages: Sequence[Received]) -> None:
         """Put the changes of all messages into one frame, and their events aside."""
         frames = [
-            self._received_frame(changes, received)
+            frame
             for received in messages
             for changes in received.notification.changes
+            for frame in self._received_frames(changes, received)
         ]
-        if frames:
-            self._outbox.put(join_frames(frames))
+        self._outbox.put(*join_alike(frames))
         if self._around.events is not None:
             for received in messages:
                 self._around.events.take(received)
@@ -311,9 +311,9 @@ class Subscriber:
         if self._around.events is not None:
             await self._around.events.flush()
 
-    def _received_frame(self, changes: Changes, received: Received) -> Frame:
+    def _received_frames(self, changes: Changes, received: Received) -> list[Frame]:
         """Return changes as samples."""
-        return self._around.reception.frame(
+        return self._around.reception.frames(
             changes, received_ns=received.received_ns, arrival_ns=received.arrival_ns
         )
 

@@ -18,6 +18,7 @@ from gateway.core.arrays import BoolArray, StatusArray, TimeArray
 from gateway.core.quality import Status, is_good
 
 NS_PER_S = 1_000_000_000
+TIME_NS_MAX = (1 << 63) - 1
 PLAUSIBLE_NS_MIN = 662_688_000 * NS_PER_S
 """1991-01-01 UTC: behind the dates that clocks without a battery begin with."""
 
@@ -32,10 +33,12 @@ class SampleTimes:
     """Where the source gave a time that cannot be, shape (n,)."""
     is_missing: BoolArray
     """Where the source gave none, shape (n,)."""
+    is_ours: BoolArray
+    """Where neither source nor server gave a usable one, so that it is the arrival, shape (n,)."""
 
 
 def sample_times(
-    source_ns: TimeArray, server_ns: TimeArray, *, received_ns: int, ahead_ns_max: int
+    source_ns: TimeArray, server_ns: TimeArray, *, received_ns: int, ahead_ns_max: int | None
 ) -> SampleTimes:
     """Return the best time of each value.
 
@@ -43,19 +46,23 @@ def sample_times(
         source_ns: Time of the source, UTC, shape (n,); 0 is none.
         server_ns: Time of the server, alike.
         received_ns: When the values came, UTC.
-        ahead_ns_max: How far ahead of that a time may be.
+        ahead_ns_max: How far ahead of that a time may be; None while our own clock is in doubt,
+            so that it cannot judge another.
     """
-    last_ns = received_ns + ahead_ns_max
+    last_ns = TIME_NS_MAX if ahead_ns_max is None else received_ns + ahead_ns_max
     is_missing = source_ns == 0
     is_right = (source_ns >= PLAUSIBLE_NS_MIN) & (source_ns <= last_ns)
     if is_right.all():
-        return SampleTimes(time_ns=source_ns, is_wrong=is_missing, is_missing=is_missing)
+        return SampleTimes(
+            time_ns=source_ns, is_wrong=is_missing, is_missing=is_missing, is_ours=is_missing
+        )
     has_server = (server_ns >= PLAUSIBLE_NS_MIN) & (server_ns <= last_ns)
     second = np.where(has_server, server_ns, received_ns)
     return SampleTimes(
         time_ns=np.where(is_right, source_ns, second),
         is_wrong=~is_right & ~is_missing,
         is_missing=is_missing,
+        is_ours=~is_right & ~has_server,
     )
 
 

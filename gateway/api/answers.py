@@ -45,6 +45,12 @@ class LogAnswer(Answer):
     """The same until samples are dropped, which are thinned before; an estimate."""
     fault: str
     """Why nothing can be written; empty when all is well."""
+    doubt: str = ""
+    """Why the times of new records cannot be relied on; empty when they can."""
+    written_bytes: int | None
+    """Written to the disk since the start; null where the system does not tell."""
+    written_bytes_per_day: float | None
+    """The same in a day at the rate since the start; null while that is not known."""
 
 
 class BooksAnswer(Answer):
@@ -286,60 +292,6 @@ class EventList(Answer):
     """The latest events, the newest first."""
 
     events: tuple[EventAnswer, ...]
-
-
-class DeliveryClassAnswer(Answer):
-    """What an uplink delivers apart: alarms, live samples, or the backfill behind them."""
-
-    name: Literal["alarms", "live", "backfill"]
-    lag_records: int
-    """Records that the far end has not confirmed."""
-    lag_s: float
-    """For how long the oldest of them has been waiting."""
-    acknowledged_records: int
-    acknowledged_samples: int
-    drain_s: float | None
-    """How long it takes at the present rate until nothing waits; null while it is not known."""
-
-
-class UplinkAnswer(Answer):
-    """The delivery to one far end; counts are since the start of the gateway."""
-
-    name: str
-    address: str
-    state: Literal["connecting", "ok", "failing"]
-    since: datetime | None
-    reason: str
-    """Why it is failing, for the engineer."""
-    detail: str
-    """The same for the expert."""
-    retry: datetime | None
-    """When it is tried again."""
-    lag_records: int
-    """Records that the far end has not confirmed."""
-    lag_s: float
-    """For how long the oldest of them has been waiting."""
-    acknowledged_records: int
-    acknowledged_samples: int
-    duplicate_records: int
-    """Records that the far end had already."""
-    dead_letters: int
-    """Records that the far end will never take; the gateway keeps them."""
-    bytes_today: int
-    outage_s: float
-    """Time without the far end."""
-    drained_records: int
-    """Records delivered late, after an outage."""
-    budget_bytes_per_day: int | None = None
-    """What may be sent in a day; null is any amount."""
-    classes: tuple[DeliveryClassAnswer, ...] = ()
-    """The same by class, the most urgent first."""
-
-
-class UplinkList(Answer):
-    """Every uplink."""
-
-    uplinks: tuple[UplinkAnswer, ...]
 
 
 class LedgerAnswer(Answer):

@@ -28,12 +28,12 @@ from gateway.api.answers import (
     StreamLine,
     TagList,
     TrendAnswer,
-    UplinkList,
 )
 from gateway.api.device_answers import DeviceList, DeviceTags
 from gateway.api.errors import AbsentError, GoneError, RefusedError
 from gateway.api.requests import CommandRequest, TagsRequest
 from gateway.api.stream import HEARTBEAT_S
+from gateway.api.uplink_answers import DeadLetterList, ResentAnswer, UplinkList
 
 TIMEOUT_S = 5.0
 """Longest time for one answer; the gateway answers from memory."""
@@ -129,6 +129,15 @@ class GatewayClient:
     async def uplinks(self) -> UplinkList:
         """Return every uplink."""
         return await self._get("/v1/uplinks", UplinkList)
+
+    async def dead_letters(self, uplink: str) -> DeadLetterList:
+        """Return what an uplink will never take."""
+        return await self._get(f"/v1/uplinks/{_quoted(uplink)}/dead-letters", DeadLetterList)
+
+    async def send_dead_letters_again(self, uplink: str) -> ResentAnswer:
+        """Try the oldest of them once more."""
+        path = f"/v1/uplinks/{_quoted(uplink)}/dead-letters/retry"
+        return await self._post(path, ResentAnswer, {})
 
     async def ledger(self, *, limit: int) -> LedgerList:
         """Return the latest losses and gaps."""

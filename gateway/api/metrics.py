@@ -55,6 +55,10 @@ class ViewCollector(Collector):
                 "Lasts about so long with thinning",
                 value=log.buffer_thinned_s,
             )
+        if log.written_bytes is not None:
+            yield CounterMetricFamily(
+                "log_written_bytes", "By the log to the disk, since the start", log.written_bytes
+            )
         configuration = self._view.configuration()
         yield GaugeMetricFamily(
             "configuration_is_on_trial", "1: not decided yet", value=configuration.is_on_trial

@@ -15,7 +15,6 @@ from gateway.api.answers import (
     StatusAnswer,
     TagList,
     TrendAnswer,
-    UplinkList,
 )
 from gateway.api.device_answers import DeviceList, DeviceTags
 from gateway.api.errors import NotFoundError
@@ -44,6 +43,7 @@ from gateway.api.translate import (
     trend_answer,
     uplink_answer,
 )
+from gateway.api.uplink_answers import UplinkList
 from gateway.api.view import GatewayView, Values
 from gateway.core.device_status import DeviceStatus
 from gateway.core.quality import Status

@@ -84,6 +84,12 @@ class ShelveRequest(AlarmRequest):
     """How long."""
 
 
+class UplinkRequest(Request):
+    """Names one uplink."""
+
+    uplink: str
+
+
 class ModelRequest(Request):
     """Names one version of one model, so that nobody acts on another one than they saw."""
 

@@ -32,8 +32,8 @@ from gateway.api.answers import (
     StreamLine,
     TagList,
     TrendAnswer,
-    UplinkList,
 )
+from gateway.api.dead_letters import list_dead_letters, send_dead_letters_again
 from gateway.api.device_answers import DeviceList, DeviceTags
 from gateway.api.reads import (
     read_alarms,
@@ -64,7 +64,9 @@ from gateway.api.requests import (
     TagRequest,
     TagsRequest,
     TrustRequest,
+    UplinkRequest,
 )
+from gateway.api.uplink_answers import DeadLetterList, ResentAnswer, UplinkList
 from gateway.api.view import GatewayView
 
 RequestT = TypeVar("RequestT", bound=Request)
@@ -167,6 +169,16 @@ class Act(Generic[RequestT, AnswerT]):
         return await self.handler(view, self.request.model_validate(fields), operator)
 
 
+@dataclass(frozen=True, slots=True)
+class Look(Act[RequestT, AnswerT]):
+    """A route that answers from the disk."""
+
+    @property
+    def method(self) -> Method:
+        """It reads."""
+        return Method.GET
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Special:
     """A route that the server handles itself, described for the document."""
@@ -195,6 +207,13 @@ ROUTES: tuple[Route, ...] = (
     Read("/v1/devices/{device}/tags", DeviceTagsRequest, DeviceTags, read_device_tags),
     Act("/v1/devices/{device}/trust", TrustRequest, EventAnswer, trust),
     Read("/v1/uplinks", Request, UplinkList, read_uplinks),
+    Look("/v1/uplinks/{uplink}/dead-letters", UplinkRequest, DeadLetterList, list_dead_letters),
+    Act(
+        "/v1/uplinks/{uplink}/dead-letters/retry",
+        UplinkRequest,
+        ResentAnswer,
+        send_dead_letters_again,
+    ),
     Read("/v1/ledger", LatestRequest, LedgerList, read_ledger),
     Read("/v1/models", Request, ModelList, read_models),
     Act("/v1/models/{name}/promote", ModelRequest, ModelList, promote),

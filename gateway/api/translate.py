@@ -13,7 +13,6 @@ from gateway.api.answers import (
     BooksAnswer,
     CommandAnswer,
     ConfigurationAnswer,
-    DeliveryClassAnswer,
     EventAnswer,
     EvidenceAnswer,
     LedgerAnswer,
@@ -23,9 +22,9 @@ from gateway.api.answers import (
     TagAnswer,
     TrendAnswer,
     TrendPoint,
-    UplinkAnswer,
 )
 from gateway.api.device_answers import DeviceAnswer, SetAsideAnswer
+from gateway.api.uplink_answers import DeadLetterAnswer, DeliveryClassAnswer, UplinkAnswer
 from gateway.api.view import GatewayView, Trend, Values
 from gateway.core.alarms import Alarm, AlarmState
 from gateway.core.commands import Command
@@ -38,7 +37,7 @@ from gateway.core.quality import Quality, Status
 from gateway.core.records import LedgerEntry
 from gateway.core.tags import Tag, TagId
 from gateway.core.twin_state import Signal, TwinState
-from gateway.core.uplink_status import ClassStatus, UplinkStatus
+from gateway.core.uplink_status import ClassStatus, DeadLetter, UplinkStatus
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 QUALITY_NAMES: dict[Quality, Literal["good", "uncertain", "bad"]] = {
@@ -285,6 +284,19 @@ def delivery_class_answer(status: ClassStatus) -> DeliveryClassAnswer:
     )
 
 
+def dead_letter_answer(letter: DeadLetter) -> DeadLetterAnswer:
+    """Return one record that a far end will never take."""
+    return DeadLetterAnswer(
+        boot=letter.boot,
+        seq=letter.seq,
+        kind=letter.kind.name,
+        size_bytes=letter.size_bytes,
+        reason=letter.reason,
+        time=moment(letter.time_ns),
+        is_historical=letter.is_historical,
+    )
+
+
 def ledger_answer(entry: LedgerEntry) -> LedgerAnswer:
     """Return one loss or gap."""
     return LedgerAnswer(
@@ -349,6 +361,9 @@ def log_answer(log: LogStatus) -> LogAnswer:
         buffer_s=number_or_none(log.buffer_s),
         buffer_thinned_s=number_or_none(log.buffer_thinned_s),
         fault=log.fault,
+        doubt=log.doubt,
+        written_bytes=log.written_bytes,
+        written_bytes_per_day=number_or_none(log.written_bytes_per_day),
     )
 
 

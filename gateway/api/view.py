@@ -16,7 +16,7 @@ from gateway.core.models import ModelStatus
 from gateway.core.records import GatewayId, LedgerEntry
 from gateway.core.tags import TagId, TagTable
 from gateway.core.twin_state import TwinState
-from gateway.core.uplink_status import UplinkStatus
+from gateway.core.uplink_status import DeadLetter, UplinkStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +157,20 @@ class GatewayView(Protocol):
 
         Raises:
             CommandError: no such certificate was refused, or the disk refuses.
+        """
+
+    async def dead_letters(self, uplink: str, *, count_max: int) -> tuple[DeadLetter, ...]:
+        """Return what an uplink will never take, the oldest records first.
+
+        Raises:
+            CommandError: the letters cannot be read.
+        """
+
+    async def send_dead_letters_again(self, uplink: str, *, operator: str) -> int:
+        """Send the oldest dead letters of an uplink once more; returns how many were taken.
+
+        Raises:
+            CommandError: the far end does not answer, or the letters cannot be read.
         """
 
     async def promote(self, model: str, *, operator: str) -> None:

@@ -80,9 +80,13 @@ def markdown_table(title: str, figures: Sequence[Figure]) -> str:
         )
         for each in figures
     ]
-    head = (title, "here", "plain way", "ratio", "budget")
+    return aligned((title, "here", "plain way", "ratio", "budget"), rows)
+
+
+def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table whose columns stand under one another."""
     widths = [max(len(row[k]) for row in [head, *rows]) for k in range(len(head))]
-    lines = [head, tuple("-" * width for width in widths), *rows]
+    lines = [head, ["-" * width for width in widths], *rows]
     return "\n".join(
         f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |"
         for line in lines

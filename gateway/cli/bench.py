@@ -11,11 +11,14 @@ from pathlib import Path
 import click
 import structlog
 
+from gateway.bench.arrow import MISSING, has_arrow
 from gateway.bench.figures import Figure, markdown_table
 from gateway.bench.latency import measure_latency
-from gateway.bench.log import measure_log
+from gateway.bench.log import LogReport, measure_log, recordings_table
 from gateway.bench.pipeline import measure_pipeline
+from gateway.bench.recordings import Found, find_recordings
 from gateway.cli.local import json_option
+from gateway.core.errors import ConfigError
 from gateway.wire.clock import SystemClock
 
 
@@ -26,7 +29,7 @@ def command(context: click.Context, *, as_json: bool) -> None:
     """Measure what the gateway costs on this machine. Without a subcommand, all of it.
 
     Figures of different machines, or of different minutes, say little; a ratio against the plain
-    way of doing the same in the same run does. Takes less than half a minute.
+    way of doing the same in the same run does. Takes about a minute.
     """
     # A log says that it opens; here only trouble is news, and not among the figures.
     structlog.configure(
@@ -34,7 +37,8 @@ def command(context: click.Context, *, as_json: bool) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     if context.invoked_subcommand is None:
-        _print({"pipeline": _pipeline(), "log": _log(), "latency": _latency()}, as_json=as_json)
+        log = _log(None).figures()
+        _print({"pipeline": _pipeline(), "log": log, "latency": _latency()}, as_json=as_json)
 
 
 @command.command("pipeline")
@@ -45,10 +49,30 @@ def pipeline(*, as_json: bool) -> None:
 
 
 @command.command("log")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Store the recordings in this folder instead of made-up slow signals.",
+)
 @json_option
-def log(*, as_json: bool) -> None:
-    """Measure the record log: storing, size on disk, and a trend."""
-    _print({"log": _log()}, as_json=as_json)
+def log(*, as_json: bool, data: Path | None) -> None:
+    """Measure the record log: storing, reading, sizes, a kill, a backlog. Takes half a minute.
+
+    With --data, every CSV, Parquet and NumPy file in the folder and below it is taken that has
+    columns of numbers; a row counts as a scan, one a second. Arrow and Parquet need pyarrow, which
+    comes with `edgewright[cloud]`.
+    """
+    found = None if data is None else _recordings(data)
+    report = _log(found)
+    if as_json:
+        click.echo(json.dumps(report.as_document(), indent=1, ensure_ascii=False))
+        return
+    click.echo(f"{markdown_table('log', report.figures())}\n")
+    for name, value in report.as_document().items():
+        if not isinstance(value, list):
+            click.echo(f"{name:30}{'not measured' if value is None else value}")
+    if found is not None:
+        click.echo(f"\n{recordings_table((*report.sealed.sizes, report.whole))}")
 
 
 @command.command("latency")
@@ -132,9 +156,21 @@ def _pipeline() -> Sequence[Figure]:
     return measure_pipeline(SystemClock())
 
 
-def _log() -> Sequence[Figure]:
+def _recordings(folder: Path) -> Found:
+    found = find_recordings(folder)
+    click.echo(
+        f"{found.used_files} files used, {found.skipped_files} without columns of numbers", err=True
+    )
+    if not found.recordings:
+        raise ConfigError(f"--data: there is no recording in {folder}")
+    return found
+
+
+def _log(found: Found | None) -> LogReport:
+    if not has_arrow():
+        click.echo(MISSING, err=True)
     with tempfile.TemporaryDirectory(prefix="edgewright-bench-") as folder:
-        return asyncio.run(measure_log(Path(folder), SystemClock()))
+        return asyncio.run(measure_log(Path(folder), SystemClock(), found=found))
 
 
 def _latency() -> Sequence[Figure]:

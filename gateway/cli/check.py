@@ -14,7 +14,7 @@ from gateway.cli.live import LiveAnswer, load_text, path_advice, tight_texts
 from gateway.config import Config, read_config
 from gateway.console.format import plural
 from gateway.service.build import Parts, build_parts
-from gateway.service.forecast import Forecast, forecast_of
+from gateway.service.forecast import SLOWER_COMMIT, Forecast, forecast_of
 from gateway.service.live_check import LiveResult, ask_running, check_live, devices_running, is_held
 from gateway.wire.clock import SystemClock
 from gateway.wire.messages import silence_messages
@@ -138,10 +138,15 @@ def _tell_rest(config: Config, forecast: Forecast) -> None:
         f"buffer   {config.log.backlog_bytes_max / 2**30:.1f} GiB lasts "
         f"{forecast.buffer_days:.0f} days without the cloud, "
         f"about {forecast.buffer_thinned_days:.0f} with thinning; "
-        f"{forecast.flash_bytes_per_day / 1e6:.0f} MB a day to flash, "
         f"{forecast.bytes_per_day / 1e6:.0f} MB a day up"
     )
     click.echo(f"power    a power cut can cost the last {forecast.power_cut_s:g} s")
+    slower_s = SLOWER_COMMIT * forecast.power_cut_s
+    click.echo(
+        f"flash    {forecast.flash_bytes_per_day / 1e6:.0f} MB a day are written; with "
+        f"log.group_commit_s = {slower_s:g}, {forecast.flash_bytes_per_day_slower / 1e6:.0f} MB,"
+        f" and a power cut can cost {slower_s:g} s"
+    )
 
 
 def _outcome(count: int, *, has_unknown: bool) -> str:

@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 from pydantic import BaseModel
 
-from gateway.api.answers import StatusAnswer, UplinkAnswer
+from gateway.api.answers import StatusAnswer
 from gateway.api.client import GatewayClient
 from gateway.api.device_answers import DeviceAnswer
+from gateway.api.uplink_answers import UplinkAnswer
 from gateway.cli.local import ask, json_option, socket_option
 from gateway.console.format import age, duration, plural, size
 
@@ -70,8 +71,12 @@ def _lines(overview: Overview) -> Iterator[str]:
         f"about {duration(log.buffer_thinned_s)} with thinning, "
         f"{size(log.size_bytes)} of {size(log.size_bytes_max)} used"
     )
+    if log.written_bytes_per_day is not None:
+        yield f"{'flash':<10}{size(log.written_bytes_per_day)} a day written by the log"
     if log.fault:
         yield f"{'log':<10}nothing can be written: {log.fault}"
+    if log.doubt:
+        yield f"{'clock':<10}times are in doubt: {log.doubt}"
     yield from _configuration_lines(status)
     books = status.books
     yield (

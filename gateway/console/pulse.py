@@ -4,8 +4,8 @@ from rich.text import Text
 from textual.reactive import reactive
 from textual.widgets import Static
 
-from gateway.api.answers import UplinkAnswer
 from gateway.api.device_answers import DeviceAnswer
+from gateway.api.uplink_answers import UplinkAnswer
 from gateway.console.format import STALE_MARK, age, duration, plural, when
 from gateway.console.palette import ACCENT, BAD, MUTED, TEXT, WARN
 from gateway.console.snapshot import Snapshot

@@ -11,11 +11,11 @@ from gateway.api.answers import (
     LedgerAnswer,
     ModelAnswer,
     StatusAnswer,
-    UplinkAnswer,
 )
 from gateway.api.client import GatewayClient
 from gateway.api.device_answers import DeviceAnswer
 from gateway.api.errors import RefusedError
+from gateway.api.uplink_answers import UplinkAnswer
 from gateway.console.format import age, when
 
 EVENTS_SHOWN = 50

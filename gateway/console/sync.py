@@ -4,7 +4,8 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.widgets import Static
 
-from gateway.api.answers import LedgerAnswer, StatusAnswer, UplinkAnswer
+from gateway.api.answers import LedgerAnswer, StatusAnswer
+from gateway.api.uplink_answers import UplinkAnswer
 from gateway.console.cells import bar_cell, link_cell, muted, plain
 from gateway.console.format import counted, duration, percent, plural, size
 from gateway.console.live_table import Cells, Column, LiveTable
@@ -89,6 +90,8 @@ def _buffer(status: StatusAnswer, uplinks: tuple[UplinkAnswer, ...]) -> Text:
         text.append(f"{size(log.bytes_per_day)} a day", style=MUTED)
     if log.fault:
         text.append(f"\n ▒ Nothing can be written: {log.fault}", style=f"bold {BAD}")
+    if log.doubt:
+        text.append(f"\n ▒ Times are in doubt: {log.doubt}", style=f"bold {WARN}")
     for uplink in uplinks:
         text.append_text(_backlog(uplink))
         if uplink.reason:

@@ -20,6 +20,12 @@ class LogStatus:
     """How long until some must be dropped, as an estimate; None while the rate is not known."""
     fault: str = ""
     """Why nothing can be written; empty when all is well."""
+    doubt: str = ""
+    """Why the times of new records cannot be relied on; empty when they can."""
+    written_bytes: int | None = None
+    """Written to the disk since the start; None where the system does not tell."""
+    written_bytes_per_day: float | None = None
+    """The same in a day at the rate since the start; None while that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,10 @@ class Clock(Protocol):
     def monotonic_ns(self) -> int:
         """Return nanoseconds on a clock that never jumps: for durations."""
 
+    @property
+    def is_trusted(self) -> bool:
+        """Whether the wall time can be relied on, as far as is known."""
+
 
 class Intake(Protocol):
     """Where everything enters the pipeline, in one order; the ingress queue implements it."""
@@ -344,6 +348,8 @@ class Uplink(Protocol):
 
     async def send(self, batch: Batch) -> SendResult:
         """Deliver one batch and wait for the far end's commit.
+
+        It may be called again while it waits: what is of the past goes out beside the present.
 
         Raises:
             UplinkError: refused or no answer; nothing is known to have been taken.

@@ -5,7 +5,7 @@ from enum import IntEnum
 from typing import NewType
 
 from gateway.core.arrays import ByteArray, FloatArray, StatusArray, frozen
-from gateway.core.frame import Origin
+from gateway.core.frame import ClockSource, Origin
 
 AssetId = NewType("AssetId", str)
 """Name of an asset in the plant, such as `P-101`."""
@@ -45,6 +45,8 @@ class Rows:
     arrival_ns: int
     """The same on the monotonic clock; 0 when not live."""
     origin: Origin
+    """That of the frame it came from."""
+    clock: ClockSource = ClockSource.SOURCE
     """That of the frame it came from."""
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gateway.core.records import Seq
+from gateway.core.records import Boot, RecordKind, Seq
 
 
 class DeliveryClass(StrEnum):
@@ -32,6 +32,23 @@ class ClassStatus:
     """Raw samples in them, as counted by the far end."""
     drain_s: float | None = None
     """How long it takes at the present rate until nothing waits; None while that is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A record that a far end said it will never take; it is kept on the gateway."""
+
+    boot: Boot
+    seq: Seq
+    kind: RecordKind
+    size_bytes: int
+    """Of its body."""
+    reason: str
+    """In the far end's words."""
+    time_ns: int
+    """When it was refused, UTC."""
+    is_historical: bool
+    """Whether it was part of the backfill."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,14 @@
 """Closes the books: what the servers offered against what the cloud's files hold."""
 
 from bisect import bisect_right
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cloud_sync.cloud.parquet import LakeSamples, count_in_lake
+from gateway.core.arrays import BoolArray
 from gateway.core.events import Event
 from gateway.core.records import LedgerEntry, RecordKind, Seq
 from gateway.core.tags import TagId
@@ -62,14 +64,10 @@ def close_books(
     in_lake = int(np.count_nonzero(live))
     offered = gap = lost = 0
     for connector, path in books.items():
-        book = read_offered(path)
-        # What a person reads or writes by hand is offered, too, but it is no sample of a tag.
-        wanted = (book.service == Service.PUBLISH) | (book.poll_count > 0)
-        missing = wanted & ~_arrived(book, lake.samples, since_ns=since_ns)
-        in_gap = missing & _inside_gaps(book.offered_ns, ledger, connector)
-        offered += int(np.count_nonzero(wanted))
-        gap += int(np.count_nonzero(in_gap))
-        lost += int(np.count_nonzero(missing & ~in_gap))
+        account = _account(read_offered(path), lake.samples, ledger, connector, since_ns=since_ns)
+        offered += int(np.count_nonzero(account.is_sample))
+        gap += int(np.count_nonzero(account.is_in_gap))
+        lost += int(np.count_nonzero(account.is_lost))
     ledgered = sum(entry.count or 0 for entry in ledger if not entry.reason.is_gap)
     return Samples(
         offered=offered,
@@ -82,6 +80,54 @@ def close_books(
         lost=max(lost - ledgered, 0),
         duplicated=lake.duplicate_count,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """A value that a server offered and that nobody accounts for."""
+
+    connector: str
+    tag: TagId
+    offered_ns: int
+
+
+def lost_values(
+    books: dict[str, Path], lake_folder: Path, ledger: list[LedgerEntry]
+) -> tuple[Lost, ...]:
+    """Return every offered value that is neither in the lake nor inside a gap."""
+    lake = count_in_lake(lake_folder).samples
+    found = []
+    for connector, path in books.items():
+        book = read_offered(path)
+        account = _account(book, lake, ledger, connector, since_ns=0)
+        found += [
+            Lost(
+                connector=connector,
+                tag=book.tags[book.tag_index[place]],
+                offered_ns=int(book.offered_ns[place]),
+            )
+            for place in np.flatnonzero(account.is_lost)
+        ]
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Account:
+    """What became of the values in one book, shape (n,) each."""
+
+    is_sample: BoolArray
+    is_in_gap: BoolArray
+    is_lost: BoolArray
+
+
+def _account(
+    book: Offered, lake: LakeSamples, ledger: list[LedgerEntry], connector: str, *, since_ns: int
+) -> _Account:
+    # What a person reads or writes by hand is offered, too, but it is no sample of a tag.
+    wanted = (book.service == Service.PUBLISH) | (book.poll_count > 0)
+    missing = wanted & ~_arrived(book, lake, since_ns=since_ns)
+    in_gap = missing & _inside_gaps(book.offered_ns, ledger, connector)
+    return _Account(is_sample=wanted, is_in_gap=in_gap, is_lost=missing & ~in_gap)
 
 
 def _arrived(book: Offered, lake: LakeSamples, *, since_ns: int) -> NDArray[np.bool_]:

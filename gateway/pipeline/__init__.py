@@ -6,8 +6,19 @@ the log together with what was decided from it, in one transaction; nothing wait
 
 from gateway.pipeline.ingress import Ingress
 from gateway.pipeline.latency import LatencyMeter
-from gateway.pipeline.pipeline import Pipeline
+from gateway.pipeline.pipeline import Pipeline, Replayable
 from gateway.pipeline.processor import Chain, Processor
+from gateway.pipeline.timekeeper import ClockSettings, Timekeeper
 from gateway.pipeline.values import LiveValues
 
-__all__ = ["Chain", "Ingress", "LatencyMeter", "LiveValues", "Pipeline", "Processor"]
+__all__ = [
+    "Chain",
+    "ClockSettings",
+    "Ingress",
+    "LatencyMeter",
+    "LiveValues",
+    "Pipeline",
+    "Processor",
+    "Replayable",
+    "Timekeeper",
+]

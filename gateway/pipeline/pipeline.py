@@ -23,7 +23,7 @@ import structlog
 from gateway.core.alarms import AlarmId
 from gateway.core.errors import CommandError, StoreError
 from gateway.core.events import Event, Transition
-from gateway.core.frame import Frame, Origin, join_frames
+from gateway.core.frame import Frame, Origin, are_alike, join_frames
 from gateway.core.ports import AlarmBoard, Clock
 from gateway.core.records import Draft, LedgerEntry, LogEntry, RecordKind
 from gateway.core.tags import TagTable
@@ -32,6 +32,7 @@ from gateway.pipeline.condition import condition
 from gateway.pipeline.ingress import Entry, Ingress
 from gateway.pipeline.latency import LatencyMeter
 from gateway.pipeline.processor import Processed, Processor
+from gateway.pipeline.timekeeper import Timekeeper, are_of_one_clock, shift_of
 from gateway.pipeline.values import LiveValues
 from gateway.store import RecordLog
 from gateway.wire.documents import draft_event, draft_ledger_entry
@@ -46,7 +47,7 @@ LedgerListener: TypeAlias = Callable[[LedgerEntry], None]
 
 CHECKPOINT_PERIOD_S = 60.0
 LIVE_AGE_MAX_S = 30.0
-"""A frame whose newest sample is older than this when it arrives leads to no action."""
+"""A frame that arrived longer ago than this leads to no action."""
 JOINED_SAMPLES_MAX = 20_000
 """Frames waiting together are joined up to this size, so that one never blocks the loop long."""
 QUARANTINE_SEVERITY = 700
@@ -63,6 +64,13 @@ class Replayable(Protocol):
 
     def replay(self, entry: LogEntry) -> None:
         """Take in an entry of the log behind the checkpoint."""
+
+
+class Rebased(Protocol):
+    """Whatever remembers times that the gateway's clock has stamped."""
+
+    def rebase(self, shift_ns: int) -> None:
+        """Move them: the clock was set."""
 
 
 class Pipeline:
@@ -82,6 +90,8 @@ class Pipeline:
         ledger_listeners: Sequence[LedgerListener] = (),
         others: Mapping[str, Replayable] | None = None,
         followers: Mapping[str, Replayable] | None = None,
+        timekeeper: Timekeeper | None = None,
+        rebased: Sequence[Rebased] = (),
     ) -> None:
         """Put the loop together; `replay` and then `run` set it going.
 
@@ -98,6 +108,8 @@ class Pipeline:
             others: What else is checkpointed and replayed, by the name of its checkpoint.
             followers: The same, for what is also given every frame and event that is taken in,
                 so that it always stands exactly where the log does.
+            timekeeper: Knows how far the clock can be relied on; None trusts it.
+            rebased: Told when the clock was set, beside the processor and the values.
         """
         self._ingress = ingress
         self._table = table
@@ -110,6 +122,8 @@ class Pipeline:
         self._followers = dict(followers or {})
         self._others = dict(others or {}) | self._followers
         self._checkpointed_ns = clock.monotonic_ns()
+        self._timekeeper = timekeeper
+        self._rebased: tuple[Rebased, ...] = (processor, values, *rebased)
         self.values = values
         self.latency = LatencyMeter()
         self.quarantined_frames = 0
@@ -132,11 +146,30 @@ class Pipeline:
         waiting = deque(joined(entries))
         try:
             while waiting:
+                if self._is_of_another_time(waiting[0]):
+                    await self.follow_clock()
                 self._take_in(waiting.popleft())
                 # The other tasks get their turn between two entries, not after all of them.
                 await asyncio.sleep(0)
         finally:
             self._ingress.give_back(waiting)
+
+    async def follow_clock(self) -> None:
+        """Look whether the gateway's clock was set; from here on times are those of the new one.
+
+        The checkpoint is made in between: a replay never begins before a move of the log's times,
+        and so never sees them half moved.
+        """
+        news = None if self._timekeeper is None else self._timekeeper.look()
+        if news is None:
+            return
+        log.warning(news.event.condition, shift_s=round(news.shift_ns / 1e9, 1), stage="processing")
+        self._append_events([news.event])
+        self._follow(news.event)
+        self._move_times(news.shift_ns)
+        if news.shift is not None and self._timekeeper is not None:
+            await self.checkpoint()
+            self._timekeeper.settle(news.shift)
 
     async def drain(self) -> None:
         """Process what still waits after the connectors have stopped, and checkpoint."""
@@ -173,6 +206,7 @@ class Pipeline:
             for other in self._others.values():
                 other.replay(entry)
             if isinstance(entry, Event):
+                self._move_times(shift_of(entry))
                 self._replay_operator(entry)
             elif isinstance(entry, Frame):
                 count += len(entry)
@@ -199,11 +233,23 @@ class Pipeline:
         """Return every asset as known now."""
         return self._processor.twin_states()
 
+    def _is_of_another_time(self, entry: Entry) -> bool:
+        """Return whether the clock was set between the last look and this entry."""
+        keeper = self._timekeeper
+        return keeper is not None and isinstance(entry, Frame) and keeper.has_news(entry)
+
+    def _move_times(self, shift_ns: int) -> None:
+        if shift_ns:
+            for each in self._rebased:
+                each.rebase(shift_ns)
+
     def _take_in(self, entry: Entry) -> None:
         match entry:
             case Frame():
-                self._process_frame(entry)
-                self._follow(entry)
+                frame = entry if self._timekeeper is None else self._timekeeper.stamped(entry)
+                self._process_frame(frame)
+                self._follow(frame)
+                self._look_at_machines(frame)
             case Event():
                 self._append_events([entry])
                 self._follow(entry)
@@ -273,11 +319,19 @@ class Pipeline:
         for listener in self._ledger_listeners:
             listener(entry)
 
+    def _look_at_machines(self, frame: Frame) -> None:
+        """Say when the clock of a machine is off; not while our own is in doubt."""
+        if self._timekeeper is not None and self._clock.is_trusted:
+            events = self._timekeeper.machines.look(frame)
+            if events:
+                self._append_events(events)
+
     def _tell(self, events: Sequence[Event], frame: Frame) -> None:
         if not events:
             return
-        age_s = (self._clock.now_ns() - int(frame.time_ns.max())) / 1e9
-        is_live = frame.origin is Origin.LIVE and age_s < LIVE_AGE_MAX_S
+        # The age since it arrived: the source's time may be of a clock that is off.
+        age_ns = self._clock.monotonic_ns() - frame.arrival_ns if frame.arrival_ns else 0
+        is_live = frame.origin is Origin.LIVE and age_ns < LIVE_AGE_MAX_S * 1e9
         self._publish(events, is_live=is_live)
 
     def _publish(self, events: Sequence[Event], *, is_live: bool) -> None:
@@ -326,8 +380,7 @@ def joined(entries: Sequence[Entry]) -> Iterator[Entry]:
             isinstance(entry, Frame)
             and size + len(entry) <= JOINED_SAMPLES_MAX
             and all(
-                frame.origin is entry.origin and frame.is_received is entry.is_received
-                for frame in waiting[-1:]
+                are_alike(frame, entry) and are_of_one_clock(frame, entry) for frame in waiting[-1:]
             )
         )
         if waiting and not fits:

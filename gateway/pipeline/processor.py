@@ -87,17 +87,26 @@ class Processor:
             events += self._board.update(made)
         return Processed(derived=made, events=tuple(events))
 
-    def _follow_clock(self, frame: Frame) -> None:
-        """Move all remembered times when the gateway's clock was set back.
+    def rebase(self, shift_ns: int) -> None:
+        """Move every remembered time: the gateway's clock was set.
 
-        Without it, every sample would count as late until the clock has caught up.
+        Without it, a delay of an alarm would be over at once, or every sample would count as late.
+        """
+        for _, part in self._parts():
+            part.rebase(shift_ns)
+        if self._received_ns is not None:
+            self._received_ns += shift_ns
+
+    def _follow_clock(self, frame: Frame) -> None:
+        """Move all remembered times when the gateway's clock was set back while nobody looked.
+
+        Such as while it was switched off.
         """
         if frame.origin is Origin.HISTORICAL:
             return
         step_ns = frame.received_ns - (self._received_ns or frame.received_ns)
         if step_ns < -STEP_BACK_NS_MIN:
-            for _, part in self._parts():
-                part.rebase(step_ns)
+            self.rebase(step_ns)
         self._received_ns = frame.received_ns
 
     def twin_states(self) -> tuple[TwinState, ...]:

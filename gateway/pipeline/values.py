@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from gateway.core.arrays import BoolArray, FloatArray, StatusArray, TimeArray
-from gateway.core.frame import Frame, Origin
+from gateway.core.arrays import BoolArray, FloatArray, StatusArray, TimeArray, rebased
+from gateway.core.frame import ClockSource, Frame, Origin
 from gateway.core.quality import Status, is_bad
 from gateway.core.tags import TagTable
 
@@ -78,6 +78,7 @@ class LiveValues:
             server_ns=None,
             arrival_ns=0,
             is_received=False,
+            clock=ClockSource.GATEWAY,
         )
 
     def update(self, frame: Frame) -> None:
@@ -96,6 +97,10 @@ class LiveValues:
         self._trend_time_ns[index, slot] = frame.time_ns[newer]
         self._trend_status[index, slot] = frame.status[newer]
         self._trend_count[index] += 1
+
+    def rebase(self, shift_ns: int) -> None:
+        """Move the times of receipt: the gateway's clock was set."""
+        self._source_received_ns = rebased(self._source_received_ns, shift_ns)
 
     def is_stale(self, *, now_ns: int) -> BoolArray:
         """Return which tags belong to a source that has been silent, shape (len(table),)."""

@@ -364,6 +364,8 @@ def identity_mistakes(old: Config, new: Config) -> tuple[str, ...]:
         "gateway.id": (old.gateway.id, new.gateway.id),
         "gateway.state_folder": (old.gateway.state_folder, new.gateway.state_folder),
         "api.socket": (old.api.socket, new.api.socket),
+        # The way back from a trial would meet records that it has no key for.
+        "log.encryption": (_key_text(old), _key_text(new)),
     }
     return tuple(
         f"{place}: {str(after)!r} is {str(before)!r} while the gateway runs: stop the service, "
@@ -371,6 +373,12 @@ def identity_mistakes(old: Config, new: Config) -> tuple[str, ...]:
         for place, (before, after) in pairs.items()
         if before != after
     )
+
+
+def _key_text(config: Config) -> str:
+    """Return where the key of the log is, for a person."""
+    encryption = config.log.encryption
+    return "none" if encryption is None else str(encryption.key_file or encryption.key_credential)
 
 
 def plant_health(view: GatewayView) -> PlantHealth:

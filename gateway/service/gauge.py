@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gateway.core.errors import StoreError
 from gateway.core.events import Event
@@ -23,13 +23,29 @@ GROWTH_MIN_S = 30.0
 class LogGauge:
     """Asks the log every two seconds, and answers from what it last said."""
 
-    def __init__(self, store: RecordLog, settings: LogSettings, *, clock: Clock) -> None:
-        """Begin without figures; `refresh` once before the first answer."""
+    def __init__(
+        self,
+        store: RecordLog,
+        settings: LogSettings,
+        *,
+        clock: Clock,
+        doubt: Callable[[], str] = lambda: "",
+    ) -> None:
+        """Begin without figures; `refresh` once before the first answer.
+
+        Args:
+            store: The log.
+            settings: Its bounds.
+            clock: Time.
+            doubt: Returns why times cannot be relied on, for a person.
+        """
+        self._doubt = doubt
         self._store = store
         self._settings = settings
         self._clock = clock
         self._stats: StoreStats | None = None
         self._levels: deque[tuple[int, int]] = deque(maxlen=POINTS)
+        self._first_written: tuple[int, int] | None = None
         self._gap_s = 0.0
         self._healed = 0
         self.answer_count = 0
@@ -54,7 +70,10 @@ class LogGauge:
         if self._stats is None:
             self.stored_before = stats.stored_samples
         self._stats = stats
-        self._levels.append((self._clock.monotonic_ns(), stats.used_bytes))
+        now_ns = self._clock.monotonic_ns()
+        self._levels.append((now_ns, stats.used_bytes))
+        if self._first_written is None and stats.written_bytes is not None:
+            self._first_written = now_ns, stats.written_bytes
 
     def add_entry(self, entry: LedgerEntry) -> None:
         """Count the length of a gap."""
@@ -81,6 +100,9 @@ class LogGauge:
             buffer_s=room / growth if growth else None,
             buffer_thinned_s=room_thinned / growth if growth else None,
             fault=self._store.reason,
+            doubt=self._doubt(),
+            written_bytes=self._stats.written_bytes if self._stats else None,
+            written_bytes_per_day=self._written_per_day(),
         )
 
     def books(self, *, received: int) -> Books:
@@ -103,6 +125,17 @@ class LogGauge:
             gap_s=self._gap_s,
             healed=self._healed,
         )
+
+    def _written_per_day(self) -> float | None:
+        """Return the rate since the start: the write-ahead log is folded in from time to time."""
+        stats = self._stats
+        if stats is None or stats.written_bytes is None or self._first_written is None:
+            return None
+        then_ns, then_bytes = self._first_written
+        elapsed_s = (self._levels[-1][0] - then_ns) / 1e9
+        if elapsed_s < GROWTH_MIN_S:
+            return None
+        return (stats.written_bytes - then_bytes) / elapsed_s * DAY_S
 
     def _growth_per_s(self) -> float | None:
         if len(self._levels) < 2:

@@ -28,11 +28,11 @@ from gateway.core.ports import Clock
 from gateway.core.records import GatewayId
 from gateway.core.tags import TagTable
 from gateway.health import Notifier, Watchdog, feed_watchdog, watchdog_period_s
-from gateway.pipeline import Ingress, LiveValues, Pipeline
+from gateway.pipeline import Ingress, LiveValues, Pipeline, Replayable, Timekeeper
 from gateway.service.build import Parts, build_parts
 from gateway.service.changes import Changes
-from gateway.service.clock_watch import ClockWatch
-from gateway.service.devices import device_supervisors, gap_books
+from gateway.service.clock_watch import build_timekeeper, watch_clock
+from gateway.service.devices import device_supervisors
 from gateway.service.feed import Feed
 from gateway.service.gauge import LogGauge
 from gateway.service.uplinks import build_deliveries, cursors_of_all
@@ -40,6 +40,8 @@ from gateway.service.view import ServiceView
 from gateway.service.vision import Vision
 from gateway.store import RecordLog
 from gateway.supervisor import DeviceSupervisor
+from gateway.wire.clock import WatchedClock
+from gateway.wire.kernel_clock import machine_run
 
 log = structlog.get_logger()
 
@@ -97,7 +99,8 @@ async def opened(
         ConfigError: the parts do not fit together.
         StoreError: the log cannot be opened.
     """
-    parts = build_parts(config, folder=folder, clock=clock)
+    watched = WatchedClock(clock)
+    parts = build_parts(config, folder=folder, clock=watched)
     state_folder = config.gateway.state_folder
     state_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     store = await asyncio.to_thread(
@@ -105,13 +108,14 @@ async def opened(
         state_folder / "log.db",
         config.log,
         gateway=GatewayId(config.gateway.id),
-        clock=clock,
+        clock=watched,
+        machine=machine_run(),
         cursors=cursors_of_all(changes.uplinks if changes else config.uplinks),
     )
     try:
         table = await asyncio.to_thread(store.intern, parts.tags)
         parts.processor.bind(table)
-        yield _assembled(config, parts, store, table, folder=folder, clock=clock, changes=changes)
+        yield _assembled(config, parts, store, table, folder=folder, clock=watched, changes=changes)
     finally:
         await store.close()
 
@@ -123,15 +127,15 @@ def _assembled(
     table: TagTable,
     *,
     folder: Path,
-    clock: Clock,
+    clock: WatchedClock,
     changes: Changes | None,
 ) -> Gateway:
+    timekeeper = build_timekeeper(config, store, table, clock=clock)
     ingress = Ingress(size_bytes_max=config.gateway.ingress_size_mib * 1024 * 1024)
     values = LiveValues(table)
     feed = Feed(values)
-    gauge = LogGauge(store, config.log, clock=clock)
-    books = gap_books(config, parts, table)
-    supervisors = device_supervisors(parts, table, ingress, books, clock=clock)
+    gauge = LogGauge(store, config.log, clock=clock, doubt=lambda: timekeeper.reason)
+    supervisors, books = device_supervisors(config, parts, table, store, ingress, clock=clock)
     desk = _desk(config, parts, table, store, clock=clock)
     pipeline = Pipeline(
         ingress=ingress,
@@ -143,8 +147,10 @@ def _assembled(
         values=values,
         listeners=[feed.add, gauge.add_events],
         ledger_listeners=[feed.add_ledger_entry, gauge.add_entry],
-        others={f"device.{x.connector.name}": x for x in supervisors} | {"commands": desk},
+        others=_others(supervisors, desk, timekeeper),
         followers={f"gaps.{name}": book for name, book in books.items()},
+        timekeeper=timekeeper,
+        rebased=supervisors,
     )
     deliveries = build_deliveries(config, store, ingress, clock=clock)
     keeper = _keeper(config, parts, ingress, clock=clock)
@@ -183,6 +189,14 @@ def _assembled(
         view=view,
         changes=changes,
     )
+
+
+def _others(
+    supervisors: Sequence[DeviceSupervisor], desk: CommandDesk, timekeeper: Timekeeper
+) -> dict[str, Replayable]:
+    """Return what is checkpointed and replayed beside twins, detectors and alarms, by its name."""
+    devices = {f"device.{each.connector.name}": each for each in supervisors}
+    return {**devices, "commands": desk, "machine_clocks": timekeeper.machines}
 
 
 def _desk(
@@ -246,8 +260,9 @@ async def serve(gateway: Gateway, stop: asyncio.Event, *, say: Say, begun_ns: in
     server = ApiServer(gateway.config.api, gateway.view)
     async with server.serving(), asyncio.TaskGroup() as group:
         pipeline = _start(group, {"pipeline": gateway.pipeline.run()})
-        watch = ClockWatch(gateway.clock, note=gateway.ingress.note)
-        background = _start(group, {"gauge": gateway.gauge.run(), "clock": watch.run()})
+        background = _start(
+            group, {"gauge": gateway.gauge.run(), "clock": watch_clock(gateway.pipeline)}
+        )
         if gateway.keeper is not None:
             background += _start(group, {"models": gateway.keeper.run()})
         if gateway.changes is not None:

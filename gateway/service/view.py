@@ -15,7 +15,7 @@ from gateway.core.alarms import Alarm, AlarmId
 from gateway.core.commands import Command
 from gateway.core.configuration_status import ConfigurationStatus
 from gateway.core.device_status import DeviceStatus
-from gateway.core.errors import CommandError
+from gateway.core.errors import CommandError, StoreError, UplinkError
 from gateway.core.events import Event
 from gateway.core.log_status import Books, LogStatus
 from gateway.core.models import ModelStatus
@@ -23,7 +23,7 @@ from gateway.core.ports import AlarmBoard, Clock
 from gateway.core.records import GatewayId, LedgerEntry
 from gateway.core.tags import TagId, TagTable
 from gateway.core.twin_state import TwinState
-from gateway.core.uplink_status import UplinkStatus
+from gateway.core.uplink_status import DeadLetter, UplinkStatus
 from gateway.pipeline import Ingress, Pipeline
 from gateway.service.changes import Changes
 from gateway.service.feed import Feed
@@ -172,6 +172,20 @@ class ServiceView:
         self._ingress.note(event)
         return event
 
+    async def dead_letters(self, uplink: str, *, count_max: int) -> tuple[DeadLetter, ...]:
+        """Return what an uplink will never take; see `GatewayView`."""
+        try:
+            return await self._delivery(uplink).dead_letters(count_max=count_max)
+        except StoreError as error:
+            raise CommandError(str(error)) from error
+
+    async def send_dead_letters_again(self, uplink: str, *, operator: str) -> int:
+        """Send the oldest dead letters of an uplink once more; see `GatewayView`."""
+        try:
+            return await self._delivery(uplink).send_dead_letters_again(operator=operator)
+        except (UplinkError, StoreError) as error:
+            raise CommandError(f"the dead letters stay: {error}") from error
+
     async def promote(self, model: str, *, operator: str) -> None:
         """Put the version in shadow in force now; see `GatewayView`."""
         await self._models().promote_now(model, operator=operator)
@@ -189,6 +203,9 @@ class ServiceView:
         if self._changes is None:
             raise CommandError("this gateway takes no new configuration while it runs")
         return await self._changes.apply(file, operator=operator)
+
+    def _delivery(self, uplink: str) -> Delivery:
+        return next(each for each in self._deliveries if each.status().name == uplink)
 
     def _models(self) -> ModelKeeper:
         if self._keeper is None:

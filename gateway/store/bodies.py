@@ -6,6 +6,10 @@ from typing import Protocol
 class Bodies(Protocol):
     """Turns bodies into what is stored, and back."""
 
+    @property
+    def fingerprints(self) -> tuple[bytes, ...]:
+        """Of the keys, that of new bodies first; empty where there are none."""
+
     def put(self, body: bytes, *, place: str) -> bytes:
         """Return what is stored of a body.
 
@@ -24,6 +28,9 @@ class Bodies(Protocol):
 
 class PlainBodies:
     """Implements `Bodies`: what is stored is the body."""
+
+    fingerprints: tuple[bytes, ...] = ()
+    """There are no keys."""
 
     def put(self, body: bytes, *, place: str) -> bytes:
         """Return the body."""
@@ -47,3 +54,8 @@ def epoch_place(epoch: int) -> str:
 def checkpoint_place(name: str) -> str:
     """Return the place of a part of the checkpoint."""
     return f"checkpoint {name}"
+
+
+def letter_place(uplink: str, boot: int, seq: int) -> str:
+    """Return the place of a record among the dead letters."""
+    return f"letter {uplink} {boot} {seq}"

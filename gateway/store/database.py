@@ -9,7 +9,13 @@
     checkpoint  named parts of one state, all as of one seq
     epoch       the tag tables, kept also when their TAGS records are dropped
     ledgered    entries and samples of the ledger so far, by reason
+    doubt       where times begin that the clock cannot be relied on for (`rebasing.py`)
+    shift       by how much times are to be moved, and how far that got
     state       boot, clean stop, sealed_seq and the like
+    log_key     fingerprints of the keys that bodies are encrypted with; see `keys.py`
+
+What no body covers has sums of its own: each value of `state`, the checkpoint with its position,
+and the cursors together, in a row without a name.
 
 Every change goes through `LogDatabase.transaction`; what the object remembers (`last_seq`,
 `raw_total`) follows a rollback.
@@ -17,30 +23,39 @@ Every change goes through `LogDatabase.transaction`; what the object remembers (
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+
+import structlog
 
 from gateway.core.cursors import Cursor, Scope, Span
 from gateway.core.errors import CorruptRecordError, StoreError
 from gateway.core.records import Boot, Draft, LedgerEntry, LedgerReason, RecordKind, Seq
 from gateway.core.tags import TagId, TagTable
 from gateway.store.bodies import Bodies, checkpoint_place, epoch_place, record_place
+from gateway.store.damage import damage
+from gateway.store.doubt import DOUBT_SCHEMA
 from gateway.store.removed import REMOVED_SCHEMA, note_removed
-from gateway.wire.body import close_body, open_body
+from gateway.store.sums import close_checkpoint_part, state_value, sum_of_cursors, with_sum
+from gateway.store.tag_tables import read_table
+from gateway.wire.body import open_body
 from gateway.wire.documents import (
     decode_ledger_entry,
-    decode_tags,
     draft_ledger_entry,
     encode_tags,
 )
+
+log = structlog.get_logger()
 
 FORMAT = 2
 """Of the tables; in SQLite's `user_version`."""
 APPLICATION_ID = 0x4564_6757
 """Marks the file as a record log; in SQLite's header."""
 BUSY_TIMEOUT_S = 5.0
+SEQ_MAX = 2**53
+"""Positions beyond it are not given out in any life of a gateway."""
+
 _WAL_SIZE_BYTES = 16 * 1024 * 1024
-_CHECKPOINT_VERSION = 1
 
 _SCHEMA = """
 CREATE TABLE record (
@@ -67,7 +82,9 @@ CREATE INDEX note_by_seq ON record (seq) WHERE kind NOT IN (1, 2, 7, 8);
 CREATE TABLE hole (
     name TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (name, first)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE log_key (fingerprint BLOB PRIMARY KEY, last_seq INTEGER) STRICT, WITHOUT ROWID;
 """
+_NEW_IN_2 = _SCHEMA_2 + DOUBT_SCHEMA + REMOVED_SCHEMA
 """What format 2 has beside format 1."""
 
 IN_SCOPE = {
@@ -101,8 +118,26 @@ class LogDatabase:
             sqlite3.Error: it cannot be opened; see `is_damage`.
             StoreError: it is of another version or not a record log.
         """
+        return cls._connect(path, "rwc", bodies)
+
+    @classmethod
+    def reopen(cls, path: Path, bodies: Bodies) -> "LogDatabase":
+        """Open the database again after a failure; a disk that is gone must not begin an empty one.
+
+        Raises:
+            sqlite3.Error: it cannot be opened, or is not there; see `is_damage`.
+            StoreError: it is of another version or not a record log.
+        """
+        return cls._connect(path, "rw", bodies)
+
+    @classmethod
+    def _connect(cls, path: Path, mode: str, bodies: Bodies) -> "LogDatabase":
         connection = sqlite3.connect(
-            path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            f"{path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            timeout=BUSY_TIMEOUT_S,
+            isolation_level=None,
+            check_same_thread=False,
         )
         try:
             _prepare(connection, path)
@@ -173,24 +208,38 @@ class LogDatabase:
             (table.epoch, self.last_seq, self.bodies.put(body, place=epoch_place(table.epoch))),
         )
 
+    def go_on_after(self, seq: Seq, *, raw_total: int) -> None:
+        """Give out no position up to this one, and count samples from there."""
+        self.connection.execute("DELETE FROM sqlite_sequence WHERE name = 'record'")
+        self.connection.execute("INSERT INTO sqlite_sequence VALUES ('record', ?)", (seq,))
+        self.set_state("raw_total", raw_total)
+        self.last_seq, self.raw_total = seq, raw_total
+
     def newest_table(self) -> TagTable | None:
         """Return the tag table of the newest epoch; None before the first."""
         row = self.connection.execute(
             "SELECT epoch, body FROM epoch ORDER BY epoch DESC LIMIT 1"
         ).fetchone()
-        return decode_tags(self.bodies.get(row[1], place=epoch_place(row[0]))) if row else None
+        return read_table(self.bodies, *row) if row else None
 
     def cursors(self, scopes: Mapping[str, Scope]) -> dict[str, Cursor]:
         """Return where named readers stand.
 
         One that is not known stands at 0, save that `name/part` begins where `name` stands: a
-        reader that is split in two goes on where it was.
+        reader that is split in two goes on where it was. With a wrong sum, or one beyond the end,
+        all stand at 0: what is sent twice the far end sees.
         """
         positions: dict[str, int] = dict(
             self.connection.execute("SELECT name, seq FROM cursor").fetchall()
         )
+        spans = self.connection.execute("SELECT * FROM hole ORDER BY name, first").fetchall()
+        found = positions.pop("", None)
+        is_wrong = found is not None and found != sum_of_cursors(positions, spans)
+        if is_wrong or max(positions.values(), default=0) > self.last_seq:
+            log.error("cursors_damaged", cursors=len(positions), stage="processing")
+            positions, spans = {}, []
         holes: dict[str, list[Span]] = {name: [] for name in scopes}
-        for name, first, last in self.connection.execute("SELECT * FROM hole ORDER BY first"):
+        for name, first, last in spans:
             if name in holes:
                 holes[name].append(Span(first=Seq(first), last=Seq(last)))
         return {
@@ -206,14 +255,11 @@ class LogDatabase:
         """Replace all cursors."""
         self.connection.execute("DELETE FROM cursor")
         self.connection.execute("DELETE FROM hole")
-        self.connection.executemany(
-            "INSERT INTO cursor VALUES (?, ?)",
-            [(name, cursor.seq) for name, cursor in cursors.items()],
-        )
-        self.connection.executemany(
-            "INSERT INTO hole VALUES (?, ?, ?)",
-            [(name, x.first, x.last) for name, cursor in cursors.items() for x in cursor.holes],
-        )
+        positions = {name: int(cursor.seq) for name, cursor in cursors.items()}
+        spans = sorted((name, x.first, x.last) for name, c in cursors.items() for x in c.holes)
+        positions[""] = sum_of_cursors(positions, spans)
+        self.connection.executemany("INSERT INTO cursor VALUES (?, ?)", positions.items())
+        self.connection.executemany("INSERT INTO hole VALUES (?, ?, ?)", spans)
 
     def save_checkpoint(self, parts: Mapping[str, bytes]) -> None:
         """Replace the checkpoint; it is as of the last record appended."""
@@ -225,7 +271,8 @@ class LogDatabase:
                     name,
                     self.last_seq,
                     self.bodies.put(
-                        close_body(part, version=_CHECKPOINT_VERSION), place=checkpoint_place(name)
+                        close_checkpoint_part(part, name=name, seq=self.last_seq),
+                        place=checkpoint_place(name),
                     ),
                 )
                 for name, part in parts.items()
@@ -241,9 +288,11 @@ class LogDatabase:
         """Return a number of the log's own state."""
         return read_state(self.connection, name, default)
 
-    def set_state(self, name: str, value: int) -> None:
-        """Keep a number of the log's own state."""
-        self.connection.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (name, value))
+    def set_state(self, name: str, value: int | str) -> None:
+        """Keep a value of the log's own state."""
+        self.connection.execute(
+            "INSERT OR REPLACE INTO state VALUES (?, ?)", (name, with_sum(name, value))
+        )
 
     def used_bytes(self) -> int:
         """Return the bytes of the file that hold something; deleting makes this smaller at once."""
@@ -298,29 +347,23 @@ class LogDatabase:
         row = self.connection.execute(
             "SELECT seq FROM sqlite_sequence WHERE name = 'record'"
         ).fetchone()
-        self.last_seq = Seq(row[0] if row else 0)
-        row = self.connection.execute(
-            "SELECT raw_total FROM record ORDER BY seq DESC LIMIT 1"
+        last = self.connection.execute(
+            "SELECT seq, raw_total FROM record ORDER BY seq DESC LIMIT 1"
         ).fetchone()
-        self.raw_total = max(row[0] if row else 0, self.state("raw_total", 0))
+        self.last_seq = Seq(max(row[0] if row else 0, last[0] if last else 0))
+        if self.last_seq > SEQ_MAX:
+            raise damage(f"position {self.last_seq} cannot be")
+        self.raw_total = max(last[1] if last else 0, self.state("raw_total", 0))
 
 
 def read_state(connection: sqlite3.Connection, name: str, default: int) -> int:
-    """Return a number of the log's own state."""
-    row = connection.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
-    return int(row[0]) if row else default
-
-
-def read_checkpoint_part(body: bytes) -> bytes:
-    """Return one part of a checkpoint.
+    """Return a number of the log's own state.
 
     Raises:
-        CorruptRecordError: it is damaged.
+        sqlite3.DatabaseError: it is damaged.
     """
-    version, part = open_body(body)
-    if version != _CHECKPOINT_VERSION:
-        raise CorruptRecordError(f"a checkpoint has format version {version}")
-    return part
+    row = connection.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
+    return default if row is None else int(state_value(name, row[0]))
 
 
 def missing_entry(
@@ -344,41 +387,43 @@ def missing_entry(
     )
 
 
-def is_damage(error: sqlite3.Error) -> bool:
-    """Return whether an error says that the file itself is no sound database."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
-def is_sound(connection: sqlite3.Connection) -> bool:
-    """Read the whole file and return whether its structure holds together."""
-    try:
-        (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.DatabaseError as error:
-        if is_damage(error):
-            return False
-        raise
-    return bool(answer == "ok")
-
-
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    try:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except (sqlite3.OperationalError, UnicodeDecodeError) as error:
+        # Nothing is wrong with these words, so it is the head of the file.
+        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) == sqlite3.SQLITE_ERROR:
+            raise damage(f"{path}: {error}") from error
+        raise
     if tables and (application != APPLICATION_ID or not 0 < version <= FORMAT):
         raise StoreError(
             f"{path} is not a record log of format {FORMAT} (application {application:#x}, format"
             f" {version}): use the release that wrote it, or move it away"
         )
+    if tables and not _schema_of(version) <= _schema_in(connection):
+        raise damage(f"{path} lacks tables of a record log")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_SIZE_BYTES}")
     if version < FORMAT:
-        schema = ("" if tables else _SCHEMA) + _SCHEMA_2 + REMOVED_SCHEMA
+        schema = ("" if tables else _SCHEMA) + _NEW_IN_2
         connection.executescript(
             f"BEGIN IMMEDIATE; {schema} PRAGMA application_id = {APPLICATION_ID};"
             f" PRAGMA user_version = {FORMAT}; COMMIT;"
         )
+
+
+def _schema_in(connection: sqlite3.Connection) -> set[str]:
+    return {row[0] for row in connection.execute("SELECT sql FROM sqlite_schema") if row[0]}
+
+
+def _schema_of(version: int) -> set[str]:
+    """Return what a sound log of a format has at least."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(_SCHEMA if version == 1 else _SCHEMA + _NEW_IN_2)
+        return _schema_in(connection)
 
 
 def _sound(draft: Draft) -> Draft:

@@ -4,6 +4,8 @@ log.db          the database, with log.db-wal and log.db-shm while it is open
 log.db.lock     held by the one process that writes; the system lets go of it with the process
 log.db.boot     the last boot number, also when the database is lost
 log.db.ballast  disk kept aside for the day the disk is full
+log.db.salvage  what can be read of a damaged database is being copied here
+log.db.rescued  the same, complete; about to become the database
 log.db.aside-T  a database that could not be used at time T; never deleted by us
 """
 
@@ -17,6 +19,9 @@ from pathlib import Path
 from gateway.core.errors import StoreError
 from gateway.core.records import Boot
 
+_SUFFIXES = ("-wal", "-shm", "")
+"""The database comes last: its companions must never lie beside another one."""
+
 
 class LogFiles:
     """The files of one log; holds the lock from `lock` to `unlock`."""
@@ -24,6 +29,9 @@ class LogFiles:
     def __init__(self, path: Path) -> None:
         """Name the files beside a database; nothing is opened."""
         self.database = path
+        self.rescue = _beside(path, ".salvage")
+        """Where a new database is made beside a damaged one."""
+        self._rescued = _beside(path, ".rescued")
         self._lock_path = _beside(path, ".lock")
         self._boot = _beside(path, ".boot")
         self._ballast = _beside(path, ".ballast")
@@ -82,6 +90,41 @@ class LogFiles:
         temporary.replace(self._boot)
         _sync_folder(self._boot.parent)
 
+    def begin_rescue(self) -> None:
+        """Take out what an earlier rescue left that was not completed.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        for suffix in _SUFFIXES:
+            _beside(self.rescue, suffix).unlink(missing_ok=True)
+
+    def complete_rescue(self) -> None:
+        """Mark the new database as complete: from now on it is the one that counts.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        if _beside(self.rescue, "-wal").exists():
+            raise OSError(f"{self.rescue} could not be completed")
+        self.rescue.replace(self._rescued)
+        _sync_folder(self._rescued.parent)
+
+    def finish_rescue(self, *, now_ns: int) -> Path | None:
+        """Put a complete new database in the place of the damaged one.
+
+        Returns:
+            The database that was set aside; None when no rescue was to be finished.
+        Raises:
+            OSError: the disk refuses.
+        """
+        if not self._rescued.exists():
+            return None
+        aside = self.set_aside(now_ns=now_ns)
+        self._rescued.replace(self.database)
+        _sync_folder(self.database.parent)
+        return aside
+
     def set_aside(self, *, now_ns: int) -> Path:
         """Rename the database and its companions, so that a new one can be made.
 
@@ -90,11 +133,18 @@ class LogFiles:
         """
         time = datetime.fromtimestamp(now_ns / 1e9, tz=UTC)
         target = _beside(self.database, f".aside-{time:%Y%m%dT%H%M%S.%fZ}")
-        for suffix in ("-wal", "-shm", ""):
+        for suffix in _SUFFIXES:
             with suppress(FileNotFoundError):
                 _beside(self.database, suffix).rename(_beside(target, suffix))
         _sync_folder(target.parent)
         return target
+
+    def wal_size_bytes(self) -> int:
+        """Return the size of the write-ahead log; 0 when there is none."""
+        try:
+            return _beside(self.database, "-wal").stat().st_size
+        except OSError:
+            return 0
 
     @property
     def has_ballast(self) -> bool:

@@ -4,7 +4,8 @@ Format
     One SQLite database (`database.py` has the tables), write-ahead log, `synchronous=FULL`. A
     record's identity is `(gateway, boot, seq)`: `boot` counts the starts and is on disk before
     the first record of its start, `seq` is the position and never used twice. Bodies carry a
-    version and a check sum, looked at before the write and after the read (`gateway.wire`).
+    version and a check sum, looked at before the write and after the read (`gateway.wire`), and
+    are encrypted when there is a key (`encryption.py`).
 
 Invariants
     - The drafts of one `append` are committed together and in order, whatever happens.
@@ -23,9 +24,12 @@ What survives which failure
     refusing          when the disk is back; what had to be shed is a STORE_FAILED entry; the
                       ballast file makes room to act
     a damaged record  is left out by every reader and becomes a CORRUPT entry
-    a damaged file    is set aside under a new name when the log is opened, and a new one begun
+    a damaged file    is set aside under a new name, at a start or while running; what can be read
+                      of it goes on in a new one, the rest becomes CORRUPT entries
+    the key missing   the log is not opened, and nothing is taken for damaged (`keys.py`)
     clock set back    order is `seq`; times are data. Retention by age waits until time has caught
                       up, retention by size does not
+    boot in 1970      samples wait until the clock is set, then are moved (`rebasing.py`)
     a second writer   is refused by a lock that the system releases with the process
 
 Threads: `append`, `advance`, `cursor` never wait. One thread owns the writing connection
@@ -47,15 +51,17 @@ from gateway.core.ports import Clock
 from gateway.core.records import Boot, Draft, GatewayId, LogEntry, Record, Seq
 from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
 from gateway.store.backlog import Ticket
-from gateway.store.bodies import PlainBodies
 from gateway.store.database import LogDatabase
+from gateway.store.encryption import bodies_of
 from gateway.store.files import LogFiles
 from gateway.store.opening import Opening, open_database
 from gateway.store.progress import Progress
-from gateway.store.reader import LogReader, Trend
+from gateway.store.reader import LogReader
+from gateway.store.rebasing import Rebasing
 from gateway.store.replay import replay_entries
 from gateway.store.settings import LogSettings
-from gateway.store.stats import StoreStats, lags, ledgered
+from gateway.store.stats import StoreStats, lags, ledgered, nothing_told
+from gateway.store.trends import Trend
 from gateway.store.writer import StoreState, Writer
 
 log = structlog.get_logger()
@@ -82,22 +88,30 @@ class RecordLog:
         self.path = files.database
         self.opening = opening
         """What was found when the log was opened."""
+        self.bodies = database.bodies
+        """How what lies beside the log is to be stored, such as dead letters."""
         self._files = files
         self._clock = clock
         self._progress = Progress()
+        self.rebasing = Rebasing(database, boot=opening.boot, mark=lambda: self.append([]))
+        """What it knows of times in doubt, and is told about them."""
         self._writer = Writer(
             database,
             files,
             settings,
             boot=opening.boot,
             cursors=opening.cursors,
+            rebasing=self.rebasing,
             progress=self._progress,
             clock=clock,
         )
         self._reader = LogReader(
-            files.database, bodies=database.bodies, on_corrupt=self._discard_damaged
+            files.database,
+            bodies=self.bodies,
+            on_corrupt=self._discard_damaged,
+            on_damage=self._suspect,
         )
-        self._told = self._stats(database)
+        self._told = nothing_told(opening.boot, end=database.last_seq)
         self._writer.start()
 
     @classmethod
@@ -109,6 +123,7 @@ class RecordLog:
         gateway: GatewayId,
         clock: Clock,
         cursors: Mapping[str, Scope] = MappingProxyType({}),
+        machine: str = "",
     ) -> "RecordLog":
         """Open the log for writing, or begin one; blocks.
 
@@ -119,9 +134,14 @@ class RecordLog:
             clock: The time.
             cursors: The readers that records are kept for, and what each is for. Those of earlier
                 starts that are not among them are forgotten; without any, nothing is undelivered.
+            machine: Names the machine's run since it was switched on, so that a doubt about its
+                clock outlives a restart of the process; empty is unknown.
         Raises:
-            StoreError: another process writes it, the disk refuses, or it is not ours.
+            ConfigError: a key of the log cannot be read.
+            StoreError: another process writes it, the disk refuses, it is not ours, or it is
+                encrypted with a key that was not given.
         """
+        bodies = bodies_of(settings.encryption)
         files = LogFiles(path)
         files.lock()
         try:
@@ -130,7 +150,8 @@ class RecordLog:
                 settings,
                 gateway=gateway,
                 cursors=cursors,
-                bodies=PlainBodies(),
+                bodies=bodies,
+                machine=machine,
                 clock=clock,
             )
         except StoreError:
@@ -158,8 +179,9 @@ class RecordLog:
 
     @property
     def samples_end(self) -> Seq:
-        """Position up to which samples may go out."""
-        return self._writer.end
+        """Position up to which samples may go out; those with times in doubt are held back."""
+        held = self.rebasing.samples_end
+        return self._writer.end if held is None else min(held, self._writer.end)
 
     @property
     def state(self) -> StoreState:
@@ -196,7 +218,8 @@ class RecordLog:
 
         TagTable.build(ordered, epoch=ConfigEpoch(0))
         try:
-            return self._writer.call(work).result(INTERN_TIMEOUT_S)
+            self._writer.table = self._writer.call(work).result(INTERN_TIMEOUT_S)
+            return self._writer.table
         except TimeoutError as error:
             raise StoreError(f"{self.path}: no commit in {INTERN_TIMEOUT_S} s") from error
 
@@ -234,11 +257,13 @@ class RecordLog:
         Raises:
             StoreError: the log cannot be read.
         """
+        # Another connection sees a commit a moment before `end` does, and a cursor may not pass it.
+        end = self._writer.end
         return await asyncio.to_thread(
             self._reader.read,
             after=after,
             size_bytes_max=size_bytes_max,
-            until=until,
+            until=end if until is None else min(until, end),
             scope=scope,
         )
 
@@ -364,7 +389,13 @@ class RecordLog:
             oldest_ns=oldest_ns,
             newest_ns=newest_ns,
             commit_count=self._writer.commit_count,
+            written_bytes=self._writer.written_bytes,
         )
+
+    def _suspect(self) -> None:
+        """Have the database checked after a reader met damage in it."""
+        with suppress(StoreError):  # the log is closed; the next start will find it again
+            self._writer.suspect()
 
     def _discard_damaged(self, seq: Seq) -> None:
         """Have a record that a reader could not read entered into the ledger."""

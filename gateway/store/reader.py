@@ -5,21 +5,20 @@ between two calls. Any process may read while the gateway writes. A record that 
 check sum is left out and told to `on_corrupt`; the next one goes on.
 """
 
+import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import structlog
 
-from gateway.core.arrays import FloatArray, StatusArray, TimeArray, frozen, index_column
+from gateway.core.arrays import index_column
 from gateway.core.cursors import Scope
 from gateway.core.errors import CorruptRecordError, StoreError
-from gateway.core.frame import Frame
 from gateway.core.records import Boot, Record, RecordKind, Seq
-from gateway.core.tags import ConfigEpoch, TagId, TagTable
+from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
 from gateway.store.bodies import (
     Bodies,
     PlainBodies,
@@ -27,7 +26,22 @@ from gateway.store.bodies import (
     epoch_place,
     record_place,
 )
-from gateway.store.database import BUSY_TIMEOUT_S, IN_SCOPE, read_checkpoint_part, read_state
+from gateway.store.damage import damage, is_damage
+from gateway.store.database import BUSY_TIMEOUT_S, IN_SCOPE
+from gateway.store.keys import check_keys
+from gateway.store.sums import read_checkpoint_part
+from gateway.store.trends import (
+    DAY_NS,
+    Parts,
+    PointValue,
+    SampleRow,
+    Trend,
+    later_of,
+    latest_of,
+    rows_backwards,
+    rows_in_span,
+    trend_of,
+)
 from gateway.wire.body import open_body
 from gateway.wire.documents import decode_tags
 from gateway.wire.frames import (
@@ -48,20 +62,14 @@ PAGE_BYTES = 1024 * 1024
 
 _Row = tuple[int, int, int, int, bytes]
 _RECORD = "SELECT seq, first_seq, boot, kind, body FROM record"
+_KINDS = frozenset(RecordKind)
+_IN_SPAN = (
+    "seq > ?1 AND first_seq <= ?2"
+    " AND seq <= ifnull((SELECT min(seq) FROM record WHERE seq >= ?2), ?2)"
+)
+"""What is not wholly outside of a span. The last record may be a block that goes on behind it;
+without the bound all that is there would be looked at when there is none."""
 _PLAIN = PlainBodies()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Trend:
-    """The samples of one tag in a span of time, by source time; the arrays are read-only."""
-
-    tag: TagId
-    time_ns: TimeArray
-    """Ascending, shape (n,)."""
-    value: FloatArray
-    """Shape (n,); NaN where Bad."""
-    status: StatusArray
-    """Shape (n,)."""
 
 
 class LogReader:
@@ -73,6 +81,7 @@ class LogReader:
         *,
         bodies: Bodies = _PLAIN,
         on_corrupt: Callable[[Seq], None] = lambda _: None,
+        on_damage: Callable[[], None] = lambda: None,
     ) -> None:
         """Name the database; nothing is opened.
 
@@ -80,10 +89,12 @@ class LogReader:
             path: Of an existing log.
             bodies: As the writer's.
             on_corrupt: Told the position of a record that was left out.
+            on_damage: Told that the database itself is damaged.
         """
         self._path = path
         self._bodies = bodies
         self._on_corrupt = on_corrupt
+        self._on_damage = on_damage
         self._tables: dict[ConfigEpoch, TagTable] = {}
 
     def read(
@@ -114,24 +125,80 @@ class LogReader:
         size_bytes = 0
         with self._connection() as connection:
             rows = connection.execute(
-                f"{_RECORD} WHERE seq > ? AND first_seq <= ?{IN_SCOPE[scope]} ORDER BY seq",
-                (after, end),
+                f"{_RECORD} WHERE {_IN_SPAN}{IN_SCOPE[scope]} ORDER BY seq", (after, end)
             )
-            for row in rows:
+            for row in _in_order(rows, after):
                 for record in self._records_of(row, after, end):
                     size_bytes += len(record.body)
                     if records and size_bytes > size_bytes_max:
                         return records
                     records.append(record)
-                if row[0] >= end:
-                    break
         return records
 
-    def records(self, *, after: Seq = BEGIN, until: Seq | None = None) -> Iterator[Record]:
+    def records(
+        self, *, after: Seq = BEGIN, until: Seq | None = None, scope: Scope = Scope.ALL
+    ) -> Iterator[Record]:
         """Yield the records after a position; memory stays bounded, and no transaction open."""
-        while page := self.read(after=after, size_bytes_max=PAGE_BYTES, until=until):
+        while page := self.read(after=after, size_bytes_max=PAGE_BYTES, until=until, scope=scope):
             yield from page
             after = page[-1].seq
+
+    def read_span(
+        self, *, after: Seq, from_ns: int, to_ns: int, samples_max: int
+    ) -> tuple[list[Record], Seq | None]:
+        """Return records that may hold samples of a span of source time, in order.
+
+        Args:
+            after: The first record is behind it.
+            from_ns: UTC, inclusive.
+            to_ns: UTC, exclusive.
+            samples_max: Bound on the samples together; one block always fits.
+        Returns:
+            The records, and where to go on; None at the end of the log.
+        Raises:
+            StoreError: the log cannot be read.
+        """
+        records: list[Record] = []
+        samples = 0
+        with self._connection() as connection:
+            rows = connection.execute(
+                "SELECT seq, first_seq, boot, kind, body, sample_count FROM record"
+                " WHERE seq > ? AND kind IN (1, 2, 7, 8) AND last_ns >= ? AND first_ns < ?"
+                " ORDER BY seq",
+                (after, from_ns, to_ns),
+            )
+            for *row, sample_count in rows:
+                samples += sample_count
+                if records and samples > samples_max:
+                    return records, after
+                seq, first_seq, boot, kind, body = row
+                records += self._records_of((seq, first_seq, boot, kind, body), after, seq)
+                after = Seq(seq)
+        return records, None
+
+    def tags(self) -> dict[TagId, Tag]:
+        """Return every tag that the log has had, as its newest table has it.
+
+        Raises:
+            StoreError: the log cannot be read.
+            CorruptRecordError: a table is damaged.
+        """
+        with self._connection() as connection:
+            rows = connection.execute("SELECT epoch, body FROM epoch ORDER BY epoch").fetchall()
+        tables = [decode_tags(self._bodies.get(x[1], place=epoch_place(x[0]))) for x in rows]
+        return {tag.id: tag for table in tables for tag in table.tags}
+
+    def begin_ns(self) -> int | None:
+        """Return when the oldest record was committed, if older ones were dropped; else None.
+
+        Raises:
+            StoreError: the log cannot be read.
+        """
+        with self._connection() as connection:
+            row = connection.execute(
+                "SELECT first_seq, stored_ns FROM record ORDER BY seq LIMIT 1"
+            ).fetchone()
+        return row[1] if row and row[0] > 1 else None
 
     def table(self, epoch: ConfigEpoch) -> TagTable:
         """Return the tag table of an epoch.
@@ -167,10 +234,10 @@ class LogReader:
         with self._connection() as connection:
             rows = connection.execute("SELECT name, seq, body FROM checkpoint").fetchall()
         parts = {}
-        for name, _, body in rows:
+        for name, seq, body in rows:
             try:
                 stored = self._bodies.get(body, place=checkpoint_place(name))
-                parts[name] = read_checkpoint_part(stored)
+                parts[name] = read_checkpoint_part(stored, name=name, seq=seq)
             except CorruptRecordError as error:
                 log.error("checkpoint_damaged", part=name, reason=str(error), stage="processing")
         return Seq(rows[0][1] if rows else 0), parts
@@ -185,17 +252,43 @@ class LogReader:
         Raises:
             StoreError: the log cannot be read.
         """
-        parts: list[list[Frame]] = [[] for _ in tags]
+        parts: Parts = [[] for _ in tags]
         with self._connection() as connection:
-            for seq, kind, stored in _rows_in_span(connection, from_ns, to_ns):
-                try:
-                    body = self._bodies.get(stored, place=record_place(seq))
-                    self._collect(parts, tags, kind, body, connection)
-                except CorruptRecordError:
-                    self._on_corrupt(Seq(seq))
+            for row in rows_in_span(connection, from_ns, to_ns):
+                self._collect(parts, tags, row, connection)
         return tuple(
-            _trend(tag, frames, from_ns, to_ns) for tag, frames in zip(tags, parts, strict=True)
+            trend_of(tag, part, from_ns, to_ns) for tag, part in zip(tags, parts, strict=True)
         )
+
+    def at(
+        self, tags: Sequence[TagId], *, time_ns: int, within_ns: int = DAY_NS
+    ) -> tuple[PointValue | None, ...]:
+        """Return the latest sample of each of some tags at or before a time.
+
+        Args:
+            tags: Their order is that of the result.
+            time_ns: UTC.
+            within_ns: Longest age; a tag without a sample so young has None.
+        Raises:
+            StoreError: the log cannot be read.
+        """
+        begin_ns = time_ns - within_ns
+        found: list[PointValue | None] = [None] * len(tags)
+        with self._connection() as connection:
+            for row, last_ns in rows_backwards(connection, begin_ns, time_ns):
+                # Those behind it end earlier: what is not older than this end is the latest.
+                lacking = [
+                    place for place, one in enumerate(found) if one is None or one.time_ns < last_ns
+                ]
+                if not lacking:
+                    break
+                parts: Parts = [[] for _ in lacking]
+                self._collect(parts, [tags[place] for place in lacking], row, connection)
+                for place, part in zip(lacking, parts, strict=True):
+                    if part:
+                        other = latest_of(tags[place], part, begin_ns, time_ns)
+                        found[place] = later_of(found[place], other)
+        return tuple(found)
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -203,15 +296,18 @@ class LogReader:
         try:
             with closing(
                 sqlite3.connect(
-                    f"{self._path.absolute().as_uri()}?mode=ro",
+                    f"{self._path.absolute().as_uri()}?mode=ro{_if_at_rest(self._path)}",
                     uri=True,
                     timeout=BUSY_TIMEOUT_S,
                     isolation_level=None,
                 )
             ) as connection:
                 connection.execute("BEGIN")
+                check_keys(connection, self._bodies, path=self._path)
                 yield connection
         except sqlite3.Error as error:
+            if is_damage(error):
+                self._on_damage()
             raise StoreError(f"{self._path} cannot be read: {error}") from error
 
     def _records_of(self, row: _Row, after: Seq, end: Seq) -> list[Record]:
@@ -247,27 +343,35 @@ class LogReader:
 
     def _collect(
         self,
-        parts: list[list[Frame]],
+        parts: Parts,
         tags: Sequence[TagId],
-        kind: int,
-        body: bytes,
+        row: SampleRow,
         connection: sqlite3.Connection,
     ) -> None:
         """Add the samples of a frame or a block to the parts of the tags they belong to."""
-        table = self._table_inside(connection, epoch_of(body))
-        places = {table.index(tag): place for place, tag in enumerate(tags) if tag in table}
-        if not places:
+        if not isinstance(row.stored, bytes):
+            raise damage(f"record {row.seq} has no body")
+        try:
+            body = self._bodies.get(row.stored, place=record_place(row.seq))
+            table = self._table_inside(connection, epoch_of(body))
+            places = {table.index(tag): place for place, tag in enumerate(tags) if tag in table}
+            if not places:
+                return
+            if row.kind == RecordKind.BLOCK:
+                frame = decode_block_tags(body, index_column(sorted(places)))
+            else:
+                frame, _ = decode_frame(body)
+        except CorruptRecordError:
+            self._on_corrupt(Seq(row.seq))
             return
-        wanted = index_column(sorted(places))
-        if kind == RecordKind.BLOCK:
-            found = decode_block_tags(body, wanted)
-        else:
-            frame, _ = decode_frame(body)
-            found = frame.where(np.isin(frame.tag_index, wanted))
-        for index, place in places.items():
-            part = found if len(places) == 1 else found.where(found.tag_index == index)
-            if len(part) > 0:
-                parts[place].append(part)
+        order = np.argsort(frame.tag_index, kind="stable")
+        ordered = frame.tag_index[order]
+        starts = np.searchsorted(ordered, list(places), side="left").tolist()
+        ends = np.searchsorted(ordered, list(places), side="right").tolist()
+        for place, start, end in zip(places.values(), starts, ends, strict=True):
+            if end > start:
+                hits = order[start:end]
+                parts[place].append((frame.time_ns[hits], frame.value[hits], frame.status[hits]))
 
     def _table_inside(self, connection: sqlite3.Connection, epoch: ConfigEpoch) -> TagTable:
         """Return a tag table without a second connection."""
@@ -281,33 +385,31 @@ class LogReader:
         return known
 
 
-def _rows_in_span(
-    connection: sqlite3.Connection, from_ns: int, to_ns: int
-) -> Iterator[tuple[int, int, bytes]]:
-    """Yield position, kind and body of what may hold samples of a span: blocks, then frames."""
-    sealed = read_state(connection, "sealed_seq", 0)
-    yield from connection.execute(
-        "SELECT seq, kind, body FROM record"
-        " WHERE kind = 7 AND last_ns >= ? AND first_ns < ? ORDER BY last_ns",
-        (from_ns, to_ns),
-    )
-    yield from connection.execute(
-        "SELECT seq, kind, body FROM record"
-        " WHERE seq > ? AND kind IN (1, 2, 8) AND last_ns >= ? AND first_ns < ? ORDER BY seq",
-        (sealed, from_ns, to_ns),
-    )
+def _in_order(rows: Iterable[_Row], after: Seq) -> Iterator[_Row]:
+    """Yield rows as they come, as long as each can be the next one of a log.
+
+    Raises:
+        sqlite3.DatabaseError: one cannot: a page is damaged in a way that SQLite did not notice.
+    """
+    last = 0
+    for row in rows:
+        seq, first_seq, boot, kind, body = row
+        is_sound = (
+            all(isinstance(number, int) for number in (seq, first_seq, boot))
+            and isinstance(body, bytes)
+            and kind in _KINDS
+            and last < first_seq <= seq > after
+        )
+        if not is_sound:
+            raise damage(f"what stands behind {max(last, after)} is no record")
+        last = seq
+        yield row
 
 
-def _trend(tag: TagId, frames: Sequence[Frame], from_ns: int, to_ns: int) -> Trend:
-    """Return the samples of one tag in a span, by time; those of one time keep their order."""
-    time_ns = np.concatenate([np.zeros(0, dtype=np.int64), *(frame.time_ns for frame in frames)])
-    value = np.concatenate([np.zeros(0), *(frame.value for frame in frames)])
-    status = np.concatenate([np.zeros(0, dtype=np.uint32), *(frame.status for frame in frames)])
-    inside = np.flatnonzero((time_ns >= from_ns) & (time_ns < to_ns))
-    order = inside[np.argsort(time_ns[inside], kind="stable")]
-    return Trend(
-        tag=tag,
-        time_ns=frozen(time_ns[order]),
-        value=frozen(value[order]),
-        status=frozen(status[order]),
-    )
+def _if_at_rest(path: Path) -> str:
+    """Return how to open a closed log where nobody may write, such as a copy on a read-only disk.
+
+    Otherwise SQLite makes the companion files that it reads a write-ahead log with.
+    """
+    is_open = path.with_name(f"{path.name}-wal").exists()
+    return "" if is_open or os.access(path.parent, os.W_OK) else "&immutable=1"

@@ -65,6 +65,7 @@ class Retention:
         *,
         readers: Sequence[Cursor],
         now_ns: int,
+        is_time_known: bool,
         is_disk_full: bool,
     ) -> bool:
         """Drop some of what must go, in one transaction.
@@ -73,6 +74,7 @@ class Retention:
             database: The log.
             readers: For whom records are kept; without any, nothing is undelivered.
             now_ns: Wall time, UTC.
+            is_time_known: Whether ages can be told; while times are in doubt nothing is aged.
             is_disk_full: Whether all delivered history is to go, to make room.
         Returns:
             Whether there may be more to drop.
@@ -80,7 +82,7 @@ class Retention:
         needs = Needs.of(readers, end=database.last_seq, checkpoint=database.checkpoint_seq())
         look = Look(database=database, readers=readers, needs=needs, now_ns=now_ns)
         if self._excess is None:
-            if self._drop_aged(look):
+            if is_time_known and self._drop_aged(look):
                 return True
             self._excess = self._find_excess(look, is_disk_full=is_disk_full)
         excess = self._excess

@@ -4,6 +4,11 @@ A block takes the place of neighbouring frames of one boot and one epoch; any ot
 them ends it, so that the order of the log stays. It stands at the last seq of its range, and every
 frame in it keeps its own identity: cursors stay valid. Up to `sealed_seq` no frame stands alone,
 save one that cannot be decoded. The block is decoded again and compared before the frames go.
+
+Opening a block takes about the same time whether it covers a minute or an hour, so a trend of a day
+is as fast as the day's blocks are few. A new block is joined with its neighbour before it once that
+is not much larger, and so on: each sample is written again two or three times, however long the
+log is. Joined are only blocks of this start that nobody has changed since.
 """
 
 from collections import deque
@@ -17,8 +22,10 @@ from gateway.core.errors import CorruptRecordError
 from gateway.core.records import Boot, Record, RecordKind, Seq
 from gateway.core.tags import ConfigEpoch
 from gateway.store.bodies import record_place
+from gateway.store.damage import damage, is_sound
 from gateway.store.database import INSERT_RECORD, LogDatabase
 from gateway.wire.frames import (
+    FRAME_COUNT_MAX,
     FRAME_KINDS,
     StoredFrame,
     decode_block,
@@ -26,13 +33,17 @@ from gateway.wire.frames import (
     frames_of,
 )
 
-FRAMES_MAX = 10_000
-"""In one block; many small notifications make many frames."""
+JOIN_RATIO_MAX = 2
+"""A block is joined with one of at most so many times its samples."""
 
-_SELECT = (
-    "SELECT seq, boot, kind, raw_count, sample_count, raw_total, first_ns, last_ns, stored_ns, body"
-    " FROM record WHERE seq > ? AND seq <= ? ORDER BY seq"
+_JOINABLE_MAX = 64
+"""Blocks remembered; those that still wait for their like are few."""
+_COLUMNS = (
+    "SELECT seq, first_seq, boot, kind, raw_count, sample_count, raw_total, first_ns, last_ns,"
+    " stored_ns, body FROM record"
 )
+_SELECT = f"{_COLUMNS} WHERE seq > ? AND seq <= ? ORDER BY seq"
+_SELECT_NEWEST = f"{_COLUMNS} WHERE seq <= ? ORDER BY seq DESC LIMIT ?"
 
 
 class Ages:
@@ -66,6 +77,7 @@ class Ages:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
     seq: Seq
+    first_seq: Seq
     boot: Boot
     kind: RecordKind
     raw_count: int
@@ -80,10 +92,10 @@ class _Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Run:
-    """Neighbouring frames that become one block."""
+    """Neighbouring frames, or blocks, that become one block."""
 
-    rows: list[_Row]
-    frames: list[StoredFrame]
+    rows: Sequence[_Row]
+    frames: Sequence[StoredFrame]
     epoch: ConfigEpoch
 
 
@@ -122,6 +134,82 @@ def seal_next(database: LogDatabase, *, up_to: Seq, samples_max: int) -> bool:
     return end < up_to
 
 
+class Joining:
+    """Knows the blocks of this start, and joins the newest two when they are alike in size."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._sample_counts: dict[Seq, int] = {}
+        self._is_due = False
+
+    def sealed(self, database: LogDatabase) -> None:
+        """Note that something was sealed just now."""
+        for row in _newest_rows(database, count=1):
+            if row.kind is RecordKind.BLOCK:
+                self._note(row.seq, row.sample_count)
+
+    def step(self, database: LogDatabase, *, samples_max: int) -> bool:
+        """Join two blocks if it is time, in one transaction; returns whether it did.
+
+        Args:
+            database: The log.
+            samples_max: Bound on the samples of a block.
+        """
+        if not self._is_due:
+            return False
+        self._is_due = False
+        run = self._next(database, samples_max)
+        if run is None:
+            return False
+        with database.transaction():
+            _replace(database, run)
+        older, newer = run.rows
+        del self._sample_counts[older.seq]
+        self._note(newer.seq, older.sample_count + newer.sample_count)
+        return True
+
+    def _note(self, seq: Seq, sample_count: int) -> None:
+        self._sample_counts[seq] = sample_count
+        self._is_due = True
+        if len(self._sample_counts) > _JOINABLE_MAX:
+            del self._sample_counts[min(self._sample_counts)]
+
+    def _next(self, database: LogDatabase, samples_max: int) -> _Run | None:
+        """Return the newest two blocks, if they are to become one."""
+        rows = _newest_rows(database, count=2)
+        if len(rows) < 2 or not all(map(self._is_as_made, rows)):
+            return None
+        older, newer = rows
+        if (
+            older.boot != newer.boot
+            or older.sample_count > JOIN_RATIO_MAX * newer.sample_count
+            or older.sample_count + newer.sample_count > samples_max
+            or newer.seq - older.first_seq >= FRAME_COUNT_MAX
+        ):
+            return None
+        try:
+            decoded = [
+                decode_block(database.bodies.get(row.stored, place=record_place(row.seq)))
+                for row in rows
+            ]
+        except CorruptRecordError:
+            return None  # whoever reads it has it entered into the ledger
+        (first, epoch), (second, other_epoch) = decoded
+        if epoch != other_epoch:
+            return None
+        return _Run(rows=rows, frames=[*first, *second], epoch=epoch)
+
+    def _is_as_made(self, row: _Row) -> bool:
+        """Return whether a row is a block of this start with all the samples it was made with."""
+        return self._sample_counts.get(row.seq) == row.sample_count
+
+
+def _newest_rows(database: LogDatabase, *, count: int) -> list[_Row]:
+    """Return the newest rows up to where all is sealed, in their order."""
+    rows = database.connection.execute(_SELECT_NEWEST, (sealed_seq(database), count)).fetchall()
+    return [_to_row(values) for values in reversed(rows)]
+
+
 def _next_run(
     database: LogDatabase, begin: Seq, up_to: Seq, samples_max: int
 ) -> tuple[Seq, _Run | None]:
@@ -131,9 +219,17 @@ def _next_run(
     epoch = ConfigEpoch(0)
     samples = 0
     end = begin
+    position = begin
+    is_checked = False
     selected = database.connection.execute(_SELECT, (begin, up_to))
     for values in selected:
         row = _to_row(values)
+        if row.first_seq > position + 1 and not is_checked:
+            # Dropped, or on a page that is damaged without a word: soon it could not be told.
+            if not is_sound(database.connection):
+                raise damage(f"records behind {position} are missing")
+            is_checked = True
+        position = row.seq
         found = _decoded(database, row)
         if found is None:
             if rows:
@@ -145,7 +241,7 @@ def _next_run(
             found_epoch != epoch
             or row.boot != rows[0].boot
             or samples + row.sample_count > samples_max
-            or len(rows) >= FRAMES_MAX
+            or len(rows) >= FRAME_COUNT_MAX
         ):
             break
         rows.append(row)
@@ -160,12 +256,14 @@ def _next_run(
     return end, _Run(rows=rows, frames=frames, epoch=epoch) if rows else None
 
 
-def _to_row(values: tuple[int, int, int, int, int, int, int, int, int, bytes]) -> _Row:
-    seq, boot, kind, raw_count, sample_count, raw_total, first_ns, last_ns, stored_ns, stored = (
-        values
-    )
+def _to_row(values: tuple[int, int, int, int, int, int, int, int, int, int, bytes]) -> _Row:
+    seq, first_seq, boot, kind, raw_count, sample_count, raw_total, *times, stored = values
+    if not all(isinstance(number, int) for number in values[:-1]) or kind not in set(RecordKind):
+        raise damage(f"what stands at {seq} is no record")
+    first_ns, last_ns, stored_ns = times
     return _Row(
         seq=Seq(seq),
+        first_seq=Seq(first_seq),
         boot=Boot(boot),
         kind=RecordKind(kind),
         raw_count=raw_count,
@@ -204,7 +302,7 @@ def _replace(database: LogDatabase, run: _Run) -> None:
         INSERT_RECORD,
         (
             last.seq,
-            first.seq,
+            first.first_seq,
             last.boot,
             int(RecordKind.BLOCK),
             sum(row.raw_count for row in run.rows),
@@ -221,6 +319,7 @@ def _replace(database: LogDatabase, run: _Run) -> None:
 def _are_same(found: Sequence[StoredFrame], expected: Sequence[StoredFrame]) -> bool:
     return len(found) == len(expected) and all(
         (one.boot, one.seq, one.kind) == (other.boot, other.seq, other.kind)
+        and one.frame.clock is other.frame.clock
         and np.array_equal(one.frame.tag_index, other.frame.tag_index)
         and np.array_equal(one.frame.time_ns, other.frame.time_ns)
         and np.array_equal(one.frame.status, other.frame.status)

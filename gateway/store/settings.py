@@ -1,13 +1,31 @@
 """How the record log commits, keeps and drops."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gateway.core.settings import Settings
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
+
+
+class EncryptionSettings(Settings):
+    """Where the keys are that the log is encrypted with."""
+
+    key_file: Path | None = None
+    """File with the key, made by `edgewright log key`; or give `key_credential`."""
+    key_credential: str | None = None
+    """Name of the key among the credentials that systemd shows to the service."""
+    previous_key_files: tuple[Path, ...] = ()
+    """Earlier keys: what is in the log is still read with them, and nothing new written."""
+
+    @model_validator(mode="after")
+    def _has_one_key(self) -> Self:
+        if (self.key_file is None) == (self.key_credential is None):
+            raise ValueError("Give exactly one of key_file and key_credential")
+        return self
 
 
 class LogSettings(Settings):
@@ -24,7 +42,7 @@ class LogSettings(Settings):
     seal_after_s: Annotated[float, Field(ge=0, le=3600)] = 60.0
     """Records stay single for this long, for the uplinks; then they may be sealed into a block."""
     block_s: Annotated[float, Field(ge=0, le=86_400)] = 300.0
-    """Time that a block covers; a longer one is smaller and read faster, and written later."""
+    """Time that a block covers at first; a longer one is written later. Neighbours are joined."""
     block_samples_max: Annotated[int, Field(ge=1024, le=1_000_000)] = 262_144
     """Samples in one block; sealing takes about 100 bytes of memory for each."""
     backlog_bytes_max: Annotated[int, Field(ge=MIB, le=1024 * GIB)] = 2 * GIB
@@ -51,3 +69,5 @@ class LogSettings(Settings):
     """Disk kept aside; it is let go when the disk is full, so that there is room to act."""
     check_bytes_max: Annotated[int, Field(ge=0)] = 256 * MIB
     """After an unclean stop a log up to this size is checked from end to end before it is used."""
+    encryption: EncryptionSettings | None = None
+    """Encrypt what is in the log; without it, whoever has the disk can read it."""

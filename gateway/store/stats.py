@@ -65,6 +65,9 @@ class StoreStats:
     """When the newest record was committed, UTC."""
     commit_count: int
     """Transactions with records since the start."""
+    written_bytes: int | None = None
+    """Written to the disk since the start, as `flash.py` counts; None when the system does not
+    tell."""
 
     @property
     def gap_count(self) -> int:
@@ -75,6 +78,24 @@ class StoreStats:
     def ledgered_samples(self) -> int:
         """Samples that were held and lost."""
         return sum(each.samples for each in self.ledgered if not each.reason.is_gap)
+
+
+def nothing_told(boot: Boot, *, end: Seq) -> StoreStats:
+    """Return what is known of a log that nobody has asked yet."""
+    return StoreStats(
+        state=StoreState.OK,
+        reason="",
+        boot=boot,
+        end=end,
+        stored_samples=0,
+        ledgered=(),
+        cursors=(),
+        used_bytes=0,
+        pending_bytes=0,
+        oldest_ns=None,
+        newest_ns=None,
+        commit_count=0,
+    )
 
 
 def ledgered(connection: sqlite3.Connection) -> tuple[Ledgered, ...]:

@@ -24,10 +24,15 @@ from gateway.core.cursors import Cursor, Span
 from gateway.core.errors import StoreError
 from gateway.core.ports import Clock
 from gateway.core.records import Boot, Draft, LedgerReason, Seq
+from gateway.core.tags import TagTable
 from gateway.store.backlog import Backlog, Flight, Ticket
+from gateway.store.damage import damage, is_damage, is_sound
 from gateway.store.database import LogDatabase, missing_entry
 from gateway.store.files import LogFiles
+from gateway.store.flash import written_bytes
 from gateway.store.progress import Progress
+from gateway.store.rebasing import Rebasing
+from gateway.store.salvage import Known, go_on
 from gateway.store.settings import LogSettings
 from gateway.store.tidying import Tidying
 from gateway.wire.documents import draft_ledger_entry
@@ -35,6 +40,9 @@ from gateway.wire.documents import draft_ledger_entry
 log = structlog.get_logger()
 
 AnswerT = TypeVar("AnswerT")
+
+DAMAGE_COUNT_MAX = 1
+"""Damage met so often may be a bad read; met again, the database is set aside."""
 
 _DISK_FULL_CODES = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
@@ -60,6 +68,7 @@ class Writer:
         *,
         boot: Boot,
         cursors: Mapping[str, Cursor],
+        rebasing: Rebasing,
         progress: Progress,
         clock: Clock,
     ) -> None:
@@ -73,15 +82,26 @@ class Writer:
         """Everything up to this ticket is on disk, or in the ledger."""
         self.commit_count = 0
         """Transactions with records since the start."""
+        self.table: TagTable | None = None
+        """The tags of the running epoch; they go on in a new database, should there be one."""
         self._database: LogDatabase | None = database
         self._files = files
         self._settings = settings
         self._boot = boot
         self._progress = progress
         self._clock = clock
-        self._tidying = Tidying(files, settings, boot=boot, boundary=database.last_seq, clock=clock)
+        self._tidying = Tidying(
+            files,
+            settings,
+            boot=boot,
+            boundary=database.last_seq,
+            rebasing=rebasing,
+            clock=clock,
+        )
         self._condition = threading.Condition()
         self._bodies = database.bodies
+        self._raw_total = database.raw_total
+        self._damage_count = 0
         self._saved_cursors = cursors
         self._backlog = Backlog(self._saved_cursors)
         self._flight: Flight | None = None
@@ -176,11 +196,27 @@ class Writer:
             self._condition.notify()
         return future
 
+    def suspect(self) -> None:
+        """Have the whole database checked, since a reader has met damage."""
+
+        def look(database: LogDatabase) -> None:
+            if self._damage_count == 0 and not is_sound(database.connection):
+                self._damage_count = DAMAGE_COUNT_MAX
+                raise damage(f"{self._files.database} is damaged")
+
+        self.call(look)
+
     def hurry(self) -> None:
         """Seal and drop now what is due by the settings."""
         with self._condition:
             self._tidying.hurry()
             self._condition.notify()
+
+    @property
+    def written_bytes(self) -> int | None:
+        """Bytes that the thread wrote since the start; None when the system does not tell."""
+        thread_id = self._thread.native_id
+        return None if thread_id is None else written_bytes(thread_id)
 
     @property
     def is_hurried(self) -> bool:
@@ -281,17 +317,35 @@ class Writer:
             database = self._opened()
             self._commit(database)
             self._answer_calls(database)
-            self._tidying.step(database, self._saved_cursors)
+            self._tidying.step(database, self._saved_cursors, settled=self.settled)
+            self._raw_total = database.raw_total
             self.end = database.last_seq
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError, StoreError) as error:
             self._failed(error)
         else:
             self._progress.tell()
 
     def _opened(self) -> LogDatabase:
         """Return the database, opened anew after a failure; what reached the disk is settled."""
+        if self._database is None and self._damage_count > DAMAGE_COUNT_MAX:
+            known = Known(boot=self._boot, end=self.end, raw_total=self._raw_total)
+            self._database = go_on(
+                self._files,
+                self._bodies,
+                known,
+                cursors=self._saved_cursors,
+                table=self.table,
+                now_ns=self._clock.now_ns(),
+            )
+            self._damage_count = 0
+            self.end = self._database.last_seq
+            # What was under way was not taken over, and is written again as a whole.
+            self._attempted_seq = Seq(0)
         if self._database is None:
-            self._database = LogDatabase.open(self._files.database, self._bodies)
+            self._database = LogDatabase.reopen(self._files.database, self._bodies)
+            if self._database.last_seq < self.end:
+                self._damage_count = DAMAGE_COUNT_MAX
+                raise damage(f"it ends at {self._database.last_seq} instead of {self.end}")
             self.end = self._database.last_seq
             if self._flight is not None and self._database.last_seq >= self._attempted_seq > 0:
                 self._land(self._database, self._flight)
@@ -345,6 +399,7 @@ class Writer:
         self._attempted_seq = Seq(0)
         self.settled = flight.ticket
         self.end = database.last_seq
+        self._raw_total = database.raw_total
         self.commit_count += 1
         if flight.cursors is not None:
             self._saved_cursors = flight.cursors
@@ -367,14 +422,16 @@ class Writer:
     def _fail_calls(self) -> None:
         self._answer_calls(None)
 
-    def _failed(self, error: sqlite3.Error) -> None:
+    def _failed(self, error: sqlite3.Error | OSError | StoreError) -> None:
         """Become degraded, make room, and try again later."""
         if self._database is not None:
             self._database.close()
             self._database = None
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         has_room = code in _DISK_FULL_CODES and self._files.release_ballast()
-        pause_s = 0.0 if has_room else self._settings.retry_s
+        is_damaged = isinstance(error, sqlite3.Error) and is_damage(error)
+        self._damage_count += is_damaged
+        pause_s = 0.0 if has_room or is_damaged else self._settings.retry_s
         self._retry_ns = self._clock.monotonic_ns() + int(pause_s * 1e9)
         is_edge = self.state is StoreState.OK
         self.reason = f"{self._files.database} cannot be written: {error}"
@@ -387,7 +444,8 @@ class Writer:
                 retry_s=self._settings.retry_s,
                 stage="processing",
             )
-        self._fail_calls()
+        if not is_damaged:
+            self._fail_calls()
         self._progress.tell()
 
     def _shed(self) -> None:
@@ -406,7 +464,7 @@ class Writer:
             with database.transaction():
                 database.set_state("is_clean", 1)
                 database.set_state("raw_total", database.raw_total)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError, StoreError) as error:
             log.error(
                 "log_not_closed",
                 reason=str(error),

@@ -14,9 +14,9 @@ frame. Times are kept against the first time of their frame, which most samples 
         a trend of one tag unpacks little more than that tag; and if the flags of any frame say so
         the server's times, for a frame without them "not given"
 
-Numbers are packed by `gateway.wire.columns`. A block whose frames have no server's times is the
-same bytes as before there were any. Decoding is safe on bytes from a stranger: limits are
-checked before memory is taken.
+Numbers are packed by `gateway.wire.columns`, values by `gateway.wire.values`. Blocks of earlier
+releases are read; one that uses a mode of values or a flag that a release does not know is refused
+by it. Decoding is safe on bytes from a stranger: limits are checked before memory is taken.
 """
 
 from collections.abc import Sequence
@@ -44,6 +44,7 @@ from gateway.wire.columns import (
 )
 from gateway.wire.server_lags import lags_of
 from gateway.wire.stored_frame import (
+    FRAME_COUNT_MAX,
     FRAME_KINDS,
     HAS_SERVER_NS_BIT,
     SAMPLE_COUNT_MAX,
@@ -96,12 +97,12 @@ def encode_block(frames: Sequence[StoredFrame], *, epoch: ConfigEpoch) -> bytes:
     """Return the body of a BLOCK record: many frames of one epoch, tag-major.
 
     Args:
-        frames: At least one, at most `SAMPLE_COUNT_MAX` of them and of their samples.
+        frames: At least one, at most `FRAME_COUNT_MAX`, with at most `SAMPLE_COUNT_MAX` samples.
         epoch: The tag table that all their positions refer to.
     """
-    assert frames
+    assert 1 <= len(frames) <= FRAME_COUNT_MAX, len(frames)
     sizes = np.array([len(stored.frame) for stored in frames], dtype=np.int64)
-    assert max(len(frames), int(sizes.sum())) <= SAMPLE_COUNT_MAX
+    assert int(sizes.sum()) <= SAMPLE_COUNT_MAX
     tag_index = np.concatenate([stored.frame.tag_index for stored in frames])
     order = np.argsort(tag_index, kind="stable")
     tags, starts, tag_sizes = np.unique(tag_index[order], return_index=True, return_counts=True)
@@ -160,7 +161,7 @@ def decode_block(body: bytes) -> tuple[tuple[StoredFrame, ...], ConfigEpoch]:
     for end, (boot, seq, kind, flags, reference_ns, age_ns) in zip(
         ends, header.frames.T.tolist(), strict=True
     ):
-        origin, is_received, has_server_ns = from_flags(flags)
+        origin, is_received, clock, has_server_ns = from_flags(flags)
         frame = Frame(
             tag_index=tag_index[start:end],
             time_ns=time_ns[start:end],
@@ -169,6 +170,7 @@ def decode_block(body: bytes) -> tuple[tuple[StoredFrame, ...], ConfigEpoch]:
             received_ns=_wrapped(reference_ns + age_ns),
             origin=origin,
             is_received=is_received,
+            clock=clock,
             server_ns=server_ns[start:end] if has_server_ns and server_ns is not None else None,
         )
         frames.append(
@@ -185,7 +187,8 @@ def decode_block_tags(body: bytes, wanted: IndexArray) -> Frame:
         body: Of a BLOCK record.
         wanted: Positions in the block's tag table, ascending, shape (w,).
     Returns:
-        A historical frame; its receive time is that of the newest frame in the block.
+        A historical frame; its receive time is that of the newest frame in the block, and whose
+        clock its times are of is not told.
     Raises:
         CorruptRecordError: damaged, or beyond a limit.
     """
@@ -273,7 +276,7 @@ def _open(body: bytes) -> tuple[_Header, bytes]:
     epoch = ConfigEpoch(outer.unsigned())
     packed = outer.take(outer.unsigned())
     reader = ByteReader(decompress(packed, size_bytes_max=_HEADER_SIZE_BYTES_MAX))
-    frame_count = reader.at_most(SAMPLE_COUNT_MAX, what="frames")
+    frame_count = reader.at_most(FRAME_COUNT_MAX, what="frames")
     frames = np.empty((6, frame_count), dtype=np.int64)
     for column in frames:
         column[:] = get_integers(reader, frame_count)

@@ -16,12 +16,11 @@ from gateway.wire.columns import (
     compress,
     decompress,
     get_integers,
-    get_values,
     put_integers,
-    put_values,
 )
 from gateway.wire.server_lags import ServerLags, get_lags, put_lags
 from gateway.wire.stored_frame import SAMPLE_COUNT_MAX
+from gateway.wire.values import get_values, put_signals
 
 _LEVEL = 3
 _UNPACKED_SIZE_BYTES_MAX = 96 * SAMPLE_COUNT_MAX
@@ -51,8 +50,8 @@ def put_chunk(samples: Samples, starts: IntArray) -> bytes:
         (
             put_integers(samples.offset_ns),
             put_integers(samples.status.astype(np.int64)),
-            put_values(samples.value, starts),
-            b"" if samples.lags is None else put_lags(samples.lags),
+            put_signals(samples.value, starts),
+            b"" if samples.lags is None else put_lags(samples.lags, offset_ns=samples.offset_ns),
         )
     )
     return compress(raw, level=_LEVEL)
@@ -70,11 +69,12 @@ def get_chunk(packed: bytes, tag_sizes: IntArray, *, has_server_ns: bool) -> Sam
     """
     reader = ByteReader(decompress(packed, size_bytes_max=_UNPACKED_SIZE_BYTES_MAX))
     count = int(tag_sizes.sum())
+    offset_ns = get_integers(reader, count)
     samples = Samples(
-        offset_ns=get_integers(reader, count),
+        offset_ns=offset_ns,
         status=get_integers(reader, count).astype(np.uint32),
         value=get_values(reader, count, np.cumsum(tag_sizes) - tag_sizes),
-        lags=get_lags(reader, count) if has_server_ns else None,
+        lags=get_lags(reader, offset_ns=offset_ns) if has_server_ns else None,
     )
     reader.expect_end()
     return samples

@@ -3,23 +3,15 @@
 Integers are stored as the first one and the differences: one number where these are all the
 same, else zigzagged in the fewest bytes, shuffled so that equal bytes stand together for the
 compressor that follows.
-
-Values (float64) become integers first. A measured value is nearly always a short decimal number
-(21.5) or a float32 that came over a field bus, so per group of values one *mode* is chosen: n/10^e,
-the same rounded to float32, the bits of a float32, or the bits as they are. The guard is the
-decoder itself: a value whose integer does not decode to exactly its bits is an *exception* and
-stored apart. So -0.0, NaN payloads, infinities, subnormals and numbers above 2^53 all come back
-bit by bit.
-
-Idea: Afroozeh, Kuffo, Boncz (2023), ALP: Adaptive Lossless floating-Point Compression, section 3;
-here without its vectors and bit packing, which byte shuffling and zstd replace.
 """
+
+import threading
 
 import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from gateway.core.arrays import BoolArray, FloatArray, IndexArray
+from gateway.core.arrays import IndexArray
 from gateway.core.errors import CorruptRecordError
 
 IntArray = NDArray[np.int64]
@@ -27,16 +19,26 @@ IntArray = NDArray[np.int64]
 
 _EVEN, _SHUFFLED = range(2)
 
-_SINGLE = 16
-"""Added to a decimal exponent: n/10^e is rounded to float32 on its way back."""
-_SINGLE_BITS = 32
-_DOUBLE_BITS = 33
-_CANDIDATES = (0, 1, 2, 3, 4, 5, 6, _SINGLE + 1, _SINGLE + 2, _SINGLE + 3, _SINGLE_BITS)
-_KNOWN_MODES = frozenset((*_CANDIDATES, _DOUBLE_BITS))
-
-_PROBE_COUNT = 64
-"""A frame has one group of values; this many of them show which mode fits."""
 _VARINT_SIZE_MAX = 10
+
+
+class _Contexts(threading.local):
+    """zstd's working memory, kept for each thread: making it takes longer than packing a frame."""
+
+    def __init__(self) -> None:
+        self.decompressor = zstandard.ZstdDecompressor()
+        self._compressors: dict[int, zstandard.ZstdCompressor] = {}
+
+    def compressor(self, level: int) -> zstandard.ZstdCompressor:
+        """Return what packs at a level."""
+        if level not in self._compressors:
+            self._compressors[level] = zstandard.ZstdCompressor(
+                level=level, write_content_size=True
+            )
+        return self._compressors[level]
+
+
+_CONTEXTS = _Contexts()
 
 
 class ByteReader:
@@ -129,7 +131,7 @@ def put_integers(values: IntArray) -> bytes:
     """Return a column of integers of any length as bytes; differences may wrap around."""
     if len(values) == 0:
         return b""
-    return put_signed(int(values[0])) + _put_steps(values[1:] - values[:-1])
+    return put_signed(int(values[0])) + put_steps(values[1:] - values[:-1])
 
 
 def get_integers(reader: ByteReader, count: int) -> IntArray:
@@ -141,7 +143,7 @@ def get_integers(reader: ByteReader, count: int) -> IntArray:
     if count == 0:
         return np.zeros(0, dtype=np.int64)
     first = np.int64(reader.signed())
-    steps = _get_steps(reader, count - 1)
+    steps = get_steps(reader, count - 1)
     if isinstance(steps, np.int64):
         return first + steps * np.arange(count)
     values = np.empty(count, dtype=np.int64)
@@ -162,81 +164,47 @@ def get_positions(reader: ByteReader, count: int) -> IndexArray:
     return positions.astype(np.int32)
 
 
-def put_values(values: FloatArray, starts: IntArray) -> bytes:
-    """Return a column of values as bytes, each group of them in the mode that fits it.
-
-    Args:
-        values: Any float64, shape (n,).
-        starts: Where each group begins, ascending from 0, shape (g,); empty when n = 0.
-    """
-    if len(values) == 0:
+def put_steps(steps: IntArray) -> bytes:
+    """Return a column of differences as bytes; none at all where there are none."""
+    if len(steps) == 0:
         return b""
-    modes = _fitting_modes(values, starts)
-    integers = np.empty(len(values), dtype=np.int64)
-    is_exact = np.empty(len(values), dtype=np.bool_)
-    for mode, where in _places_of_modes(modes, starts, len(values)):
-        integers[where] = _to_integers(values[where], mode)
-        is_exact[where] = _is_same(_to_values(integers[where], mode), values[where])
-    exceptions = np.flatnonzero(~is_exact)
-    if len(exceptions) > 0:
-        # Repeating the integer before an exception makes the differences around it small.
-        integers[exceptions] = 0
-        source = np.maximum.accumulate(np.where(is_exact, np.arange(len(values)), 0))
-        integers = integers[source]
-    steps = np.zeros_like(integers)
-    steps[1:] = integers[1:] - integers[:-1]
-    steps[starts] = 0
-    return b"".join(
-        (
-            put_integers(modes),
-            put_unsigned(len(exceptions)),
-            put_integers(exceptions.astype(np.int64)),
-            put_integers(values[exceptions].view(np.int64)),
-            put_integers(integers[starts]),
-            _put_steps(steps),
-        )
-    )
+    if (steps == steps[0]).all():
+        return bytes((_EVEN,)) + put_signed(int(steps[0]))
+    zigzag = _zigzag(steps)
+    unit = 1
+    if int(zigzag.max()) >> 16:
+        # Times are often whole milliseconds: the unit they share need not be stored each time.
+        unit = max(1, int(np.gcd.reduce(steps)))
+        zigzag = _zigzag(steps // unit)
+    width = (int(zigzag.max()).bit_length() + 7) // 8
+    planes = zigzag.view(np.uint8).reshape(-1, 8)[:, :width].T.tobytes()
+    return bytes((_SHUFFLED,)) + put_unsigned(unit) + bytes((width,)) + planes
 
 
-def get_values(reader: ByteReader, count: int, starts: IntArray) -> FloatArray:
-    """Return the next column of `count` values, grouped as when it was written.
+def get_steps(reader: ByteReader, count: int) -> IntArray | np.int64:
+    """Return the next `count` differences, or the one number that all of them are.
 
     Raises:
-        CorruptRecordError: it is cut short or contradicts itself.
+        CorruptRecordError: they are cut short or of an unknown form.
     """
     if count == 0:
-        return np.zeros(0, dtype=np.float64)
-    modes = get_integers(reader, len(starts))
-    if not _KNOWN_MODES.issuperset(modes.tolist()):
-        raise CorruptRecordError("a column of values has an unknown mode")
-    exception_count = reader.at_most(count, what="exceptions")
-    exceptions = get_integers(reader, exception_count)
-    if ((exceptions < 0) | (exceptions >= count)).any():
-        raise CorruptRecordError(f"an exception lies outside of its {count} values")
-    bits = get_integers(reader, exception_count)
-    firsts = get_integers(reader, len(starts))
-    steps = _get_steps(reader, count)
-    total = steps * np.arange(count) if isinstance(steps, np.int64) else steps.cumsum()
-    integers = total + np.repeat(firsts - total[starts], lengths_of(starts, count))
-    values = np.empty(count, dtype=np.float64)
-    for mode, where in _places_of_modes(modes, starts, count):
-        values[where] = _to_values(integers[where], mode)
-    values[exceptions] = bits.view(np.float64)
-    return values
-
-
-def lengths_of(starts: IntArray, count: int) -> IntArray:
-    """Return how long each group is that begins at `starts` in a column of `count`."""
-    lengths = np.empty_like(starts)
-    lengths[:-1] = starts[1:]
-    lengths[-1:] = count
-    lengths -= starts
-    return lengths
+        return np.int64(0)
+    form = reader.take(1)[0]
+    if form == _EVEN:
+        return np.int64(reader.signed())
+    if form != _SHUFFLED:
+        raise CorruptRecordError(f"a column has the unknown form {form}")
+    unit = reader.at_most(np.iinfo(np.int64).max, what="as the unit of a column")
+    width = reader.at_most(8, what="bytes a difference")
+    planes = np.frombuffer(reader.take(width * count), dtype=np.uint8).reshape(width, count)
+    zigzag = np.zeros((count, 8), dtype=np.uint8)
+    zigzag[:, :width] = planes.T
+    return _unzigzag(zigzag.view("<u8").reshape(count)) * np.int64(unit)
 
 
 def compress(raw: bytes, *, level: int) -> bytes:
     """Return bytes that `decompress` turns back, smaller where that is possible."""
-    packed = zstandard.ZstdCompressor(level=level, write_content_size=True).compress(raw)
+    packed = _CONTEXTS.compressor(level).compress(raw)
     return b"\x01" + packed if len(packed) < len(raw) else b"\x00" + raw
 
 
@@ -256,45 +224,12 @@ def decompress(packed: bytes, *, size_bytes_max: int) -> bytes:
         size = zstandard.frame_content_size(content)
         if not 0 <= size <= size_bytes_max:
             raise CorruptRecordError(f"{size} bytes unpacked; at most {size_bytes_max} are allowed")
-        raw = zstandard.ZstdDecompressor().decompress(content, max_output_size=size)
+        raw = _CONTEXTS.decompressor.decompress(content, max_output_size=size)
     except zstandard.ZstdError as error:
         raise CorruptRecordError(f"packed bytes are damaged: {error}") from error
     if len(raw) != size:
         raise CorruptRecordError(f"{len(raw)} bytes unpacked instead of {size}")
     return raw
-
-
-def _put_steps(steps: IntArray) -> bytes:
-    if len(steps) == 0:
-        return b""
-    if (steps == steps[0]).all():
-        return bytes((_EVEN,)) + put_signed(int(steps[0]))
-    zigzag = _zigzag(steps)
-    unit = 1
-    if int(zigzag.max()) >> 16:
-        # Times are often whole milliseconds: the unit they share need not be stored each time.
-        unit = max(1, int(np.gcd.reduce(steps)))
-        zigzag = _zigzag(steps // unit)
-    width = (int(zigzag.max()).bit_length() + 7) // 8
-    planes = zigzag.view(np.uint8).reshape(-1, 8)[:, :width].T.tobytes()
-    return bytes((_SHUFFLED,)) + put_unsigned(unit) + bytes((width,)) + planes
-
-
-def _get_steps(reader: ByteReader, count: int) -> IntArray | np.int64:
-    """Return the next differences, or the one number that all of them are."""
-    if count == 0:
-        return np.int64(0)
-    form = reader.take(1)[0]
-    if form == _EVEN:
-        return np.int64(reader.signed())
-    if form != _SHUFFLED:
-        raise CorruptRecordError(f"a column has the unknown form {form}")
-    unit = reader.at_most(np.iinfo(np.int64).max, what="as the unit of a column")
-    width = reader.at_most(8, what="bytes a difference")
-    planes = np.frombuffer(reader.take(width * count), dtype=np.uint8).reshape(width, count)
-    zigzag = np.zeros((count, 8), dtype=np.uint8)
-    zigzag[:, :width] = planes.T
-    return _unzigzag(zigzag.view("<u8").reshape(count)) * np.int64(unit)
 
 
 def _zigzag(steps: IntArray) -> NDArray[np.uint64]:
@@ -305,56 +240,3 @@ def _zigzag(steps: IntArray) -> NDArray[np.uint64]:
 def _unzigzag(zigzag: NDArray[np.uint64]) -> IntArray:
     half = (zigzag >> np.uint64(1)).view(np.int64)
     return half ^ -((zigzag & np.uint64(1)).view(np.int64))
-
-
-def _fitting_modes(values: FloatArray, starts: IntArray) -> IntArray:
-    """Return the mode that keeps most values of each group, shape (g,); ties: the simplest."""
-    if len(starts) == 1:
-        values = values[:: max(1, len(values) // _PROBE_COUNT)]
-    sizes = lengths_of(starts, len(values))
-    modes = np.full(len(starts), _DOUBLE_BITS, dtype=np.int64)
-    # Below half of a group, exceptions would cost more than they save.
-    best = sizes // 2
-    for mode in _CANDIDATES:
-        is_exact = _is_same(_to_values(_to_integers(values, mode), mode), values)
-        kept = np.add.reduceat(is_exact, starts, dtype=np.int64)
-        modes[kept > best] = mode
-        best = np.maximum(best, kept)
-        if (best == sizes).all():
-            break
-    return modes
-
-
-def _places_of_modes(
-    modes: IntArray, starts: IntArray, count: int
-) -> list[tuple[int, BoolArray | slice]]:
-    """Return each mode in use with the positions of its values."""
-    if (modes == modes[0]).all():
-        return [(int(modes[0]), slice(None))]
-    mode_of_value = np.repeat(modes, lengths_of(starts, count))
-    return [(int(mode), mode_of_value == mode) for mode in np.unique(modes)]
-
-
-def _to_integers(values: FloatArray, mode: int) -> IntArray:
-    """Return an integer for each value; where none is exact, any."""
-    if mode == _DOUBLE_BITS:
-        return values.view(np.int64)
-    with np.errstate(all="ignore"):  # what does not fit is found by decoding it again
-        if mode == _SINGLE_BITS:
-            return values.astype(np.float32).view(np.int32).astype(np.int64)
-        return np.rint(values * 10.0 ** (mode % _SINGLE)).astype(np.int64)
-
-
-def _to_values(integers: IntArray, mode: int) -> FloatArray:
-    if mode == _DOUBLE_BITS:
-        return integers.view(np.float64)
-    with np.errstate(all="ignore"):  # a signalling NaN of float32 becomes quiet
-        if mode == _SINGLE_BITS:
-            return integers.astype(np.int32).view(np.float32).astype(np.float64)
-        values = integers / 10.0 ** (mode % _SINGLE)
-        return values.astype(np.float32).astype(np.float64) if mode >= _SINGLE else values
-
-
-def _is_same(left: FloatArray, right: FloatArray) -> BoolArray:
-    """Return where two columns agree bit by bit."""
-    return np.equal(left.view(np.int64), right.view(np.int64))

@@ -1,7 +1,10 @@
 """Files that are whole or not there: temporary name, sync, rename, sync of the folder."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 PART_SUFFIX = ".part"
 """Ends the name of a file that is not finished; its owner overwrites or removes it."""
@@ -24,6 +27,25 @@ def write_durably(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     except OSError:
         part.unlink(missing_ok=True)
         raise
+    sync_folder(path.parent)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that has its name only when all of it is written and durable.
+
+    Raises:
+        OSError: the disk refuses; what had the name before stands.
+    """
+    part = path.with_name(path.name + PART_SUFFIX)
+    try:
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 

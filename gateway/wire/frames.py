@@ -4,17 +4,19 @@
         epoch · packed: flags · number of samples · receive time · tags, times, codes, values,
         and if the flags say so the server's times
 
-Columns stand in the frame's order, packed by `gateway.wire.columns`. A frame without the server's
-times is the same bytes as before there were any; one with them is refused by a release that does
-not know the flag. Many frames together become a block (`gateway.wire.blocks`). The arrival on the
-monotonic clock is not kept: it means nothing after a restart. Decoding is safe on bytes from a
-stranger, but the positions of tags are only known to be within int32, not within a table.
+Columns stand in the frame's order, packed by `gateway.wire.columns`, values by
+`gateway.wire.values`. Frames of earlier releases are read; one that uses a mode of values or a flag
+that a release does not know is refused by it. Many frames together become a block
+(`gateway.wire.blocks`). The arrival on the monotonic clock is not kept: it means nothing after a
+restart. Decoding is safe on bytes from a stranger, but the positions of tags are only known to be
+within int32, not within a table.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
 
+from gateway.core.arrays import TimeArray
 from gateway.core.frame import Frame
 from gateway.core.records import Draft, Record, RecordKind
 from gateway.core.tags import ConfigEpoch
@@ -27,22 +29,23 @@ from gateway.wire.columns import (
     decompress,
     get_integers,
     get_positions,
-    get_values,
     put_integers,
     put_signed,
     put_unsigned,
-    put_values,
 )
 from gateway.wire.server_lags import get_lags, lags_of, put_lags
 from gateway.wire.stored_frame import (
+    FRAME_COUNT_MAX,
     FRAME_KINDS,
     SAMPLE_COUNT_MAX,
     StoredFrame,
     from_flags,
     to_flags,
 )
+from gateway.wire.values import get_values, put_values
 
 __all__ = [
+    "FRAME_COUNT_MAX",
     "FRAME_KINDS",
     "SAMPLE_COUNT_MAX",
     "StoredFrame",
@@ -114,14 +117,16 @@ def decode_frame(body: bytes) -> tuple[Frame, ConfigEpoch]:
     epoch = ConfigEpoch(outer.unsigned())
     packed = outer.take(outer.left)
     reader = ByteReader(decompress(packed, size_bytes_max=_UNPACKED_SIZE_BYTES_MAX))
-    origin, is_received, has_server_ns = from_flags(reader.unsigned())
+    origin, is_received, clock, has_server_ns = from_flags(reader.unsigned())
     count = reader.at_most(SAMPLE_COUNT_MAX, what="samples")
     received_ns = reader.signed()
     tag_index = get_positions(reader, count)
     time_ns = get_integers(reader, count)
     status = get_integers(reader, count).astype(np.uint32)
     value = get_values(reader, count, _one_group(count))
-    server_ns = get_lags(reader, count).server_ns(time_ns) if has_server_ns else None
+    server_ns = None
+    if has_server_ns:
+        server_ns = get_lags(reader, offset_ns=_offset_ns(time_ns)).server_ns(time_ns)
     reader.expect_end()
     frame = Frame(
         tag_index=tag_index,
@@ -131,6 +136,7 @@ def decode_frame(body: bytes) -> tuple[Frame, ConfigEpoch]:
         received_ns=received_ns,
         origin=origin,
         is_received=is_received,
+        clock=clock,
         server_ns=server_ns,
     )
     return frame, epoch
@@ -162,7 +168,12 @@ def epoch_of(body: bytes) -> ConfigEpoch:
 
 def _server_columns(frame: Frame) -> Iterator[bytes]:
     if frame.server_ns is not None:
-        yield put_lags(lags_of(frame.server_ns, time_ns=frame.time_ns))
+        lags = lags_of(frame.server_ns, time_ns=frame.time_ns)
+        yield put_lags(lags, offset_ns=_offset_ns(frame.time_ns))
+
+
+def _offset_ns(time_ns: TimeArray) -> TimeArray:
+    return time_ns - time_ns[:1]
 
 
 def _one_group(count: int) -> IntArray:

@@ -2,8 +2,10 @@
 
 An OPC UA server says beside the time of a value when it last knew that the value held. Often both
 are equal, or a sampling period apart: differences cost next to nothing where the times would cost
-bytes. A sample without the server's time is told apart by a column of its own, so that every
-time comes back to the nanosecond, however far from the sample's.
+bytes. Other servers say one time for all values of a notification whose own times differ: there
+the difference to the time of the frame costs next to nothing, so both are tried. A sample without
+the server's time is told apart by a column of its own, so that every time comes back to the
+nanosecond, however far from the sample's.
 """
 
 from dataclasses import dataclass
@@ -12,7 +14,11 @@ import numpy as np
 
 from gateway.core.arrays import BoolArray, TimeArray
 from gateway.core.errors import CorruptRecordError
-from gateway.wire.columns import ByteReader, get_integers, put_integers
+from gateway.wire.columns import ByteReader, compress, get_integers, put_integers
+
+_TO_SAMPLE, _TO_FRAME = 1, 2
+"""What the difference is to, in the column that says whether there is one; 0 is not given."""
+_LEVEL = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,18 +45,38 @@ def lags_of(server_ns: TimeArray, *, time_ns: TimeArray) -> ServerLags:
     return ServerLags(is_given=is_given, lag_ns=np.where(is_given, server_ns - time_ns, 0))
 
 
-def put_lags(lags: ServerLags) -> bytes:
-    """Return the columns as `get_lags` reads them."""
-    return put_integers(lags.is_given.astype(np.int64)) + put_integers(lags.lag_ns)
+def put_lags(lags: ServerLags, *, offset_ns: TimeArray) -> bytes:
+    """Return the columns as `get_lags` reads them, against the times that make them smaller.
+
+    Args:
+        lags: Of n samples.
+        offset_ns: How far the samples' own times are from those of their frames, shape (n,).
+    """
+    own = _columns(lags.is_given, _TO_SAMPLE, lags.lag_ns)
+    if not lags.is_given.any() or (lags.lag_ns == lags.lag_ns[0]).all():
+        return own
+    to_frame_ns = np.where(lags.is_given, lags.lag_ns + offset_ns, 0)
+    shared = _columns(lags.is_given, _TO_FRAME, to_frame_ns)
+    return min(own, shared, key=lambda columns: len(compress(columns, level=_LEVEL)))
 
 
-def get_lags(reader: ByteReader, count: int) -> ServerLags:
-    """Return the next `count` differences.
+def get_lags(reader: ByteReader, *, offset_ns: TimeArray) -> ServerLags:
+    """Return the next differences, one for each sample.
 
+    Args:
+        reader: At their beginning.
+        offset_ns: As they were written with.
     Raises:
         CorruptRecordError: they are cut short, of an unknown form, or contradict themselves.
     """
-    is_given = get_integers(reader, count)
-    if ((is_given != 0) & (is_given != 1)).any():
+    count = len(offset_ns)
+    forms = get_integers(reader, count)
+    if ((forms < 0) | (forms > _TO_FRAME)).any():
         raise CorruptRecordError("a sample neither has the server's time nor lacks it")
-    return ServerLags(is_given=is_given != 0, lag_ns=get_integers(reader, count))
+    lag_ns = get_integers(reader, count)
+    lag_ns = np.where(forms == _TO_FRAME, lag_ns - offset_ns, lag_ns)
+    return ServerLags(is_given=forms != 0, lag_ns=lag_ns)
+
+
+def _columns(is_given: BoolArray, form: int, lag_ns: TimeArray) -> bytes:
+    return put_integers(np.where(is_given, form, 0)) + put_integers(lag_ns)

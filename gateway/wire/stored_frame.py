@@ -3,18 +3,22 @@
 from dataclasses import dataclass
 
 from gateway.core.errors import CorruptRecordError
-from gateway.core.frame import Frame, Origin
+from gateway.core.frame import ClockSource, Frame, Origin
 from gateway.core.records import Boot, RecordKind, Seq
 
 FRAME_KINDS = frozenset((RecordKind.FRAME, RecordKind.STATED, RecordKind.DERIVED))
 """Kinds whose body is one frame."""
 SAMPLE_COUNT_MAX = 1_000_000
-"""Samples in one body, and frames in one block."""
+"""Samples in one body."""
+FRAME_COUNT_MAX = 10_000
+"""Frames in one block: each is an object when it is decoded, also an empty one."""
 
 HAS_SERVER_NS_BIT = 8
 """In the flags: the samples have a column of the server's times. Older bodies never have it."""
 
 _RECEIVED_BIT = 4
+_CLOCK_BIT = 16
+"""The lower of two bits that hold the `ClockSource`; older bodies have neither, which is SOURCE."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -29,8 +33,8 @@ class StoredFrame:
 
 
 def to_flags(frame: Frame) -> int:
-    """Return as one number where a frame comes from, and whether it has the server's times."""
-    flags = int(frame.origin)
+    """Return as one number where a frame and its times come from, and what columns it has."""
+    flags = int(frame.origin) | frame.clock * _CLOCK_BIT
     if frame.is_received:
         flags |= _RECEIVED_BIT
     if frame.server_ns is not None:
@@ -38,14 +42,16 @@ def to_flags(frame: Frame) -> int:
     return flags
 
 
-def from_flags(flags: int) -> tuple[Origin, bool, bool]:
-    """Return origin, `is_received` and whether there are server's times, from `to_flags`.
+def from_flags(flags: int) -> tuple[Origin, bool, ClockSource, bool]:
+    """Return origin, `is_received`, the clock and whether there are server's times.
 
     Raises:
         CorruptRecordError: no frame gives this number.
     """
+    clock = flags // _CLOCK_BIT % len(ClockSource)
     try:
-        origin = Origin(flags & ~(_RECEIVED_BIT | HAS_SERVER_NS_BIT))
+        origin = Origin(flags - clock * _CLOCK_BIT & ~(_RECEIVED_BIT | HAS_SERVER_NS_BIT))
     except ValueError as error:
         raise CorruptRecordError(f"a frame has the unknown flags {flags}") from error
-    return origin, bool(flags & _RECEIVED_BIT), bool(flags & HAS_SERVER_NS_BIT)
+    is_received, has_server_ns = bool(flags & _RECEIVED_BIT), bool(flags & HAS_SERVER_NS_BIT)
+    return origin, is_received, ClockSource(clock), has_server_ns

@@ -1,7 +1,7 @@
 """Detection in virtual time: quiet on healthy machines, and every drawn fault is found.
 
 Plants, faults and timelines are drawn when the test runs. The seed is printed; to repeat a run,
-set EDGEWRIGHT_SEED to it. `python -m tests.soak` does the same for 20 days.
+set EDGEWRIGHT_SEED to it. `python -m tests.virtual_days` does the same for 20 days.
 """
 
 import os

@@ -4,18 +4,21 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
+from cloud_sync.edge.dead_letters import KeptLetter
 from cloud_sync.edge.delivery import Delivery, DeliverySettings
 from gateway.core.arrays import frozen, index_column, status_column, time_column
 from gateway.core.cursors import Cursor, Scope, Span
 from gateway.core.errors import UplinkError
 from gateway.core.events import Event
 from gateway.core.frame import Frame
-from gateway.core.ports import Batch, SendResult
+from gateway.core.ports import Batch, Clock, SendResult
 from gateway.core.records import Boot, GatewayId, LedgerEntry, Record, RecordKind, Seq
 from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
+from gateway.core.uplink_status import DeadLetter
 from gateway.store import CursorLag, StoreState, StoreStats
 from gateway.wire.clock import SystemClock
 from gateway.wire.documents import encode_event
@@ -212,6 +215,7 @@ class MemoryDeadLetters:
     """Implements `DeadLetters`."""
 
     letters: dict[Seq, str] = field(default_factory=dict)
+    records: dict[Seq, KeptLetter] = field(default_factory=dict)
 
     async def put(
         self, record: Record, *, uplink: str, reason: str, time_ns: int, is_historical: bool
@@ -219,6 +223,22 @@ class MemoryDeadLetters:
         assert uplink
         assert time_ns
         self.letters[record.seq] = reason
+        letter = DeadLetter(
+            boot=record.boot,
+            seq=record.seq,
+            kind=record.kind,
+            size_bytes=len(record.body),
+            reason=reason,
+            time_ns=time_ns,
+            is_historical=is_historical,
+        )
+        self.records[record.seq] = KeptLetter(letter=letter, record=record)
+
+    async def kept(self, *, count_max: int) -> tuple[KeptLetter, ...]:
+        return tuple(self.records.values())[:count_max]
+
+    async def remove(self, record: Record, *, uplink: str) -> None:
+        del self.records[record.seq]
 
 
 @dataclass
@@ -230,6 +250,8 @@ class Bench:
     settings: DeliverySettings = FAST
     dead_letters: MemoryDeadLetters = field(default_factory=MemoryDeadLetters)
     noted: list[Event | LedgerEntry] = field(default_factory=list)
+    clock: Clock = field(default_factory=SystemClock)
+    budget_file: Path | None = None
 
     def __post_init__(self) -> None:
         self.delivery = Delivery(
@@ -238,8 +260,9 @@ class Bench:
             reader=self.reader,
             settings=self.settings,
             dead_letters=self.dead_letters,
-            clock=SystemClock(),
+            clock=self.clock,
             note=self.noted.append,
+            budget_file=self.budget_file,
         )
 
     @property

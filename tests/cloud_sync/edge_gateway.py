@@ -17,7 +17,7 @@ from cloud_sync.edge.places import cursors_of
 from gateway.core.arrays import frozen, index_column, status_column, time_column
 from gateway.core.events import Event
 from gateway.core.frame import Frame
-from gateway.core.ports import Batch, SendResult
+from gateway.core.ports import Batch, SendResult, Uplink
 from gateway.core.records import GatewayId, LedgerEntry, RecordKind
 from gateway.core.tags import Tag, TagId
 from gateway.store import LogSettings, RecordLog
@@ -40,6 +40,7 @@ class EdgeGateway:
         token_file: Path,
         gateway: str,
         seal_after_s: float = 3600.0,
+        settings: DeliverySettings = SETTINGS,
     ) -> None:
         clock = SystemClock()
         self.log = RecordLog.open(
@@ -60,7 +61,7 @@ class EdgeGateway:
             self.uplink,
             gateway=GatewayId(gateway),
             reader=self.log,
-            settings=SETTINGS,
+            settings=settings,
             dead_letters=FolderOfDeadLetters(folder / "dead-letters"),
             clock=clock,
             note=self.note,
@@ -94,7 +95,7 @@ class EdgeGateway:
 class UnluckyUplink:
     """Sends as the real one, and never comes back from samples that the cloud has confirmed."""
 
-    def __init__(self, uplink: HttpUplink) -> None:
+    def __init__(self, uplink: Uplink) -> None:
         self.name = uplink.name
         self.address = uplink.address
         self._uplink = uplink

@@ -5,17 +5,20 @@ import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from cloud_sync.cloud.api import BUNDLE_MEDIA_TYPE
+from cloud_sync.edge.delivery import DeliverySettings
 from cloud_sync.edge.models import ModelSourceConfig, TufModelStore
 from gateway.core.records import RecordKind, Seq
+from gateway.core.uplink_status import ClassStatus, DeliveryClass
 from tests.cloud_sync.cloud.batches import GATEWAY
 from tests.cloud_sync.cloud.processes import CloudFolder, Gateway, running
 from tests.cloud_sync.edge_doubles import until
-from tests.cloud_sync.edge_gateway import EdgeGateway
+from tests.cloud_sync.edge_gateway import SETTINGS, EdgeGateway
 from tests.cloud_sync.edge_models import NAME, bundle_of
 from tests.cloud_sync.edge_relay import Relay
 
@@ -33,13 +36,16 @@ class Site:
         self.token_file = folder / "token"
         self.token_file.write_text(self.cloud.token)
 
-    def gateway(self, *, seal_after_s: float = 3600.0) -> EdgeGateway:
+    def gateway(
+        self, *, seal_after_s: float = 3600.0, settings: DeliverySettings = SETTINGS
+    ) -> EdgeGateway:
         return EdgeGateway(
             self.folder,
             url=self.relay.url,
             token_file=self.token_file,
             gateway=GATEWAY,
             seal_after_s=seal_after_s,
+            settings=settings,
         )
 
     async def books(self, url: str) -> dict[str, int]:
@@ -119,6 +125,42 @@ async def test_a_cut_link_loses_nothing_and_drains_fast(site: Site) -> None:
     assert back.onset_ns == lost.time_ns
     drain_s = (drained.time_ns - back.time_ns) / 1e9
     assert 5000 / drain_s > 20 * 50
+
+
+async def test_the_present_is_fresh_while_an_outage_drains_beside_it(site: Site) -> None:
+    """Twenty minutes at ten frames a second drain; meanwhile a frame a tenth of a second comes."""
+    edge = site.gateway(settings=SETTINGS.model_copy(update={"live_lag_s": 0.5}))
+    async with running(site.cloud) as cloud:
+        samples = await append(edge, 12_000)
+        await asyncio.sleep(0.6)  # what is here now must be late
+        site.relay.connect(cloud.url)
+        ages_s, loop = [], asyncio.get_running_loop()
+        async with delivering(edge):
+            await until(lambda: edge.delivery.status().is_connected is True)
+            begun_s = loop.time()
+            while backfill_of(edge).lag_records > 0:
+                samples += await append(edge, 1)
+                end, stored_s = edge.log.end, loop.time()
+                await until(partial(has_gone, edge, end))
+                ages_s.append(loop.time() - stored_s)
+                await asyncio.sleep(0.05)
+            drain_s = loop.time() - begun_s
+            await until(lambda: is_level(edge))
+            historical = backfill_of(edge).acknowledged_samples
+        books = await site.books(cloud.url)
+    print(f"drained in {drain_s:.2f} s, ages {sorted(ages_s)[-3:]}")
+    assert books["sample_count"] == samples
+    assert historical >= 12_000 * 20 - 20
+    assert 1200 / drain_s > 20
+    assert max(ages_s) < 2.0
+
+
+def backfill_of(edge: EdgeGateway) -> ClassStatus:
+    return next(x for x in edge.delivery.status().classes if x.name is DeliveryClass.BACKFILL)
+
+
+def has_gone(edge: EdgeGateway, seq: Seq) -> bool:
+    return edge.log.cursor("cloud") >= seq
 
 
 async def test_a_link_cut_again_and_again_repeats_but_loses_nothing(site: Site) -> None:

@@ -9,6 +9,8 @@ from connectors.news import News
 from connectors.opcua.items import Changes, OtherValue
 from connectors.opcua.reception import Reception, ReceptionMemory, ReceptionRules
 from gateway.core.arrays import index_column
+from gateway.core.frame import ClockSource
+from gateway.core.ports import Clock
 from gateway.core.quality import Status
 from gateway.core.tags import TagId
 from gateway.wire.clock import SystemClock
@@ -19,13 +21,20 @@ NOW_NS = 1_790_000_000 * NS_PER_S
 NAMES = [TagId(f"p.T{number}") for number in range(4)]
 
 
+class DoubtfulClock(SystemClock):
+    @property
+    def is_trusted(self) -> bool:
+        return False
+
+
 def reception_of(
     sink: KeepingSink,
     *,
     memory: ReceptionMemory | None = None,
     elements: Mapping[int, int] | None = None,
+    clock: Clock | None = None,
 ) -> Reception:
-    clock = SystemClock()
+    clock = clock or SystemClock()
     return Reception(
         names=NAMES,
         indices=index_column([7, 8, 9, 10]),
@@ -71,7 +80,7 @@ def text(content: str) -> OtherValue:
 def test_a_text_is_no_sample_and_told_once_over_sessions() -> None:
     sink, memory = KeepingSink(), ReceptionMemory()
     for _ in range(3):
-        frame = reception_of(sink, memory=memory).frame(
+        [frame] = reception_of(sink, memory=memory).frames(
             changes_of([2, 1], {1: text("on")}), received_ns=NOW_NS, arrival_ns=1
         )
         assert frame.tag_index.tolist() == [9]
@@ -80,7 +89,7 @@ def test_a_text_is_no_sample_and_told_once_over_sessions() -> None:
 
 def test_two_texts_at_once_are_two_events() -> None:
     sink = KeepingSink()
-    reception_of(sink).frame(
+    reception_of(sink).frames(
         changes_of([0, 1], {0: text("a"), 1: text("a")}), received_ns=NOW_NS, arrival_ns=1
     )
     assert len({event.id for event in sink.events}) == 2
@@ -100,7 +109,7 @@ def test_elements(numbers: tuple[float, ...], expected: float, status: int) -> N
     """One number is the element asked for; of a whole array it is picked, if it is there."""
     sink = KeepingSink()
     other = OtherValue(what="an array", status=0x4094_0000, numbers=numbers)
-    frame = reception_of(sink, elements={1: 2}).frame(
+    [frame] = reception_of(sink, elements={1: 2}).frames(
         changes_of([1], {0: other}), received_ns=NOW_NS, arrival_ns=1
     )
     np.testing.assert_array_equal(frame.value, [expected])
@@ -111,7 +120,7 @@ def test_an_array_of_one_is_no_number_without_an_element() -> None:
     sink = KeepingSink()
     reception = reception_of(sink)
     other = OtherValue(what="an array of 1 Double", status=0, numbers=(4.5,))
-    frame = reception.frame(changes_of([1], {0: other}), received_ns=NOW_NS, arrival_ns=1)
+    [frame] = reception.frames(changes_of([1], {0: other}), received_ns=NOW_NS, arrival_ns=1)
     assert np.isnan(frame.value).all()
     assert reception.take_unfit() == [1]
     assert reception.take_unfit() == []
@@ -122,13 +131,13 @@ def test_what_is_unfit_is_told_once_over_sessions() -> None:
     for _ in range(3):
         reception = reception_of(sink, memory=memory)
         other = OtherValue(what="a structure", status=0)
-        reception.frame(changes_of([3], {0: other}), received_ns=NOW_NS, arrival_ns=1)
+        reception.frames(changes_of([3], {0: other}), received_ns=NOW_NS, arrival_ns=1)
         assert reception.take_unfit() == [3]
     assert [event.condition for event in sink.events] == ["value_unfit"]
 
 
 def test_values_of_nobody_are_left_out() -> None:
-    frame = reception_of(KeepingSink()).frame(
+    [frame] = reception_of(KeepingSink()).frames(
         changes_of([0, 99, 3], {1: text("x")}), received_ns=NOW_NS, arrival_ns=1
     )
     assert frame.tag_index.tolist() == [7, 10]
@@ -141,7 +150,7 @@ def test_wrong_times_are_told_again_only_after_they_were_right() -> None:
     for second in range(90):
         at_ns = NOW_NS + second * NS_PER_S
         source_ns = NS_PER_S if second % 2 == 0 else at_ns
-        frame = reception.frame(
+        [frame] = reception.frames(
             changes_of([0, 1], source_ns=source_ns), received_ns=at_ns, arrival_ns=1
         )
         assert frame.time_ns.tolist() == [at_ns, at_ns]
@@ -155,3 +164,22 @@ def test_places_of_others_follow_their_values() -> None:
     kept = changes.where(np.array([False, True, True]))
     assert kept.handles.tolist() == [1, 2]
     assert {place: other.text for place, other in kept.others.items()} == {1: "c"}
+
+
+def test_values_without_a_time_of_their_own_are_known_to_be_stamped_by_us() -> None:
+    """One frame for each clock, and every tag's values in their order."""
+    reception = reception_of(KeepingSink())
+    changes = changes_of([0, 1, 2], source_ns=NOW_NS)
+    changes.source_ns[1] = 0
+    theirs, ours = reception.frames(changes, received_ns=NOW_NS, arrival_ns=1)
+    assert (theirs.clock, theirs.tag_index.tolist()) == (ClockSource.SOURCE, [7, 9])
+    assert (ours.clock, ours.tag_index.tolist()) == (ClockSource.GATEWAY, [8])
+
+
+def test_a_gateway_in_doubt_about_its_own_clock_judges_no_other() -> None:
+    """It has booted in 1970, and the machine's time of today is right for all it knows."""
+    reception = reception_of(KeepingSink(), clock=DoubtfulClock())
+    changes = changes_of([0], source_ns=NOW_NS)
+    [frame] = reception.frames(changes, received_ns=100 * NS_PER_S, arrival_ns=1)
+    assert (frame.time_ns.tolist(), frame.clock) == ([NOW_NS], ClockSource.SOURCE)
+    assert frame.status.tolist() == [0]

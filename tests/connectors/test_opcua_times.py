@@ -38,6 +38,8 @@ def test_times_follow_the_rule(pairs: list[tuple[int, int]]) -> None:
     assert times.time_ns.tolist() == [one[0] for one in expected]
     assert times.is_wrong.tolist() == [one[1] for one in expected]
     assert times.is_missing.tolist() == [one[2] for one in expected]
+    assert times.time_ns[times.is_ours].tolist() == [NOW_NS] * int(times.is_ours.sum())
+    assert times.is_ours.sum() <= sum(one[0] == NOW_NS for one in expected)
 
 
 def test_a_clock_that_is_set_back_or_ahead_a_little_is_kept() -> None:

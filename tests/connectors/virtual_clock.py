@@ -14,3 +14,7 @@ class VirtualClock:
 
     def monotonic_ns(self) -> int:
         return self.time_ns
+
+    @property
+    def is_trusted(self) -> bool:
+        return True

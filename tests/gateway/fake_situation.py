@@ -8,9 +8,9 @@ from gateway.core.device_status import ConnectorReport, DeviceState, DeviceStatu
 from gateway.core.events import Event, Evidence, Transition
 from gateway.core.log_status import LogStatus
 from gateway.core.models import ModelStage, ModelStatus
-from gateway.core.records import Seq
+from gateway.core.records import Boot, RecordKind, Seq
 from gateway.core.tags import TagId
-from gateway.core.uplink_status import UplinkStatus
+from gateway.core.uplink_status import DeadLetter, UplinkStatus
 from tests.gateway.fake_plant import DAY, HOUR, NOW_NS, S
 
 VAULT_SHA256 = "3f9a51c07be4d2168c0e7a55b91d40f2" * 2
@@ -26,6 +26,8 @@ LOG_OF_THE_PLANT = LogStatus(
     bytes_per_day=61_200_000.0,
     buffer_s=31 * 86_400.0,
     buffer_thinned_s=134 * 86_400.0,
+    written_bytes=845_000_000,
+    written_bytes_per_day=1_690_000_000.0,
 )
 
 
@@ -239,3 +241,16 @@ def uplinks_of_the_plant() -> tuple[UplinkStatus, ...]:
         drained_records=62,
     )
     return (cloud,)
+
+
+def dead_letters_of_the_plant() -> Iterator[DeadLetter]:
+    """Yield what the cloud once refused."""
+    yield DeadLetter(
+        boot=Boot(3),
+        seq=Seq(2_988_120),
+        kind=RecordKind.FRAME,
+        size_bytes=1_480,
+        reason="https://sync.example.com refuses a record: a value is out of range",
+        time_ns=NOW_NS - 9 * DAY,
+        is_historical=False,
+    )

@@ -26,13 +26,14 @@ from gateway.core.records import GatewayId, LedgerEntry, LedgerReason
 from gateway.core.rows import AssetId
 from gateway.core.tags import TagId, TagTable
 from gateway.core.twin_state import Signal, TwinState
-from gateway.core.uplink_status import UplinkStatus
+from gateway.core.uplink_status import DeadLetter, UplinkStatus
 from tests.gateway.fake_news import News
 from tests.gateway.fake_plant import DAY, NOW_NS, PLANT, AssetPlan, S, build_table
 from tests.gateway.fake_situation import (
     CONFIGURATION_OF_THE_PLANT,
     LOG_OF_THE_PLANT,
     alarms_of_the_plant,
+    dead_letters_of_the_plant,
     devices_of_the_plant,
     events_of_the_plant,
     models_of_the_plant,
@@ -51,6 +52,9 @@ class FakeView:
     plant: tuple[AssetPlan, ...] = PLANT
     extra_tags: int = 0
     alarm_list: list[Alarm] = field(default_factory=lambda: list(alarms_of_the_plant()))
+    dead_letter_list: list[DeadLetter] = field(
+        default_factory=lambda: list(dead_letters_of_the_plant())
+    )
     model_list: list[ModelStatus] = field(default_factory=lambda: list(models_of_the_plant()))
     log_status: LogStatus = LOG_OF_THE_PLANT
     more_devices: tuple[DeviceStatus, ...] = ()
@@ -185,6 +189,13 @@ class FakeView:
 
     def uplinks(self) -> tuple[UplinkStatus, ...]:
         return uplinks_of_the_plant()
+
+    async def dead_letters(self, uplink: str, *, count_max: int) -> tuple[DeadLetter, ...]:
+        return tuple(self.dead_letter_list[:count_max])
+
+    async def send_dead_letters_again(self, uplink: str, *, operator: str) -> int:
+        assert operator
+        return bool(self.dead_letter_list) and bool(self.dead_letter_list.pop(0))
 
     def models(self) -> tuple[ModelStatus, ...]:
         return tuple(self.model_list)

@@ -13,6 +13,7 @@ from gateway.core.frame import Frame
 from gateway.core.records import Draft, GatewayId, LedgerEntry, Record, RecordKind, Seq
 from gateway.core.tags import Tag, TagId, TagTable
 from gateway.store import LogReader, LogSettings, RecordLog
+from gateway.store.bodies import Bodies, PlainBodies
 from gateway.wire.clock import SystemClock
 from gateway.wire.documents import decode_ledger_entry
 from gateway.wire.frames import StoredFrame, draft_frame, frames_of
@@ -126,11 +127,12 @@ def samples(records: Iterable[Record]) -> list[Sample]:
     ]
 
 
-def ledger(path: Path) -> list[LedgerEntry]:
+def ledger(path: Path, *, bodies: Bodies | None = None) -> list[LedgerEntry]:
     """Return all entries of the ledger that are in a log."""
+    reader = LogReader(path, bodies=bodies or PlainBodies())
     return [
         decode_ledger_entry(record.body)
-        for record in LogReader(path).records(after=Seq(0))
+        for record in reader.records(after=Seq(0))
         if record.kind is RecordKind.LEDGER
     ]
 

@@ -29,6 +29,7 @@ def test_the_numbers_are_those_of_the_view() -> None:
     assert found["device_set_aside_points", ("compressor",)] == 1
     assert found["device_certificate_expiry_timestamp_seconds", ("pumps",)] > 1.7e9
     assert found["configuration_is_on_trial", ()] == 0
+    assert found["log_written_bytes_total", ()] == 845_000_000
 
 
 def test_what_cannot_be_told_is_left_out() -> None:

@@ -24,6 +24,8 @@ EXAMPLES: dict[str, dict[str, object]] = {
     "/v1/models/{name}/rollback": {"name": "pump-anomaly", "version": "1.4"},
     "/v1/devices/{device}/tags": {"device": "pumps"},
     "/v1/devices/{device}/trust": {"device": "vault", "sha256": VAULT_SHA256},
+    "/v1/uplinks/{uplink}/dead-letters": {"uplink": "cloud"},
+    "/v1/uplinks/{uplink}/dead-letters/retry": {"uplink": "cloud"},
     "/v1/configuration/apply": {"file": "/etc/edgewright/gateway.toml"},
     "/v1/commands": {"tag": "compressor.PressureSetpoint", "value": 7.0},
 }

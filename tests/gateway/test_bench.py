@@ -13,7 +13,6 @@ import pytest
 from analytics.alarms import LimitAlarms
 from gateway.bench.figures import Figure, markdown_table
 from gateway.bench.latency import measure_latency
-from gateway.bench.log import measure_log
 from gateway.bench.pipeline import PlainPath
 from gateway.bench.plant import Readings, limits, measured_tags
 from gateway.core.events import Transition
@@ -21,6 +20,7 @@ from gateway.core.quality import Status
 from gateway.core.tags import ConfigEpoch, TagTable
 from gateway.pipeline.condition import condition
 from gateway.wire.clock import SystemClock
+from tests.gateway.test_bench_log import FIGURES as LOG_FIGURES
 
 
 def test_the_plain_way_does_the_same() -> None:
@@ -47,12 +47,6 @@ def test_the_plain_way_does_the_same() -> None:
     assert switches == [(time_ns, is_on) for _, time_ns, is_on in plain.switches]
 
 
-async def test_the_log_and_a_row_for_each_sample_are_measured(tmp_path: Path) -> None:
-    figures = await measure_log(tmp_path, SystemClock(), duration_s=600)
-    assert [figure.plain is not None for figure in figures] == [True, False, True, True]
-    assert all(figure.value > 0 for figure in figures)
-
-
 async def test_every_frame_of_the_latency_is_a_decision(tmp_path: Path) -> None:
     figures = await measure_latency(tmp_path, SystemClock(), share=0.02)
     assert [figure.unit for figure in figures] == ["ms"] * 4
@@ -60,16 +54,24 @@ async def test_every_frame_of_the_latency_is_a_decision(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", [("pipeline", "--json"), ("--json",)])
-def test_the_command_prints_json_and_nothing_else(arguments: tuple[str, ...]) -> None:
-    command = [sys.executable, "-m", "gateway.cli", "bench", *arguments]
-    ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=55)
-    printed = json.loads(ran.stdout)
-    whole = ["pipeline", "log", "latency"]
-    assert list(printed) == (["pipeline"] if "pipeline" in arguments else whole)
-    for figures in printed.values():
-        for figure in figures:
-            assert set(figure) == {"name", "value", "unit", "plain", "ratio", "budget", "goal"}
+@pytest.mark.parametrize("name", ["pipeline", "latency"])
+def test_the_command_prints_json_and_nothing_else(name: str) -> None:
+    printed = json.loads(ran(name).stdout)
+    assert list(printed) == [name]
+    for figure in printed[name]:
+        assert set(figure) == {"name", "value", "unit", "plain", "ratio", "budget", "goal"}
+
+
+@pytest.mark.slow
+def test_the_log_s_figures_are_one_flat_object() -> None:
+    printed = json.loads(ran("log").stdout)
+    assert printed.keys() >= LOG_FIGURES
+    assert not [name for name, value in printed.items() if isinstance(value, list | dict)]
+
+
+def ran(name: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gateway.cli", "bench", name, "--json"]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=58)
 
 
 def test_a_table_shows_ratio_and_budget() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from gateway.core.alarms import AlarmState
 from gateway.core.models import ModelStage
-from tests.gateway.fake_situation import VAULT_SHA256, vault_of_the_plant
+from tests.gateway.fake_situation import LOG_OF_THE_PLANT, VAULT_SHA256, vault_of_the_plant
 from tests.gateway.fake_view import FakeView
 from tests.pictures.screen import console_of
 
@@ -158,3 +158,10 @@ async def test_a_test_read_follows_the_values_and_draws_one() -> None:
         await console.shows("no value yet")
         await console.press("escape", "escape")
         await console.shows(lambda text: "test read ·" not in text)
+
+
+async def test_the_view_of_deliveries_tells_that_times_are_in_doubt() -> None:
+    doubtful = replace(LOG_OF_THE_PLANT, doubt="the clock shows 1970")
+    async with console_of(FakeView(log_status=doubtful)) as console:
+        await console.press("5")
+        await console.shows("Times are in doubt: the clock shows 1970")

@@ -5,6 +5,8 @@ import json
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -12,22 +14,29 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.api.server import ApiConfig, ApiServer
-from gateway.cli import alarms, apply, models, status, tail, twin
+from gateway.cli import alarms, apply, deadletters, models, status, tail, twin
 from gateway.core.errors import ConfigError, GatewayError
+from tests.gateway.fake_situation import LOG_OF_THE_PLANT
 from tests.gateway.fake_view import FakeView
 from tests.gateway.serving import client_of
 
 
 @pytest.fixture
 def socket() -> Iterator[Path]:
-    """Serve the plant from a thread: a command has an event loop of its own."""
+    with served(FakeView()) as path:
+        yield path
+
+
+@contextmanager
+def served(view: FakeView) -> Iterator[Path]:
+    """Serve a plant from a thread: a command has an event loop of its own."""
     with tempfile.TemporaryDirectory(prefix="ew") as folder:
         path = Path(folder) / "s"
         loop = asyncio.new_event_loop()
         started, stopping = threading.Event(), asyncio.Event()
 
         async def serve() -> None:
-            async with ApiServer(ApiConfig(socket=path), FakeView()).serving():
+            async with ApiServer(ApiConfig(socket=path), view).serving():
                 started.set()
                 await stopping.wait()
 
@@ -50,6 +59,13 @@ def test_status_tells_losses_as_a_number(socket: Path) -> None:
     assert "lost 0, gaps 1" in text
     assert "station  lost for 3 min" in text
     assert "1 set aside: holding 120" in text
+
+
+def test_status_tells_that_times_are_in_doubt() -> None:
+    doubtful = replace(LOG_OF_THE_PLANT, doubt="the clock shows 1970")
+    with served(FakeView(log_status=doubtful)) as socket:
+        text = run(status.command, socket=socket).output
+    assert "clock     times are in doubt: the clock shows 1970" in text
 
 
 def test_status_for_programs(socket: Path) -> None:
@@ -135,3 +151,19 @@ def test_tail_ends_with_an_error_when_the_gateway_is_not_there(tmp_path: Path) -
     done = run(tail.command, socket=tmp_path / "none")
     assert isinstance(done.exception, GatewayError)
     assert "does not exist" in str(done.exception)
+
+
+def test_dead_letters_are_listed_with_their_reason_and_sent_again(socket: Path) -> None:
+    listed = run(deadletters.command, "list", "cloud", socket=socket).output
+    assert "3/2988120" in listed
+    assert "a value is out of range" in listed
+    again = run(deadletters.command, "retry", "cloud", socket=socket).output
+    assert again == "1 record taken, 0 left\nno dead letters\n"
+    answer = run(deadletters.command, "list", "cloud", "--json", socket=socket).output
+    assert json.loads(answer) == {"letters": []}
+
+
+def test_dead_letters_of_an_unknown_uplink_are_refused(socket: Path) -> None:
+    result = run(deadletters.command, "retry", "claud", socket=socket)
+    assert isinstance(result.exception, GatewayError)
+    assert "there is no uplink 'claud'" in str(result.exception)

@@ -129,7 +129,7 @@ async def bench_in(folder: Path) -> AsyncIterator[Bench]:
 
 
 def frame(*values: float, age_s: float = 0.0, origin: Origin = Origin.LIVE) -> Frame:
-    """Return values of the first tag, a microsecond apart, the newest so many seconds old."""
+    """Return values of the first tag, a microsecond apart, that came so many seconds ago."""
     count = len(values)
     now_ns = SystemClock().now_ns() - int(age_s * 1e9)
     return Frame(
@@ -138,9 +138,14 @@ def frame(*values: float, age_s: float = 0.0, origin: Origin = Origin.LIVE) -> F
         value=np.array(values),
         status=np.zeros(count, dtype=np.uint32),
         received_ns=now_ns,
-        arrival_ns=SystemClock().monotonic_ns(),
+        arrival_ns=SystemClock().monotonic_ns() - int(age_s * 1e9),
         origin=origin,
     )
+
+
+def lagging(frame: Frame, *, by_s: float) -> Frame:
+    """Return a frame as from a machine whose clock lags."""
+    return replace(frame, time_ns=frame.time_ns - int(by_s * 1e9))
 
 
 def stored_frames(path: Path, kind: RecordKind) -> list[Frame]:
@@ -233,12 +238,16 @@ async def test_frames_that_wait_together_are_joined_in_order(tmp_path: Path) -> 
 
 
 async def test_only_live_and_young_frames_lead_to_actions(tmp_path: Path) -> None:
-    """Historical and late frames change state and are stored; whoever listens knows them apart."""
+    """Historical and late frames change state and are stored; whoever listens knows them apart.
+
+    Late is what came long ago: the clock of a machine that lags makes nothing late.
+    """
     for number, (entry, is_live) in enumerate(
         [
             (frame(100.0), True),
             (frame(100.0, origin=Origin.HISTORICAL), False),
             (frame(100.0, age_s=60.0), False),
+            (lagging(frame(100.0), by_s=3600.0), True),
         ]
     ):
         folder = tmp_path / str(number)

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from gateway.core.records import RecordKind
-from gateway.service.clock_watch import ClockWatch
 from gateway.store import LogReader
 from gateway.wire.frames import frames_of
 from tests.gateway.service_run import (
@@ -81,17 +80,3 @@ async def test_alarms_go_on_after_a_jump(tmp_path: Path, jump_s: float) -> None:
             await until(lambda: device.status().frame_count >= before + 3)
             await server.show([1.0, 140.0, 3.0, *[0.0] * 6, 0.0], 0)
             await until(lambda: bool(gateway.parts.board.alarms()), deadline_s=5.0)
-
-
-def test_slow_corrections_are_no_jump() -> None:
-    clock = SettableClock()
-    told: list[object] = []
-    watch = ClockWatch(clock, note=told.append)
-    for _ in range(10):
-        clock.shift_s += 0.5
-        watch.look()
-    assert told == []
-    clock.shift_s -= 5
-    watch.look()
-    watch.look()
-    assert len(told) == 1

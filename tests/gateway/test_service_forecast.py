@@ -1,13 +1,27 @@
 """What a configuration will cost: every tag at the rate of its own group."""
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from gateway.core.frame import Frame
+from gateway.core.records import RecordKind
+from gateway.core.tags import Tag, TagId
 from gateway.service.build import build_parts
-from gateway.service.forecast import BYTES_PER_SAMPLE, TagPlace, forecast_of, tag_places
+from gateway.service.forecast import (
+    BYTES_PER_SAMPLE,
+    TagPlace,
+    flash_bytes_per_day,
+    forecast_of,
+    tag_places,
+)
 from gateway.wire.clock import SystemClock
+from gateway.wire.frames import draft_frame
 from tests.gateway.service_run import HEAD, alarm_table, compressor_table, written
+from tests.gateway.store_cases import QUICK, SECOND_NS, START_NS, open_log
 
 REGISTERS = """\
 tag;address;type;group
@@ -86,3 +100,53 @@ def test_a_tag_is_found_in_its_line(tmp_path: Path) -> None:
     }
     (tmp_path / "other.csv").write_text("name,address\nSpeed,4\n", encoding="utf-8")
     assert tag_places(tmp_path / "other.csv") == {}
+
+
+async def test_the_flash_is_written_about_as_forecast(tmp_path: Path) -> None:
+    """A thousand tags twenty times as fast for some seconds, sealed and delivered as they come.
+
+    Method: what the kernel counts for the log's thread, within a factor of three.
+    """
+    window_s = 0.05
+    settings = QUICK.model_copy(
+        update={"group_commit_s": window_s, "seal_after_s": 0.5, "block_s": 0.5}
+    )
+    log = open_log(tmp_path / "log.db", settings)
+    table = log.intern([Tag(id=TagId(f"mill.T{number}")) for number in range(1000)])
+    rng = np.random.default_rng(5)
+    value = np.round(rng.normal(50, 5, 1000), 1)
+    before = await log.stats()
+    begun = time.monotonic()
+    commits = 100
+    for number in range(commits):
+        value = np.round(value + rng.normal(0, 0.3, 1000), 1)
+        frame = Frame(
+            tag_index=np.arange(1000, dtype=np.int32),
+            time_ns=np.full(1000, START_NS + number * SECOND_NS),
+            value=value,
+            status=np.zeros(1000, dtype=np.uint32),
+            received_ns=START_NS + number * SECOND_NS,
+        )
+        # One commit each, however long this disk takes for it.
+        draft = draft_frame(frame, epoch=table.epoch, kind=RecordKind.FRAME)
+        await log.durable(log.append([replace(draft, is_urgent=True)]))
+        await log.advance("cloud", log.end)
+        if number % 10 == 9:
+            await log.tidy()
+    after = await log.stats()
+    await log.close()
+    assert before.written_bytes is not None
+    assert after.written_bytes is not None
+    assert time.monotonic() - begun < 50
+    written = after.written_bytes - before.written_bytes
+    days = commits * window_s / 86_400
+    forecast = days * flash_bytes_per_day(1000 / window_s, group_commit_s=window_s)
+    print(f"written {written}, forecast {forecast:.0f}")
+    assert forecast / 3 < written < forecast * 3
+
+
+def test_a_longer_commit_writes_less_and_a_lazy_plant_commits_less() -> None:
+    day = [flash_bytes_per_day(1000.0, group_commit_s=window_s) for window_s in (0.1, 1.0, 10.0)]
+    assert day == sorted(day, reverse=True)
+    once_a_minute = flash_bytes_per_day(1 / 60, group_commit_s=1.0)
+    assert once_a_minute == flash_bytes_per_day(1 / 60, group_commit_s=60.0)

@@ -1,106 +1,68 @@
 """Kill -9 at any instant: what was promised is there, nothing is there twice, gaps are stated."""
 
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
-from collections import Counter
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
-from gateway.core.records import LedgerReason, Record, RecordKind
-from gateway.store import LogReader
-from gateway.wire.documents import decode_event
-from tests.gateway.store_cases import START_NS, ledger, open_log, stored_frames
+from gateway.core.cursors import Scope
+from gateway.core.records import Seq
+from gateway.store import RecordLog
+from gateway.store.bodies import PlainBodies
+from gateway.store.database import LogDatabase
+from gateway.store.files import LogFiles
+from gateway.store.opening import open_database
+from gateway.wire.documents import draft_event
+from tests.gateway.store_cases import GATEWAY, QUICK, SettableClock, kinds, make_event, until
+from tests.gateway.store_lives import lives_of_a_log, nursery
 
 LIVES = 36
-ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def nursery() -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.gateway.store_victim"],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
+def test_the_books_balance_after_kill_9_at_any_instant(tmp_path: Path) -> None:
+    """Over many lives of one log, whatever it was doing; see `store_books` for what is compared."""
+    with nursery() as children:
+        balance = lives_of_a_log(tmp_path, lives=LIVES, seed=7, children=children)
+    assert balance.problems == ()
+    counts = balance.counts
+    assert counts["dead"] == LIVES
+    assert counts["durable"] >= LIVES
+    # All of it was going on, so that the kills can have hit it.
+    for work in ("blocks", "losses", "restarts with a hole", "got"):
+        assert counts[work] > 0, work
+
+
+class LateDatabase(LogDatabase):
+    """Holds on between a commit and the news of it, as a busy machine may."""
+
+    is_let_go = threading.Event()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with super().transaction():
+            yield
+        assert self.is_let_go.wait(20)
+
+
+async def test_no_record_is_read_before_the_end_knows_of_it(tmp_path: Path) -> None:
+    """Otherwise a cursor would pass the end, which ends the process that delivers."""
+    files = LogFiles(tmp_path / "log.db")
+    database, opening = open_database(
+        files,
+        QUICK,
+        gateway=GATEWAY,
+        cursors={"cloud": Scope.ALL},
+        bodies=PlainBodies(),
+        machine="",
+        clock=SettableClock(),
     )
-    with process:
-        yield process
-        assert process.stdin is not None
-        process.stdin.close()
-        process.wait(20)
-
-
-def live_and_die(nursery: subprocess.Popen[str], path: Path, seed: int) -> list[str]:
-    """Start one writer, kill it a moment after its first promise, and return its words."""
-    assert nursery.stdin is not None
-    assert nursery.stdout is not None
-    nursery.stdin.write(f"{path} {seed}\n")
-    nursery.stdin.flush()
-    said: list[str] = []
-    victim = 0
-    chance = random.Random(seed)
-    for line in nursery.stdout:
-        word, _, rest = line.strip().partition(" ")
-        said.append(line.strip())
-        if word == "born":
-            victim = int(rest)
-        is_ripe = any(each.startswith("durable") for each in said)
-        if word in ("durable", "append") and victim and is_ripe:
-            time.sleep(chance.random() / 20)  # the instant of the kill is the point here
-            os.kill(victim, signal.SIGKILL)
-            victim = 0
-        if word == "dead":
-            return said
-    raise AssertionError("the nursery died")
-
-
-async def test_kill_9_at_any_instant_loses_nothing_that_was_promised(
-    tmp_path: Path, nursery: subprocess.Popen[str]
-) -> None:
-    """Over many lives of one log: promises kept, groups whole, nothing twice, a gap for each."""
-    path = tmp_path / "log.db"
-    said: list[str] = []
-    for life in range(LIVES):
-        said += live_and_die(nursery, path, seed=life)
-    log = open_log(path)
-    assert log.boot == LIVES + 1
-    stored = (await log.stats()).stored_samples
+    late = LateDatabase(database.connection, database.bodies)
+    log = RecordLog(late, files, QUICK, opening, clock=SettableClock())
+    ticket = log.append([draft_event(make_event(1))])
+    await until(lambda: len(kinds(log.path)) == 1)
+    assert await log.read(after=Seq(0), size_bytes_max=1000) == []
+    late.is_let_go.set()
+    await log.durable(ticket)
+    [record] = await log.read(after=Seq(0), size_bytes_max=1000)
+    await log.advance("cloud", record.seq)
     await log.close()
-
-    records = list(LogReader(path).records())
-    found = group_sizes(records)
-    appended = {int(w[1]): int(w[2]) for w in map(str.split, said) if w[0] == "append"}
-    promised = {int(w[1]) for w in map(str.split, said) if w[0] == "durable"}
-    assert len(promised) >= LIVES
-    assert {number: found.get(number) for number in promised} == {
-        number: appended[number] for number in promised
-    }
-    # An append whose promise was not heard is there as a whole or not at all.
-    assert {number: appended[number] for number in found} == dict(found)
-    frames = stored_frames(records)
-    assert sum(len(each.frame) for each in frames if each.kind is RecordKind.FRAME) == stored
-
-    identities = [(each.boot, each.seq) for each in frames]
-    assert len(set(identities)) == len(identities)
-    assert identities == sorted(identities)
-    gaps = [entry for entry in ledger(path) if entry.reason is LedgerReason.UNCLEAN_STOP]
-    assert len(gaps) == LIVES
-    assert len(ledger(path)) == LIVES
-
-
-def group_sizes(records: list[Record]) -> Counter[int]:
-    """Return how many records of each append are there."""
-    sizes: Counter[int] = Counter()
-    for stored in stored_frames(records):
-        sizes[(int(stored.frame.time_ns[0]) - START_NS) // 1_000_000_000] += 1
-    for record in records:
-        if record.kind is RecordKind.EVENT:
-            sizes[(decode_event(record.body).time_ns - START_NS) // 1_000_000_000] += 1
-    return sizes

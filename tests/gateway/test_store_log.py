@@ -436,8 +436,9 @@ async def test_a_log_of_the_first_format_is_taken_over(tmp_path: Path) -> None:
     await log.close()
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(
-            "DROP TABLE hole; DROP TABLE removed; DROP TABLE thinned;"
-            " DROP INDEX note_by_seq; PRAGMA user_version = 1;"
+            "DROP TABLE hole; DROP TABLE doubt; DROP TABLE shift; DROP TABLE log_key;"
+            "DROP TABLE removed; DROP TABLE thinned;"
+            "DROP INDEX note_by_seq; PRAGMA user_version = 1;"
         )
     log = open_log(path)
     assert (log.cursor("cloud"), log.holes("cloud")) == (1, ())

@@ -1,6 +1,7 @@
 """What a lost and a recovered session mean: one Bad edge, one event each way, one gap."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
@@ -82,7 +83,11 @@ async def break_down(sink: Sink) -> None:
 
 
 async def entries_of(
-    *sessions: Session, until: int, checkpoint: bytes | None = None, log: Sequence[Entry] = ()
+    *sessions: Session,
+    until: int,
+    checkpoint: bytes | None = None,
+    log: Sequence[Entry] = (),
+    unheard_ns: int | None = None,
 ) -> tuple[list[Entry], DeviceSupervisor]:
     """Play the sessions until as many entries have entered the pipeline.
 
@@ -91,6 +96,7 @@ async def entries_of(
         until: Entries to wait for.
         checkpoint: Of the start before; None is no start before.
         log: What came into the log behind the checkpoint.
+        unheard_ns: End of the log's own gap, after an unclean stop.
     """
     ingress = Ingress(size_bytes_max=100_000)
     supervisor = DeviceSupervisor(
@@ -99,6 +105,7 @@ async def entries_of(
         intake=ingress,
         clock=SystemClock(),
         backoff=Backoff(first_s=0.001, cap_s=0.01, healthy_s=60),
+        unheard_ns=unheard_ns,
     )
     if checkpoint is not None:
         supervisor.restore(checkpoint)
@@ -169,6 +176,24 @@ async def test_a_device_that_was_there_has_no_gap_over_a_restart() -> None:
         refuse, deliver_and_stay, until=4, checkpoint=supervisor.checkpoint()
     )
     assert [type(entry).__name__ for entry in again] == ["Frame", "Event", "Event", "Frame"]
+
+
+async def test_after_an_unclean_stop_the_gap_goes_on_until_the_device_is_connected() -> None:
+    """Its server may have talked to the session that is gone; a new device misses nothing."""
+    _, supervisor = await entries_of(deliver_and_stay, until=1)
+    unheard_ns = time.time_ns()
+    entries, _ = await entries_of(
+        deliver_and_stay, until=2, checkpoint=supervisor.checkpoint(), unheard_ns=unheard_ns
+    )
+    [gap] = [entry for entry in entries if isinstance(entry, LedgerEntry)]
+    assert (gap.reason, gap.source, gap.from_ns) == (
+        LedgerReason.UNCLEAN_STOP,
+        "press",
+        unheard_ns,
+    )
+    assert unheard_ns <= gap.to_ns <= time.time_ns()
+    entries, _ = await entries_of(deliver_and_stay, until=1, unheard_ns=unheard_ns)
+    assert not [entry for entry in entries if isinstance(entry, LedgerEntry)]
 
 
 async def test_a_bug_in_one_connector_is_a_lost_device_and_not_the_end() -> None:

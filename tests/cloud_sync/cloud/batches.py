@@ -109,8 +109,15 @@ def tags_record(seq: int) -> Record:
     return Record(boot=Boot(1), seq=Seq(seq), kind=RecordKind.TAGS, body=encode_tags(TABLE))
 
 
-def batch(*records: Record, gateway: str = GATEWAY, table: TagTable = TABLE) -> bytes:
-    return encode_batch(Batch(gateway=gateway, records=records, tables=(table,)))
+def batch(
+    *records: Record,
+    gateway: str = GATEWAY,
+    table: TagTable = TABLE,
+    is_historical: bool = False,
+) -> bytes:
+    return encode_batch(
+        Batch(gateway=gateway, records=records, tables=(table,), is_historical=is_historical)
+    )
 
 
 def damaged(record: Record) -> Record:

@@ -278,10 +278,12 @@ async def test_every_route_is_described(site: Site) -> None:
 async def test_health_and_metrics(site: Site) -> None:
     assert await site.stranger.ask("GET", "/healthz") == (200, {"status": "ok"})
     await site.gateway.send(batch(frame_record(1)))
+    await site.gateway.send(batch(frame_record(2), is_historical=True))
     await site.stranger.send(b"")
     _, metrics = await site.operator.ask("GET", "/metrics")
     text = str(metrics["text"])
-    assert 'ingest_fresh_samples_total{gateway="pumphouse-1"} 4.0' in text
+    assert 'ingest_fresh_samples_total{gateway="pumphouse-1"} 8.0' in text
+    assert 'ingest_historical_samples_total{gateway="pumphouse-1"} 4.0' in text
     assert 'api_refused_requests_total{status="401"} 1.0' in text
     assert 'registry_expiry_seconds{role="timestamp"}' in text
 

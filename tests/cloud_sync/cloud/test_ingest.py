@@ -26,6 +26,7 @@ from cloud_sync.cloud.parquet import count_in_lake, read_samples, read_tags
 from cloud_sync.cloud.unpack import TooManySamplesError
 from gateway.core.arrays import time_column
 from gateway.core.errors import CorruptRecordError, StoreError
+from gateway.core.frame import ClockSource
 from gateway.core.records import LedgerReason, Record, RecordKind, Seq
 from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
 from gateway.wire.clock import SystemClock
@@ -105,6 +106,26 @@ async def test_a_thinning_keeps_its_error(cloud: Cloud) -> None:
     await cloud.take(ledger_record(2))
     entries = [(row["reason"], row["error_percent"]) for row in await cloud.rows("ledger")]
     assert entries == [("thinned", 0.5), ("retention", None)]
+
+
+async def test_alarms_live_samples_and_backfill_come_in_any_order_and_become_one_run(
+    cloud: Cloud,
+) -> None:
+    """What is known of a gateway stays one line, however its classes were interleaved."""
+    notes = [event_record(seq) for seq in range(10, 400, 10)]
+    frames = [frame_record(seq) for seq in range(1, 400) if seq % 10]
+    back, front = frames[:300], frames[300:]
+    await cloud.take(*notes[:20])
+    await cloud.take(*front[:30])
+    await cloud.take(*notes[20:])
+    for begin in range(0, 300, 50):
+        await cloud.take(*back[begin : begin + 50])
+        await cloud.take(*front[begin // 5 : begin // 5 + 30])
+    seen = await cloud.rows("seen")
+    assert [(row["first"], row["last"]) for row in seen] == [(1, 399)]
+    await cloud.lake.compact()
+    books = count_in_lake(cloud.folder)
+    assert (books.sample_count, books.duplicate_count) == (4 * len(frames), 0)
 
 
 async def test_concurrent_identical_batches_are_taken_once(cloud: Cloud) -> None:
@@ -193,6 +214,16 @@ async def test_server_s_times_are_in_the_lake_and_null_where_there_are_none(clou
         (1, 3): START_NS + 3,
     }
     assert len(times) == 12
+
+
+async def test_whose_clock_a_time_is_of_is_in_the_lake(cloud: Cloud) -> None:
+    for number, clock in enumerate(ClockSource, 1):
+        body = encode_frame(replace(frame(number), clock=clock), epoch=TABLE.epoch)
+        await cloud.take(replace(frame_record(number), body=body))
+    await cloud.lake.compact()
+    [path] = await cloud.lake.paths()
+    rows = pq.read_table(path).to_pylist()
+    assert {(row["seq"], row["clock"]) for row in rows} == {(1, 0), (2, 1), (3, 2), (4, 3)}
 
 
 async def test_empty_lake_has_empty_books(cloud: Cloud) -> None:

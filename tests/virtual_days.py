@@ -1,6 +1,6 @@
-"""Twenty simulated days and hundreds of faults: `python -m tests.soak`, for `make soak`.
+"""Twenty simulated days and hundreds of faults: `python -m tests.virtual_days`, for `make days`.
 
-    python -m tests.soak [--days 20] [--faults 3] [--demos 30] [--seed N]
+    python -m tests.virtual_days [--days 20] [--faults 3] [--demos 30] [--seed N]
 
 Every day is a plant of its own: two hours of commissioning, 24 healthy hours, then faults of every
 kind, each from the same beginning. Then the demo's timelines of 45 s and 180 s. Uses all cores.
@@ -79,7 +79,7 @@ def demo_of(seed: int) -> Day:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run everything, print a table, and return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.soak")
+    parser = argparse.ArgumentParser(prog="python -m tests.virtual_days")
     parser.add_argument("--days", type=int, default=20, help="plants of 24 healthy hours")
     parser.add_argument("--faults", type=int, default=3, help="faults of each kind a plant")
     parser.add_argument("--demos", type=int, default=30, help="timelines of the demo")

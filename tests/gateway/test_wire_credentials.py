@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from cloud_sync.edge.credentials import read_credential
 from gateway.core.errors import ConfigError
+from gateway.wire.credentials import read_credential
 
 
 def test_a_secret_comes_from_a_file_or_from_systemd(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Random faults on every process and every link, and then the books: `python -m tests.soak`."""
