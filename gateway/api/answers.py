@@ -41,6 +41,8 @@ class LogAnswer(Answer):
     """Growth at the present rate."""
     buffer_s: float | None
     """How long the log takes the present rate without any delivery; null while not known."""
+    buffer_thinned_s: float | None
+    """The same until samples are dropped, which are thinned before; an estimate."""
     fault: str
     """Why nothing can be written; empty when all is well."""
     doubt: str = ""

@@ -49,6 +49,12 @@ class ViewCollector(Collector):
             yield GaugeMetricFamily(
                 "log_buffer_seconds", "Lasts so long without delivery", value=log.buffer_s
             )
+        if log.buffer_thinned_s is not None:
+            yield GaugeMetricFamily(
+                "log_buffer_thinned_seconds",
+                "Lasts about so long with thinning",
+                value=log.buffer_thinned_s,
+            )
         if log.written_bytes is not None:
             yield CounterMetricFamily(
                 "log_written_bytes", "By the log to the disk, since the start", log.written_bytes

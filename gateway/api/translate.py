@@ -359,6 +359,7 @@ def log_answer(log: LogStatus) -> LogAnswer:
         size_bytes_max=log.size_bytes_max,
         bytes_per_day=log.bytes_per_day,
         buffer_s=number_or_none(log.buffer_s),
+        buffer_thinned_s=number_or_none(log.buffer_thinned_s),
         fault=log.fault,
         doubt=log.doubt,
         written_bytes=log.written_bytes,

@@ -136,7 +136,8 @@ def _tell_rest(config: Config, forecast: Forecast) -> None:
     click.echo(f"load     {forecast.samples_per_s:.4g} samples a second at the most")
     click.echo(
         f"buffer   {config.log.backlog_bytes_max / 2**30:.1f} GiB lasts "
-        f"{forecast.buffer_days:.0f} days without the cloud; "
+        f"{forecast.buffer_days:.0f} days without the cloud, "
+        f"about {forecast.buffer_thinned_days:.0f} with thinning; "
         f"{forecast.bytes_per_day / 1e6:.0f} MB a day up"
     )
     click.echo(f"power    a power cut can cost the last {forecast.power_cut_s:g} s")

@@ -68,6 +68,7 @@ def _lines(overview: Overview) -> Iterator[str]:
     log = status.log
     yield (
         f"{'buffer':<10}{duration(log.buffer_s)} left without delivery, "
+        f"about {duration(log.buffer_thinned_s)} with thinning, "
         f"{size(log.size_bytes)} of {size(log.size_bytes_max)} used"
     )
     if log.written_bytes_per_day is not None:

@@ -85,7 +85,8 @@ def _buffer(status: StatusAnswer, uplinks: tuple[UplinkAnswer, ...]) -> Text:
     else:
         colour = WARN if log.buffer_s < BUFFER_LOW_S else GOOD
         text.append(f" {duration(log.buffer_s)}", style=f"bold {colour}")
-        text.append(" left without delivery at the present rate, ", style=TEXT)
+        thinned = duration(log.buffer_thinned_s)
+        text.append(f" left without delivery, about {thinned} with thinning, ", style=TEXT)
         text.append(f"{size(log.bytes_per_day)} a day", style=MUTED)
     if log.fault:
         text.append(f"\n ▒ Nothing can be written: {log.fault}", style=f"bold {BAD}")

@@ -14,8 +14,10 @@ class LogStatus:
     bytes_per_day: float
     """Growth at the present rate."""
     buffer_s: float | None
-    """How long it takes the present rate until undelivered samples must be dropped; None while
+    """How long it takes the present rate until undelivered samples must be thinned; None while
     the rate is not known."""
+    buffer_thinned_s: float | None = None
+    """How long until some must be dropped, as an estimate; None while the rate is not known."""
     fault: str = ""
     """Why nothing can be written; empty when all is well."""
     doubt: str = ""

@@ -15,6 +15,7 @@ from gateway.core.errors import ConfigError
 from gateway.core.settings import Settings
 from gateway.service.build import Parts
 from gateway.service.configurations import sheets_of
+from gateway.store import expected_gain
 
 BYTES_PER_SAMPLE: Final = 2.5
 """On disk, sealed, for slowly changing signals; derived samples cost the same."""
@@ -40,6 +41,8 @@ class Forecast:
     """Measured and computed, at the configured rates."""
     buffer_days: float
     """How long the log holds everything without the cloud."""
+    buffer_thinned_days: float
+    """How long until samples must be dropped: they are thinned before, which is an estimate."""
     bytes_per_day: int
     """Growth of the log."""
     flash_bytes_per_day: int
@@ -75,10 +78,12 @@ def forecast_of(config: Config, parts: Parts) -> Forecast:
     )
     total_per_s = measured + derived
     bytes_per_day = total_per_s * BYTES_PER_SAMPLE * DAY_S
+    buffer_days = config.log.backlog_bytes_max / max(bytes_per_day, 1)
     window_s = config.log.group_commit_s
     return Forecast(
         samples_per_s=total_per_s,
-        buffer_days=config.log.backlog_bytes_max / max(bytes_per_day, 1),
+        buffer_days=buffer_days,
+        buffer_thinned_days=buffer_days * expected_gain(config.log),
         bytes_per_day=round(bytes_per_day),
         flash_bytes_per_day=flash_bytes_per_day(total_per_s, group_commit_s=window_s),
         power_cut_s=window_s,

@@ -10,7 +10,7 @@ from gateway.core.gaps import GAP_HEALED
 from gateway.core.log_status import Books, LogStatus
 from gateway.core.ports import Clock
 from gateway.core.records import LedgerEntry
-from gateway.store import LogSettings, RecordLog, StoreStats
+from gateway.store import LogSettings, RecordLog, StoreStats, expected_gain
 
 PERIOD_S = 2.0
 POINTS = 150
@@ -90,12 +90,15 @@ class LogGauge:
         """Return the log as a buffer."""
         used = self._stats.used_bytes if self._stats else 0
         growth = self._growth_per_s()
-        room = max(self._settings.backlog_bytes_max - used, 0)
+        bound = self._settings.backlog_bytes_max
+        room = max(bound - used, 0)
+        room_thinned = max(bound * expected_gain(self._settings) - used, 0)
         return LogStatus(
             size_bytes=used,
-            size_bytes_max=self._settings.backlog_bytes_max,
+            size_bytes_max=bound,
             bytes_per_day=(growth or 0.0) * DAY_S,
             buffer_s=room / growth if growth else None,
+            buffer_thinned_s=room_thinned / growth if growth else None,
             fault=self._store.reason,
             doubt=self._doubt(),
             written_bytes=self._stats.written_bytes if self._stats else None,

@@ -7,6 +7,7 @@ from gateway.store.opening import Opening
 from gateway.store.reader import LogReader
 from gateway.store.settings import EncryptionSettings, LogSettings
 from gateway.store.stats import CursorLag, Ledgered, StoreStats
+from gateway.store.thinning import expected_gain
 from gateway.store.trends import PointValue, Trend
 from gateway.store.writer import StoreState
 
@@ -25,4 +26,5 @@ __all__ = [
     "StoreStats",
     "Ticket",
     "Trend",
+    "expected_gain",
 ]

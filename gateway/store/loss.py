@@ -6,6 +6,8 @@ import numpy as np
 
 from gateway.core.arrays import IndexArray, TimeArray
 from gateway.core.cursors import Cursor
+from gateway.core.errors import CorruptRecordError
+from gateway.core.frame import Frame
 from gateway.core.records import LedgerEntry, LedgerReason, RecordKind
 from gateway.core.tags import ConfigEpoch, TagId, TagTable
 from gateway.store.bodies import epoch_place
@@ -25,15 +27,19 @@ class Tables:
         self._known: dict[ConfigEpoch, TagTable] = {}
 
     def find(self, database: LogDatabase, epoch: ConfigEpoch) -> TagTable | None:
-        """Return the table of an epoch; None when it is not in the log."""
+        """Return the table of an epoch; None when it is not in the log, or damaged."""
         if epoch not in self._known:
             row = database.connection.execute(
                 "SELECT body FROM epoch WHERE epoch = ?", (epoch,)
             ).fetchone()
             if row is None:
                 return None
-            body = database.bodies.get(row[0], place=epoch_place(epoch))
-            self._known = {epoch: decode_tags(body)}
+            try:
+                body = database.bodies.get(row[0], place=epoch_place(epoch))
+                self._known = {epoch: decode_tags(body)}
+            except CorruptRecordError:
+                # The loss is told without names, and nothing is thinned without ranges.
+                return None
         return self._known[epoch]
 
 
@@ -62,6 +68,14 @@ class Loss:
         self._tags |= {table.tags[place].id for place in places.tolist()}
         if len(self._tags) > TAGS_LISTED_MAX:
             self._tags = None
+
+    def add_frames(self, frames: Sequence[Frame], table: TagTable | None) -> None:
+        """Add all samples of some frames, at least one."""
+        self.add(
+            np.concatenate([frame.tag_index for frame in frames]),
+            np.concatenate([frame.time_ns for frame in frames]),
+            table,
+        )
 
     def add_unread(self, count: int, *, first_ns: int, last_ns: int) -> None:
         """Add samples that cannot be read any more; their tags are not known."""

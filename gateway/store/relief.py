@@ -141,10 +141,9 @@ class Relief:
                 frames, epoch = _frames(database, row)
                 if not frames and row.raw_count:
                     _add_unread(database, row, loss)
-                for each in frames:
-                    if is_lacked(each, look.readers):
-                        table = self._tables.find(database, epoch)
-                        loss.add(each.frame.tag_index, each.frame.time_ns, table)
+                lacked = [each.frame for each in frames if is_lacked(each, look.readers)]
+                if lacked:
+                    loss.add_frames(lacked, self._tables.find(database, epoch))
                 left = [each for each in frames if each.kind in kept]
                 if left:
                     stored = _stored_block(database, row.seq, left, epoch)
@@ -268,6 +267,6 @@ def _seen_to(look: Look) -> int:
     readers = [each.seq for each in look.readers if each.scope.covers(RecordKind.LEDGER)]
     row = look.database.connection.execute(
         f"{query} AND {NOTES} ORDER BY seq LIMIT 1 OFFSET ?",
-        (max(readers, default=0), IN_FLIGHT_NOTES_MAX),
+        (max(readers, default=0), IN_FLIGHT_NOTES_MAX - 1),
     ).fetchone()
     return row[0] if row else look.database.last_seq

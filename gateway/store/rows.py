@@ -17,6 +17,7 @@ NOTES: Final = "kind NOT IN (1, 2, 7, 8)"
 """In SQL: events, commands, ledger entries, tag tables."""
 ROWS_PER_STEP: Final = 1000
 BYTES_PER_STEP: Final = 4 * 1024 * 1024
+POSITIONS_PER_STEP: Final = 10_000
 SAMPLES_PER_STEP: Final = 300_000
 """Undelivered frames are decoded to tell what is lost; commits must not wait long for that."""
 ROW_BYTES: Final = 40
@@ -28,7 +29,10 @@ _LACKED: Final = (
     " AND first_seq BETWEEN ?3 + 1 AND ?2"
 )
 _FREE: Final = "seq BETWEEN ?1 AND ?2 AND first_seq >= ?1"
-_ROW: Final = "SELECT seq, kind, length(body), sample_count, raw_count, stored_ns FROM record"
+_ROW: Final = (
+    "SELECT seq, seq - first_seq + 1, kind, length(body), sample_count, raw_count, stored_ns"
+    " FROM record"
+)
 _BYTES: Final = "SELECT total(length(body)) + 40 * count(*) FROM record"
 
 
@@ -37,6 +41,8 @@ class Row:
     """A record as far as retention needs to know it."""
 
     seq: Seq
+    position_count: int
+    """Not below the number of frames in it."""
     kind: RecordKind
     size_bytes: int
     """On disk, about."""
@@ -80,15 +86,16 @@ def free_rows(connection: sqlite3.Connection, spans: Sequence[Span], *, where: s
 def first_rows(rows: Sequence[Row], size_bytes: float = BYTES_PER_STEP) -> list[Row]:
     """Return the first rows that together have enough bytes, or as many as one step may take."""
     chosen: list[Row] = []
-    taken = samples = 0
+    taken = positions = samples = 0
     for row in rows:
-        if chosen and samples + row.sample_count > SAMPLES_PER_STEP:
+        positions += row.position_count
+        samples += row.sample_count
+        if chosen and (positions > POSITIONS_PER_STEP or samples > SAMPLES_PER_STEP):
             break
         if taken >= min(size_bytes, BYTES_PER_STEP):
             break
         chosen.append(row)
         taken += row.size_bytes
-        samples += row.sample_count
     return chosen
 
 
@@ -158,13 +165,14 @@ def _rows(
         rows += [
             Row(
                 seq=Seq(seq),
+                position_count=position_count,
                 kind=RecordKind(kind),
                 size_bytes=body_bytes + ROW_BYTES,
                 sample_count=sample_count,
                 raw_count=raw_count,
                 stored_ns=stored_ns,
             )
-            for seq, kind, body_bytes, sample_count, raw_count, stored_ns in found
+            for seq, position_count, kind, body_bytes, sample_count, raw_count, stored_ns in found
         ]
         if len(rows) >= limit:
             break

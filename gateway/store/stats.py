@@ -148,7 +148,7 @@ def _samples_behind(connection: sqlite3.Connection, seq: Seq, raw_total: int) ->
         " ORDER BY seq LIMIT 1",
         (seq,),
     ).fetchone()
-    return raw_total - first[1] - removed_count(connection, first[0], END) if first else 0
+    return raw_total - first[1] - removed_count(connection, first[0] + 1, END) if first else 0
 
 
 def _samples_in(connection: sqlite3.Connection, hole: Span, raw_total: int) -> int:
@@ -160,12 +160,13 @@ def _samples_in(connection: sqlite3.Connection, hole: Span, raw_total: int) -> i
     if before is None:
         return 0
     after = connection.execute(
-        "SELECT seq - (first_seq > ?1), raw_total - (first_seq > ?1) * raw_count"
+        "SELECT seq, raw_total - (first_seq > ?1) * raw_count"
         " FROM record WHERE seq >= ?1 ORDER BY seq LIMIT 1",
         (hole.last,),
     ).fetchone()
     last, total = after or (END, raw_total)
-    return int(total - before[1]) - removed_count(connection, before[0], last)
+    # The count of a record lacks what was taken out of it; so it is right at the first one.
+    return int(total - before[1]) - removed_count(connection, before[0] + 1, last)
 
 
 def _oldest_ns(connection: sqlite3.Connection, seq: Seq, scope: Scope) -> int | None:

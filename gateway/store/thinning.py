@@ -36,6 +36,11 @@ STATE_VALUE_MAX: Final = 255.0
 """Largest small whole number."""
 
 
+_GAIN: Final = 4.0
+"""A plant of walks, noise, steps, switches and constants (`tests/outage.py`) takes 4.5 times less
+at 0.5 % of the range, 8 times at 5 %; this is for what is less tame."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Thinned:
     """What thinning makes of a block."""
@@ -53,6 +58,11 @@ def error_stages(settings: LogSettings) -> tuple[float, ...]:
         for stage in STAGES
     }
     return tuple(sorted(bounded - {0.0}))
+
+
+def expected_gain(settings: LogSettings) -> float:
+    """Return how many times longer the backlog lasts with thinning, as an estimate; at least 1."""
+    return _GAIN if error_stages(settings) else 1.0
 
 
 def thin_frames(

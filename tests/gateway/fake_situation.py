@@ -25,6 +25,7 @@ LOG_OF_THE_PLANT = LogStatus(
     size_bytes_max=2_147_483_648,
     bytes_per_day=61_200_000.0,
     buffer_s=31 * 86_400.0,
+    buffer_thinned_s=134 * 86_400.0,
     written_bytes=845_000_000,
     written_bytes_per_day=1_690_000_000.0,
 )

@@ -66,6 +66,16 @@ def test_tags_of_a_group_count_at_its_rate(tmp_path: Path) -> None:
     assert forecast.bytes_per_day == round(forecast.samples_per_s * BYTES_PER_SAMPLE * 86_400)
     days = config.log.backlog_bytes_max / forecast.bytes_per_day
     assert forecast.buffer_days == pytest.approx(days)
+    assert forecast.buffer_thinned_days > days
+
+
+def test_without_thinning_the_buffer_lasts_as_long_as_without_loss(tmp_path: Path) -> None:
+    text = HEAD + compressor_table("127.0.0.1:1")
+    config = written(tmp_path, text, k01="tag,address,type\nFlow,2,float32\n")
+    parts = build_parts(config, folder=tmp_path, clock=SystemClock())
+    whole = config.log.model_copy(update={"thin_error_percent": 0.0})
+    forecast = forecast_of(config.model_copy(update={"log": whole}), parts)
+    assert forecast.buffer_thinned_days == forecast.buffer_days
 
 
 def test_derived_tags_count_at_the_period_of_their_twin(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Documents and batches come back equal, and foreign bytes are refused."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -82,6 +83,13 @@ def test_documents_come_back_equal() -> None:
     assert decode_ledger_entry(encode_ledger_entry(ENTRY)) == ENTRY
     table = decode_tags(encode_tags(TABLE))
     assert (table.epoch, table.tags) == (TABLE.epoch, TABLE.tags)
+
+
+def test_a_thinning_says_its_error_and_older_entries_have_none() -> None:
+    thinned = replace(ENTRY, reason=LedgerReason.THINNED, error_percent=0.5)
+    assert decode_ledger_entry(encode_ledger_entry(thinned)) == thinned
+    document = b'{"reason":"retention","source":"*","from_ns":1,"to_ns":2,"count":3,"tags":[]}'
+    assert decode_ledger_entry(close_body(document, version=1)).error_percent is None
 
 
 def test_evidence_without_a_number_comes_back() -> None:

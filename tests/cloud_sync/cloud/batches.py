@@ -77,10 +77,20 @@ def event_record(seq: int, *, boot: int = 1, onset_ns: int | None = None) -> Rec
 
 
 def ledger_record(
-    seq: int, *, reason: LedgerReason = LedgerReason.RETENTION, count: int | None = 7
+    seq: int,
+    *,
+    reason: LedgerReason = LedgerReason.RETENTION,
+    count: int | None = 7,
+    error_percent: float | None = None,
 ) -> Record:
     entry = LedgerEntry(
-        reason=reason, source="pumps", from_ns=1, to_ns=2, count=count, tags=(TagId("pumps.T0"),)
+        reason=reason,
+        source="pumps",
+        from_ns=1,
+        to_ns=2,
+        count=count,
+        tags=(TagId("pumps.T0"),),
+        error_percent=error_percent,
     )
     body = encode_ledger_entry(entry)
     return Record(boot=Boot(1), seq=Seq(seq), kind=RecordKind.LEDGER, body=body)

@@ -101,6 +101,13 @@ async def test_batch_is_taken_once(cloud: Cloud) -> None:
     assert (books.sample_count, books.duplicate_count) == (8, 0)
 
 
+async def test_a_thinning_keeps_its_error(cloud: Cloud) -> None:
+    await cloud.take(ledger_record(1, reason=LedgerReason.THINNED, error_percent=0.5))
+    await cloud.take(ledger_record(2))
+    entries = [(row["reason"], row["error_percent"]) for row in await cloud.rows("ledger")]
+    assert entries == [("thinned", 0.5), ("retention", None)]
+
+
 async def test_alarms_live_samples_and_backfill_come_in_any_order_and_become_one_run(
     cloud: Cloud,
 ) -> None:
