@@ -15,6 +15,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from enum import StrEnum
 from typing import TypeVar
 
@@ -204,7 +205,8 @@ class Writer:
                 self._damage_count = DAMAGE_COUNT_MAX
                 raise damage(f"{self._files.database} is damaged")
 
-        self.call(look)
+        with suppress(StoreError):  # the log is closed; the next start will find it again
+            self.call(look)
 
     def hurry(self) -> None:
         """Seal and drop now what is due by the settings."""
