@@ -14,6 +14,7 @@ from analytics.limits import AlarmSettings
 from cloud_sync.edge.http import HttpUplinkConfig
 from cloud_sync.edge.influxdb import InfluxdbUplinkConfig
 from cloud_sync.edge.models import ModelSourceConfig
+from cloud_sync.edge.mqtt import MqttUplinkConfig
 from connectors.camera import FolderCameraSettings
 from connectors.modbus.connector import ModbusConfig
 from connectors.mqtt.connector import MqttConfig
@@ -37,7 +38,7 @@ ConnectorConfig: TypeAlias = Annotated[
 ]
 
 UplinkConfig: TypeAlias = Annotated[
-    HttpUplinkConfig | InfluxdbUplinkConfig, Field(discriminator="type")
+    HttpUplinkConfig | MqttUplinkConfig | InfluxdbUplinkConfig, Field(discriminator="type")
 ]
 
 

@@ -33,6 +33,7 @@ ENTRY_NAMES = {
     "AlarmSettings": "vibration_high",
     "CameraConfig": "gate",
     "HttpUplinkConfig": "cloud",
+    "MqttUplinkConfig": "broker",
     "InfluxdbUplinkConfig": "influx",
 }
 """A name for the example of each table of tables, by its class."""
@@ -59,6 +60,7 @@ EXAMPLES: dict[str, object] = {
     "CameraConfig.model": "yolox-nano-coco",
     "EncryptionSettings.key_file": "log.key",
     "HttpUplinkConfig.url": "https://sync.example.com",
+    "MqttUplinkConfig.broker": "mqtts://broker.example.com:8883",
     "InfluxdbUplinkConfig.url": "https://influx.example.com:8086",
     "InfluxdbUplinkConfig.bucket": "plant",
     "ModelSourceConfig.url": "https://sync.example.com/tuf",

@@ -6,7 +6,6 @@ One table lists every route; the server and the OpenAPI document are both made f
 import asyncio
 import json
 import re
-import time
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -21,6 +20,7 @@ from cloud_sync.cloud.lake import read_levels
 from cloud_sync.cloud.messages import (
     Accepted,
     EventList,
+    GatewayStatus,
     Health,
     LossList,
     ModelList,
@@ -32,6 +32,7 @@ from cloud_sync.cloud.messages import (
 )
 from cloud_sync.cloud.metrics import CloudMetrics
 from cloud_sync.cloud.openapi import JSON, Access, Route, openapi_document
+from cloud_sync.cloud.presence import Presence
 from cloud_sync.cloud.registry import Registry
 from cloud_sync.cloud.requests import (
     CALLER,
@@ -45,6 +46,7 @@ from cloud_sync.cloud.requests import (
     tell_problems,
 )
 from cloud_sync.cloud.retrain import Retrainer, read_runs
+from cloud_sync.cloud.taking import take_batch
 from gateway.wire.batches import MEDIA_TYPE
 from gateway.wire.bundle import BUNDLE_SIZE_BYTES_MAX
 
@@ -69,6 +71,7 @@ class Parts:
     registry: Registry
     retrainer: Retrainer
     metrics: CloudMetrics
+    presence: Presence
 
 
 class Api:
@@ -181,14 +184,9 @@ class Api:
             size_bytes_max=self._limits.batch_size_bytes_max,
             timeout_s=self._limits.receive_timeout_s,
         )
-        started_s = time.monotonic()
-        receipt = await self._parts.ingest.take(body, gateway=gateway)
-        self._parts.metrics.took(gateway, receipt, duration_s=time.monotonic() - started_s)
         return answer(
-            Accepted(
-                accepted=receipt.record_count,
-                sample_count=receipt.sample_count,
-                duplicate_count=receipt.duplicate_count,
+            await take_batch(
+                body, gateway=gateway, ingest=self._parts.ingest, metrics=self._parts.metrics
             )
         )
 
@@ -197,8 +195,14 @@ class Api:
         lake = await self._parts.database.transact(read_levels)
         expiries = await asyncio.to_thread(self._parts.registry.expiries)
         asker = request[CALLER].gateway
-        own = tuple(one for one in gateways if asker is None or one.gateway == asker)
+        own = tuple(
+            self._with_presence(one) for one in gateways if asker is None or one.gateway == asker
+        )
         return answer(Status(gateways=own, lake=lake, registry_expiry_s=dict(expiries)))
+
+    def _with_presence(self, status: GatewayStatus) -> GatewayStatus:
+        is_online, changed_ns = self._parts.presence.of(status.gateway)
+        return status.model_copy(update={"is_online": is_online, "online_changed_ns": changed_ns})
 
     async def _list_events(self, request: web.Request) -> web.Response:
         work = partial(read_events, gateway=request.query.get("gateway"), limit=_limit(request))

@@ -117,8 +117,23 @@ class Lake:
         written = 0
         async with self._one_step:
             while waiting := await self._database.transact(self._oldest):
-                written += await self._step(waiting)
+                written += await self._whole_step(waiting)
         return written
+
+    async def _whole_step(self, waiting: Sequence[_Waiting]) -> int:
+        """Move some batches into one file; when cancelled, not before the step has ended.
+
+        A thread that writes cannot be stopped: its file would come without being registered, and
+        stand beside that of the next step.
+        """
+        step = asyncio.create_task(self._step(waiting), name="lake-step")
+        try:
+            return await asyncio.shield(step)
+        except asyncio.CancelledError:
+            await asyncio.wait([step])
+            if not step.cancelled():
+                step.exception()  # looked at: the next step meets the same and tells it
+            raise
 
     async def _step(self, waiting: Sequence[_Waiting]) -> int:
         """Move some batches into one file."""

@@ -23,6 +23,15 @@ class Problem(Message):
     """What to do about it."""
 
 
+class Refusal(Problem):
+    """The same over MQTT, where no status and no header stand beside it."""
+
+    code: int
+    """What would be the status over HTTP."""
+    retry_after_s: int | None
+    """When to come back; null is up to the gateway."""
+
+
 class Accepted(Message):
     """A batch is on disk."""
 
@@ -52,6 +61,10 @@ class GatewayStatus(Message):
     """Events."""
     last_received_ns: int
     """When the last batch came, UTC, nanoseconds since 1970."""
+    is_online: bool | None = None
+    """Whether it is connected to the broker; null is not known, as for gateways that use HTTP."""
+    online_changed_ns: int | None = None
+    """Since when the cloud knows so, UTC, nanoseconds since 1970."""
 
 
 class LakeStatus(Message):

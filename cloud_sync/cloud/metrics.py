@@ -42,6 +42,16 @@ class CloudMetrics:
             ["status"],
             registry=self._registry,
         )
+        self._lost_answers = Counter(
+            "mqtt_lost_answers_total",
+            "Answers that the broker did not take; the gateway sends the batch again.",
+            registry=self._registry,
+        )
+        self._dropped = Counter(
+            "mqtt_dropped_messages_total",
+            "Messages that could not be kept until they were looked at.",
+            registry=self._registry,
+        )
         self._durations = Histogram(
             "ingest_batch_seconds",
             "Time from the whole body to the commit.",
@@ -79,6 +89,14 @@ class CloudMetrics:
     def refused(self, status: int) -> None:
         """Count a refusal."""
         self._refusals.labels(str(status)).inc()
+
+    def lost_answer(self) -> None:
+        """Count an answer that did not get out."""
+        self._lost_answers.inc()
+
+    def dropped(self, message_count: int) -> None:
+        """Count messages that were not looked at."""
+        self._dropped.inc(message_count)
 
     def wrote(self, row_count: int) -> None:
         """Count rows that became part of a file."""

@@ -59,6 +59,10 @@ class Tokens:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
+        return self.owner(token)
+
+    def owner(self, token: str) -> Caller | None:
+        """Return whose token this is; None is nobody's."""
         digest = sha256(token.strip().encode(errors="replace")).hexdigest()
         found = None
         # All are compared, each in constant time, so that the time taken tells nothing.
@@ -167,11 +171,11 @@ async def tell_problems(request: web.Request, handler: Handler) -> web.StreamRes
     except ProblemError as error:
         return _problem(error.status, str(error), error.remedy)
     except GatewayError as error:
-        status, remedy = _meaning(error)
+        status, remedy = meaning(error)
         return _problem(status, str(error), remedy)
 
 
-def _meaning(error: GatewayError) -> tuple[int, str]:
+def meaning(error: GatewayError) -> tuple[int, str]:
     """Return the status that an error of the inner parts deserves, and what to do about it."""
     match error:
         case CorruptRecordError():

@@ -3,9 +3,10 @@
     requests ─▶ api ─▶ ingest ─▶ database ─▶ lake ─▶ retrain ─▶ registry ─▶ gateways
 
 Building checks the whole configuration and opens nothing. One task group owns what runs: the
-server, the steps from inbox to lake, the renewal of signatures, retraining by the clock, the
-watchdog. A part that meets an expected failure tells it once, goes on trying, and tells once more
-when it is over; anything else is a bug and ends the process, for systemd to start it again.
+server, the listener at the broker, the steps from inbox to lake, the renewal of signatures,
+retraining by the clock, the watchdog. A part that meets an expected failure tells it once, goes on
+trying, and tells once more when it is over; anything else is a bug and ends the process, for
+systemd to start it again.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ import fcntl
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -22,6 +23,7 @@ from cloud_sync.cloud.database import open_database
 from cloud_sync.cloud.ingest import Ingest
 from cloud_sync.cloud.lake import Lake
 from cloud_sync.cloud.metrics import CloudMetrics
+from cloud_sync.cloud.presence import Presence
 from cloud_sync.cloud.registry import Registry
 from cloud_sync.cloud.requests import Tokens
 from cloud_sync.cloud.retrain import RetrainBusyError, Retrainer
@@ -31,6 +33,9 @@ from gateway.core.errors import ConfigError, GatewayError, StoreError
 from gateway.core.ports import Clock
 from gateway.health import Notifier, Watchdog, feed_watchdog, watchdog_period_s
 from gateway.wire.clock import SystemClock
+
+if TYPE_CHECKING:
+    from cloud_sync.cloud.mqtt import BatchListener
 
 log = structlog.get_logger()
 
@@ -89,7 +94,9 @@ async def run_cloud(
                 clock=clock,
             ),
             metrics=CloudMetrics(),
+            presence=Presence(clock=clock),
         )
+        listener = _listener(settings, parts, clock=clock)
         # Leaving the stack stops the server first, then empties the inbox, then closes the file.
         stack.push_async_callback(_compact_last, lake)
         api = Api(parts, tokens=_tokens(settings), ingest=settings.ingest)
@@ -101,7 +108,9 @@ async def run_cloud(
         notifier.ready()
         if started is not None:
             started(url)
-        await _work_until(stop, parts, lake, settings=settings, clock=clock, notifier=notifier)
+        await _work_until(
+            stop, parts, lake, listener, settings=settings, clock=clock, notifier=notifier
+        )
         notifier.stopping()
     log.info("cloud_stopped")
 
@@ -110,6 +119,7 @@ async def _work_until(
     stop: asyncio.Event,
     parts: Parts,
     lake: Lake,
+    listener: "BatchListener | None",
     *,
     settings: CloudSettings,
     clock: Clock,
@@ -151,6 +161,8 @@ async def _work_until(
         if feeding_s is not None:
             feeding = feed_watchdog(notifier, watchdog, clock=clock, period_s=feeding_s)
             owned.append(tasks.create_task(feeding, name="watchdog"))
+        if listener is not None:
+            owned.append(tasks.create_task(listener.run(), name="mqtt"))
         await stop.wait()
         for task in owned:
             task.cancel()
@@ -184,6 +196,28 @@ async def _compact_last(lake: Lake) -> None:
         await lake.compact()
     except StoreError as error:
         log.warning("lake_not_written", reason=str(error), remedy="it is done at the next start")
+
+
+def _listener(settings: CloudSettings, parts: Parts, *, clock: Clock) -> "BatchListener | None":
+    """Return what takes batches from the broker; None where none is configured.
+
+    Raises:
+        ConfigError: the password or a certificate cannot be read.
+    """
+    if settings.mqtt is None:
+        return None
+    # Made here: aiomqtt is needed only where a broker is configured.
+    from cloud_sync.cloud.mqtt import BatchListener, Reception
+
+    reception = Reception(
+        ingest=parts.ingest,
+        metrics=parts.metrics,
+        presence=parts.presence,
+        tokens=_tokens(settings),
+        gateways=frozenset(settings.gateways),
+        batch_size_bytes_max=settings.ingest.batch_size_bytes_max,
+    )
+    return BatchListener(settings.mqtt, reception, clock=clock)
 
 
 def _tokens(settings: CloudSettings) -> Tokens:

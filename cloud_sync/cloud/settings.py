@@ -7,11 +7,12 @@ from pydantic import Field, model_validator
 
 from cloud_sync.cloud.ingest import IngestSettings
 from cloud_sync.cloud.lake import LakeSettings
+from cloud_sync.cloud.mqtt_settings import MqttSettings
 from cloud_sync.cloud.retrain import RetrainSettings
 from cloud_sync.cloud.server import ServerSettings
 from cloud_sync.cloud.signing import RegistrySettings
 from gateway.core.settings import Settings
-from gateway.wire.settings_file import read_settings
+from gateway.wire.settings_file import beside, read_settings
 
 GATEWAY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 GatewayName: TypeAlias = Annotated[str, Field(pattern=GATEWAY_PATTERN)]
@@ -36,6 +37,8 @@ class CloudSettings(Settings):
     """The gateways that may deliver, by their id."""
     server: ServerSettings = ServerSettings()
     """Where it listens."""
+    mqtt: MqttSettings | None = None
+    """A broker from which batches are taken too; without it, HTTP alone."""
     ingest: IngestSettings = IngestSettings()
     """Bounds on what gateways send."""
     lake: LakeSettings = LakeSettings()
@@ -86,5 +89,6 @@ def read_cloud_settings(path: Path) -> CloudSettings:
         update={
             "state_folder": folder / settings.state_folder,
             "server": settings.server.resolved(folder),
+            "mqtt": None if settings.mqtt is None else beside(settings.mqtt, folder),
         }
     )

@@ -8,28 +8,27 @@ Only an answer that the cloud itself made can say that a batch will never be tak
 with its JSON. The same codes from a proxy in between are an outage.
 """
 
-import asyncio
 import ssl
 from pathlib import Path
-from typing import Annotated, Final, Literal, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import aiohttp
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from cloud_sync.edge.addresses import checked_url
+from cloud_sync.edge.answers import (
+    ANSWER_SIZE_BYTES_MAX,
+    complaint_of,
+    confirmed,
+    encode_aside,
+    refusal,
+)
 from cloud_sync.edge.delivery import DeliverySettings
-from gateway.core.errors import BatchTooLargeError, ConfigError, RefusedBatchError, UplinkError
+from gateway.core.errors import ConfigError, UplinkError
 from gateway.core.ports import Batch, SendResult
 from gateway.core.settings import Settings
-from gateway.wire.batches import MEDIA_TYPE, encode_batch
+from gateway.wire.batches import MEDIA_TYPE
 from gateway.wire.credentials import read_credential
-
-ANSWER_SIZE_BYTES_MAX: Final = 64 * 1024
-"""Of an answer, no more is read."""
-THREAD_SIZE_BYTES_MIN: Final = 64 * 1024
-"""Batches with more than this are encoded in a thread, away from the event loop."""
-TAG_SIZE_BYTES: Final = 256
-"""What a tag in a batch's tables is reckoned to cost."""
 
 
 class HttpUplinkConfig(Settings):
@@ -92,14 +91,14 @@ class HttpUplink:
             UplinkError: refused or no answer; nothing is known to have been taken.
             RefusedBatchError: the cloud will never take it as it is.
         """
-        data = await _encode(batch)
+        data = await encode_aside(batch)
         try:
             status, retry_after, answer = await self._post(data)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._unreachable(error) from error
         if status != 200:
             self._refuse(status, retry_after, answer)
-        return _result(answer, batch, size_bytes=len(data))
+        return confirmed(answer, batch, size_bytes=len(data), detail="HTTP 200")
 
     async def aclose(self) -> None:
         """Close connections."""
@@ -169,79 +168,16 @@ class HttpUplink:
 
     def _refuse(self, status: int, retry_after: str, answer: bytes) -> NoReturn:
         """Raise what an answer other than 200 means."""
-        complaint = _complaint(answer)
-        url = self._config.url
-        detail = f"HTTP {status} {complaint!r}" if complaint else f"HTTP {status} {answer[:200]!r}"
-        if complaint and status == 400:
-            raise RefusedBatchError(f"{url} refuses a record: {complaint}", detail=detail)
-        if complaint and status == 413:
-            raise BatchTooLargeError(f"{url} takes no batch of this size", detail=detail)
+        complaint = complaint_of(answer)
         if status in (401, 403):
             self._renew_token()
-            text = f"{url} does not know this gateway: check its token"
-        elif status == 404:
-            text = f"{url} has no sync API: check the address"
-        elif status in (429, 503):
-            text = f"{url} cannot take batches now"
-        elif status >= 500:
-            text = f"{url} fails: look at its logs"
-        else:
-            text = f"{url} answers in an unknown way: is this the cloud?"
-        raise UplinkError(text, detail=detail, retry_after_s=_seconds(retry_after))
-
-
-class _Answer(BaseModel):
-    accepted: Annotated[int, Field(strict=True, ge=1)]
-    sample_count: Annotated[int, Field(strict=True, ge=0)]
-    duplicate_count: Annotated[int, Field(strict=True, ge=0)]
-
-
-class _Complaint(BaseModel):
-    error: str
-    remedy: str = ""
-
-
-async def _encode(batch: Batch) -> bytes:
-    size_bytes = sum(len(record.body) for record in batch.records)
-    size_bytes += TAG_SIZE_BYTES * sum(len(table) for table in batch.tables)
-    if size_bytes < THREAD_SIZE_BYTES_MIN:
-        return encode_batch(batch)
-    return await asyncio.to_thread(encode_batch, batch)
-
-
-def _result(answer: bytes, batch: Batch, *, size_bytes: int) -> SendResult:
-    """Return what a 200 confirms; only numbers that fit the batch count.
-
-    Raises:
-        UplinkError: it says something else.
-    """
-    try:
-        read = _Answer.model_validate_json(answer)
-    except ValidationError as error:
-        raise UplinkError(
-            "the cloud answers in an unknown way: is something between it and the gateway?",
-            detail=f"HTTP 200 {answer[:200]!r}",
-        ) from error
-    if read.accepted > len(batch.records) or read.duplicate_count > read.accepted:
-        raise UplinkError(
-            "the cloud confirms more than it was sent: compare its version with the gateway's",
-            detail=f"{len(batch.records)} records, HTTP 200 {answer[:200]!r}",
+        raise refusal(
+            self._config.url,
+            status,
+            complaint=complaint,
+            detail=f"HTTP {status} {complaint or answer[:200]!r}",
+            retry_after_s=_seconds(retry_after),
         )
-    return SendResult(
-        accepted=read.accepted,
-        sample_count=read.sample_count,
-        duplicate_count=read.duplicate_count,
-        size_bytes=size_bytes,
-    )
-
-
-def _complaint(answer: bytes) -> str:
-    """Return the cloud's own words; empty when something else answered."""
-    try:
-        read = _Complaint.model_validate_json(answer)
-    except ValidationError:
-        return ""
-    return " ".join(f"{read.error} {read.remedy}".split())
 
 
 def _seconds(retry_after: str) -> float | None:

@@ -33,7 +33,8 @@ from gateway.core.arrays import FloatArray, IndexArray
 from gateway.core.ports import Clock, Sink
 from gateway.core.quality import Status
 from gateway.wire.broker import Broker
-from gateway.wire.mqtt import BrokerError, Message, MqttSession
+from gateway.wire.broker_error import BrokerError
+from gateway.wire.mqtt import Message, MqttSession
 
 TICK_S = 1.0
 """Silence and held-back news are looked at this often."""

@@ -28,7 +28,8 @@ from gateway.core.arrays import IndexArray
 from gateway.core.errors import CommandError
 from gateway.core.ports import Clock, Sink
 from gateway.wire.broker import Will
-from gateway.wire.mqtt import BrokerError, Message, MqttSession
+from gateway.wire.broker_error import BrokerError
+from gateway.wire.mqtt import Message, MqttSession
 from gateway.wire.sparkplug import (
     NAMESPACE,
     REBIRTH,

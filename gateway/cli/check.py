@@ -140,10 +140,11 @@ def _tell_rest(config: Config, forecast: Forecast) -> None:
         f"{forecast.bytes_per_day / 1e6:.0f} MB a day up"
     )
     click.echo(f"power    a power cut can cost the last {forecast.power_cut_s:g} s")
+    slower_s = SLOWER_COMMIT * forecast.power_cut_s
     click.echo(
-        f"flash    {forecast.flash_bytes_per_day / 1e6:.0f} MB a day written; "
-        f"log.group_commit_s = {SLOWER_COMMIT * forecast.power_cut_s:g} writes "
-        f"{forecast.flash_bytes_per_day_slower / 1e6:.0f} MB, and a power cut can cost that many s"
+        f"flash    {forecast.flash_bytes_per_day / 1e6:.0f} MB a day are written; with "
+        f"log.group_commit_s = {slower_s:g}, {forecast.flash_bytes_per_day_slower / 1e6:.0f} MB,"
+        f" and a power cut can cost {slower_s:g} s"
     )
 
 

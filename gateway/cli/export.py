@@ -198,7 +198,9 @@ def _missing(exported: Exported, damaged: int) -> Iterator[str]:
     for entry in exported.losses[:LOSSES_MAX]:
         count = "" if entry.count is None else f", {plural(entry.count, 'sample')}"
         source = "" if entry.source == "*" else f", {entry.source}"
-        yield f"  {_time(entry.from_ns)} to {_time(entry.to_ns)}  {entry.reason}{source}{count}"
+        error = "" if entry.error_percent is None else f", within {entry.error_percent:g} %"
+        span = f"{_time(entry.from_ns)} to {_time(entry.to_ns)}"
+        yield f"  {span}  {entry.reason}{source}{count}{error}"
     if len(exported.losses) > LOSSES_MAX:
         yield f"  and {len(exported.losses) - LOSSES_MAX} more: --json has them all"
 
@@ -222,6 +224,7 @@ def _loss(entry: LedgerEntry) -> dict[str, object]:
         "from": _time(entry.from_ns),
         "to": _time(entry.to_ns),
         "samples": entry.count,
+        "error_percent": entry.error_percent,
         "tags": list(entry.tags),
     }
 

@@ -48,7 +48,7 @@ def browse(
     # Made here: aiomqtt and protobuf are needed for nothing else in this command.
     from connectors.mqtt.sparkplug_browse import browse as find
     from connectors.mqtt.sparkplug_browse import tag_list
-    from gateway.wire.mqtt import BrokerError
+    from gateway.wire.broker_error import BrokerError
 
     try:
         settings = BrokerSettings.model_validate(

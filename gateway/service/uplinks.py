@@ -7,6 +7,7 @@ from cloud_sync.edge.dead_letters import FolderOfDeadLetters
 from cloud_sync.edge.delivery import Delivery
 from cloud_sync.edge.http import HttpUplink, HttpUplinkConfig
 from cloud_sync.edge.influxdb import InfluxdbUplink, InfluxdbUplinkConfig
+from cloud_sync.edge.mqtt import MqttUplink, MqttUplinkConfig
 from cloud_sync.edge.places import cursors_of
 from gateway.config import Config, UplinkConfig
 from gateway.core.cursors import Scope
@@ -25,11 +26,12 @@ def build_deliveries(
     Raises:
         ConfigError: a secret or a certificate cannot be read.
     """
+    gateway = GatewayId(config.gateway.id)
     letters = config.gateway.state_folder / "dead_letters"
     return tuple(
         Delivery(
-            build_uplink(name, settings, note=ingress.note, clock=clock),
-            gateway=GatewayId(config.gateway.id),
+            build_uplink(name, settings, gateway=gateway, note=ingress.note, clock=clock),
+            gateway=gateway,
             reader=store,
             settings=settings.delivery,
             dead_letters=FolderOfDeadLetters(letters / name, bodies=store.bodies),
@@ -47,21 +49,29 @@ def cursors_of_all(uplinks: Iterable[str]) -> Mapping[str, Scope]:
 
 
 def build_uplink(
-    name: str, settings: UplinkConfig, *, note: Callable[[Event], None], clock: Clock
+    name: str,
+    settings: UplinkConfig,
+    *,
+    gateway: GatewayId,
+    note: Callable[[Event], None],
+    clock: Clock,
 ) -> Uplink:
     """Return the uplink that a table of the configuration describes; connects to nothing.
 
     Args:
         name: Of the uplink.
         settings: The table.
+        gateway: Who delivers.
         note: Takes what the uplink itself has to tell a person.
-        clock: For the times of such events.
+        clock: For the times of its sessions and of what it tells.
     Raises:
         ConfigError: a secret or a certificate cannot be read.
     """
     match settings:
         case HttpUplinkConfig():
             return HttpUplink(name, settings)
+        case MqttUplinkConfig():
+            return MqttUplink(name, settings, gateway=gateway, clock=clock)
         case InfluxdbUplinkConfig():
             return InfluxdbUplink(name, settings, note=note, clock=clock)
         case _:

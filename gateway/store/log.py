@@ -4,7 +4,8 @@ Format
     One SQLite database (`database.py` has the tables), write-ahead log, `synchronous=FULL`. A
     record's identity is `(gateway, boot, seq)`: `boot` counts the starts and is on disk before
     the first record of its start, `seq` is the position and never used twice. Bodies carry a
-    version and a check sum, looked at before the write and after the read (`gateway.wire`).
+    version and a check sum, looked at before the write and after the read (`gateway.wire`), and
+    are encrypted when there is a key (`encryption.py`).
 
 Invariants
     - The drafts of one `append` are committed together and in order, whatever happens.
@@ -24,6 +25,7 @@ What survives which failure
                       ballast file makes room to act
     a damaged record  is left out by every reader and becomes a CORRUPT entry
     a damaged file    is set aside; what can be read goes on in a new one, the rest is ledgered
+    the key missing   the log is not opened, and nothing is taken for damaged (`keys.py`)
     clock set back    order is `seq`; times are data. Retention by age waits until time has caught
                       up, retention by size does not
     boot in 1970      samples wait until the clock is set, then are moved (`rebasing.py`)

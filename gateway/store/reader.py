@@ -36,11 +36,10 @@ from gateway.store.trends import (
     PointValue,
     SampleRow,
     Trend,
-    blocks_backwards,
     later_of,
     latest_of,
+    rows_backwards,
     rows_in_span,
-    single_rows,
     trend_of,
 )
 from gateway.wire.body import open_body
@@ -272,23 +271,21 @@ class LogReader:
             StoreError: the log cannot be read.
         """
         begin_ns = time_ns - within_ns
-        parts: Parts = [[] for _ in tags]
         found: list[PointValue | None] = [None] * len(tags)
         with self._connection() as connection:
-            for row in single_rows(connection, begin_ns, time_ns + 1):
-                self._collect(parts, tags, row, connection)
-            for place, tag in enumerate(tags):
-                found[place] = latest_of(tag, parts[place], begin_ns, time_ns)
-            for row, last_ns in blocks_backwards(connection, begin_ns, time_ns):
-                # Those behind it end earlier: what is younger than this end is the latest.
-                lacking = [x for x, one in enumerate(found) if one is None or one.time_ns < last_ns]
+            for row, last_ns in rows_backwards(connection, begin_ns, time_ns):
+                # Those behind it end earlier: what is not older than this end is the latest.
+                lacking = [
+                    place for place, one in enumerate(found) if one is None or one.time_ns < last_ns
+                ]
                 if not lacking:
                     break
-                parts = [[] for _ in lacking]
+                parts: Parts = [[] for _ in lacking]
                 self._collect(parts, [tags[place] for place in lacking], row, connection)
-                for part, place in zip(parts, lacking, strict=True):
-                    earlier = latest_of(tags[place], part, begin_ns, time_ns)
-                    found[place] = later_of(found[place], earlier)
+                for place, part in zip(lacking, parts, strict=True):
+                    if part:
+                        other = latest_of(tags[place], part, begin_ns, time_ns)
+                        found[place] = later_of(found[place], other)
         return tuple(found)
 
     @contextmanager
@@ -365,9 +362,13 @@ class LogReader:
         except CorruptRecordError:
             self._on_corrupt(Seq(row.seq))
             return
-        for index, place in places.items():
-            hits = np.flatnonzero(frame.tag_index == index)
-            if len(hits) > 0:
+        order = np.argsort(frame.tag_index, kind="stable")
+        ordered = frame.tag_index[order]
+        starts = np.searchsorted(ordered, list(places), side="left").tolist()
+        ends = np.searchsorted(ordered, list(places), side="right").tolist()
+        for place, start, end in zip(places.values(), starts, ends, strict=True):
+            if end > start:
+                hits = order[start:end]
                 parts[place].append((frame.time_ns[hits], frame.value[hits], frame.status[hits]))
 
     def _table_inside(self, connection: sqlite3.Connection, epoch: ConfigEpoch) -> TagTable:

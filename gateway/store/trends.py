@@ -66,11 +66,6 @@ def rows_in_span(connection: sqlite3.Connection, from_ns: int, to_ns: int) -> It
         (from_ns, to_ns),
     )
     yield from map(SampleRow._make, blocks)
-    yield from single_rows(connection, from_ns, to_ns)
-
-
-def single_rows(connection: sqlite3.Connection, from_ns: int, to_ns: int) -> Iterator[SampleRow]:
-    """Yield the frames that stand alone and may hold samples of a span, in order."""
     frames = connection.execute(
         "SELECT seq, kind, body FROM record"
         " WHERE seq > ? AND kind IN (1, 2, 8) AND last_ns >= ? AND first_ns < ? ORDER BY seq",
@@ -79,17 +74,25 @@ def single_rows(connection: sqlite3.Connection, from_ns: int, to_ns: int) -> Ite
     yield from map(SampleRow._make, frames)
 
 
-def blocks_backwards(
+def rows_backwards(
     connection: sqlite3.Connection, from_ns: int, time_ns: int
 ) -> Iterator[tuple[SampleRow, int]]:
-    """Yield blocks that may hold samples up to a time, with their ends, the latest end first."""
+    """Yield what may hold samples up to a time, with its newest time; the newest first.
+
+    Of those with the same newest time, the last in the log is first.
+    """
     blocks = connection.execute(
-        "SELECT seq, kind, body, last_ns FROM record"
-        " WHERE kind = 7 AND last_ns >= ? AND first_ns <= ? ORDER BY last_ns DESC",
+        "SELECT last_ns, seq FROM record WHERE kind = 7 AND last_ns >= ? AND first_ns <= ?",
         (from_ns, time_ns),
-    )
-    for seq, kind, stored, last_ns in blocks:
-        yield SampleRow(seq, kind, stored), last_ns
+    ).fetchall()
+    frames = connection.execute(
+        "SELECT last_ns, seq FROM record"
+        " WHERE seq > ? AND kind IN (1, 2, 8) AND last_ns >= ? AND first_ns <= ?",
+        (read_state(connection, "sealed_seq", 0), from_ns, time_ns),
+    ).fetchall()
+    for last_ns, seq in sorted(blocks + frames, reverse=True):
+        row = connection.execute("SELECT seq, kind, body FROM record WHERE seq = ?", (seq,))
+        yield SampleRow._make(row.fetchone()), last_ns
 
 
 def trend_of(tag: TagId, parts: Sequence[Part], from_ns: int, to_ns: int) -> Trend:

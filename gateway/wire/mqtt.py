@@ -25,14 +25,22 @@ from types import TracebackType
 from typing import Final, Self, TypeAlias, cast
 
 import aiomqtt
-from aiomqtt.exceptions import MqttConnectError
 from paho.mqtt import client as mqtt
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from gateway.core.errors import GatewayError
 from gateway.core.ports import Clock
-from gateway.wire.broker import Broker, client_for
+from gateway.wire.broker import Broker, MqttVersion, client_for
+from gateway.wire.broker_error import connect_error, lost_error, silent_error
+from gateway.wire.mqtt_properties import (
+    NO_PROPERTIES,
+    PACKET_TOO_LARGE,
+    MessageProperties,
+    Publication,
+    from_library,
+    packet_size_bytes,
+    to_library,
+)
 
 PRIVATE_NAMES: Final = {
     "aiomqtt.Client": ("_client", "_disconnected"),
@@ -40,7 +48,11 @@ PRIVATE_NAMES: Final = {
 }
 """What is used inside of the libraries."""
 
+IN_FLIGHT_MAX: Final = 20
+"""Messages of ours that wait for the broker's acknowledgement, unless it allows fewer."""
+
 _NS_PER_S = 1_000_000_000
+_TAKEN: Final = Publication(code=0, text="Success")
 _ConnectCallback: TypeAlias = Callable[
     [mqtt.Client, object, mqtt.ConnectFlags, ReasonCode, Properties | None], None
 ]
@@ -64,23 +76,7 @@ class Message:
     """UTC."""
     arrival_ns: int
     """Monotonic."""
-
-
-class BrokerError(GatewayError):
-    """The session cannot be made, or is lost.
-
-    Attributes:
-        text: Continues a sentence that the device opens, such as `does not answer`.
-        check: What to check, as a sentence.
-        detail: For the expert.
-    """
-
-    def __init__(self, text: str, *, check: str, detail: str) -> None:
-        """Keep the three apart, for whoever words the message."""
-        super().__init__(f"{text} ({detail})")
-        self.text = text
-        self.check = check
-        self.detail = detail
+    properties: MessageProperties = NO_PROPERTIES
 
 
 class MqttSession:
@@ -99,6 +95,11 @@ class MqttSession:
         self._connect_callback = cast(_ConnectCallback, self._paho.on_connect)
         self._paho.on_connect = self._on_connect
         self._paho.on_message = self._on_message
+        self._paho.on_publish = self._on_publish
+        self._published: dict[int, asyncio.Future[Publication]] = {}
+        self._places = asyncio.Semaphore(IN_FLIGHT_MAX)
+        self.packet_size_bytes_max: int | None = None
+        """Largest packet that the broker takes; None is any."""
         self.is_resumed = False
         """Whether the broker had kept the session from before."""
         self.dropped_count = 0
@@ -122,7 +123,7 @@ class MqttSession:
             raise
         except aiomqtt.MqttError as error:
             self._close()
-            raise self._connect_error(error) from error
+            raise connect_error(error, self._broker) from error
         # From now on the time-outs are ours: those of the library can swallow a cancellation.
         self._client.timeout = math.inf
         self._lost = self._client._disconnected  # noqa: SLF001 - see PRIVATE_NAMES
@@ -172,15 +173,47 @@ class MqttSession:
             await self._client.unsubscribe(list(filters))
 
     async def publish(
-        self, topic: str, payload: bytes, *, qos: int, is_retained: bool = False
-    ) -> None:
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int,
+        is_retained: bool = False,
+        properties: MessageProperties = NO_PROPERTIES,
+        timeout_s: float | None = None,
+    ) -> Publication:
         """Publish, and with QoS 1 wait for the acknowledgement.
 
+        Args:
+            topic: Where to.
+            payload: What.
+            qos: 0 or 1.
+            is_retained: Whether the broker keeps it for whoever subscribes later.
+            properties: Sent with MQTT 5.
+            timeout_s: Longest wait, for a long message on a slow line; else that of the broker.
+        Returns:
+            What the broker said. A message that it has said to be too large is not sent.
         Raises:
             BrokerError: no answer in time, or the session is lost.
         """
-        async with self._answered():
-            await self._client.publish(topic, payload, qos=qos, retain=is_retained)
+        packed = None
+        if self._broker.version is MqttVersion.V5:
+            packed = to_library(properties)
+            limit = self.packet_size_bytes_max
+            if limit is not None and packet_size_bytes(topic, payload, packed) > limit:
+                return Publication(code=PACKET_TOO_LARGE, text=f"the broker takes {limit} bytes")
+        async with self._answered(timeout_s), self._places:
+            info = self._paho.publish(topic, payload, qos, is_retained, packed)
+            if info.rc != mqtt.MQTT_ERR_SUCCESS:
+                raise aiomqtt.MqttCodeError(info.rc, "Could not publish")
+            if info.is_published():
+                return _TAKEN
+            published: asyncio.Future[Publication] = asyncio.get_running_loop().create_future()
+            self._published[info.mid] = published
+            try:
+                return await published
+            finally:
+                del self._published[info.mid]
 
     async def more(self, *, wait_s: float) -> None:
         """Wait until a message is there, at most some seconds.
@@ -210,11 +243,12 @@ class MqttSession:
                 self._paho.ack(message.packet_id, message.qos)
 
     @asynccontextmanager
-    async def _answered(self) -> AsyncIterator[None]:
+    async def _answered(self, timeout_s: float | None = None) -> AsyncIterator[None]:
         """Give the broker its time to answer, and word it when it does not."""
         loop = asyncio.get_running_loop()
+        wait_s = self._broker.timeout_s if timeout_s is None else timeout_s
         try:
-            async with asyncio.timeout(self._broker.timeout_s) as deadline:
+            async with asyncio.timeout(wait_s) as deadline:
 
                 def give_up(_: asyncio.Future[None]) -> None:
                     # The library lets a call wait whose connection is gone.
@@ -227,10 +261,10 @@ class MqttSession:
                 finally:
                     self._lost.remove_done_callback(give_up)
         except aiomqtt.MqttError as error:
-            raise self._lost_error(error) from error
+            raise lost_error(error) from error
         except TimeoutError as error:
             self._check()
-            raise self._silent_error() from error
+            raise silent_error(wait_s) from error
 
     def _on_connect(
         self,
@@ -241,6 +275,9 @@ class MqttSession:
         properties: Properties | None,
     ) -> None:
         self.is_resumed = bool(flags.session_present)
+        self.packet_size_bytes_max = getattr(properties, "MaximumPacketSize", None)
+        in_flight = min(getattr(properties, "ReceiveMaximum", IN_FLIGHT_MAX), IN_FLIGHT_MAX)
+        self._places = asyncio.Semaphore(in_flight)
         self._connect_callback(client, userdata, flags, reason_code, properties)
 
     def _on_message(self, client: mqtt.Client, userdata: object, message: mqtt.MQTTMessage) -> None:
@@ -260,9 +297,22 @@ class MqttSession:
                     packet_id=message.mid,
                     received_ns=self._clock.now_ns(),
                     arrival_ns=self._clock.monotonic_ns(),
+                    properties=from_library(message.properties),
                 )
             )
         self._wake.set()
+
+    def _on_publish(
+        self,
+        client: mqtt.Client,
+        userdata: object,
+        packet_id: int,
+        reason_code: ReasonCode,
+        properties: Properties,
+    ) -> None:
+        published = self._published.get(packet_id)
+        if published is not None and not published.done():
+            published.set_result(Publication(code=reason_code.value, text=str(reason_code)))
 
     def _on_lost(self, lost: asyncio.Future[None]) -> None:
         if not lost.cancelled():
@@ -281,42 +331,7 @@ class MqttSession:
 
     def _check(self) -> None:
         if self._lost.done():
-            raise self._lost_error(self._lost.exception())
-
-    def _connect_error(self, error: aiomqtt.MqttError) -> BrokerError:
-        if isinstance(error, MqttConnectError):
-            return BrokerError(
-                "refuses the connection",
-                check="Check user, password, client_id, and what the broker allows.",
-                detail=f"CONNACK {error.rc}",
-            )
-        text = str(error)
-        if "certificate" in text.lower():
-            return BrokerError(
-                "shows a certificate that is not trusted",
-                check="Check ca_file, the host's name in the certificate, and the clocks.",
-                detail=text,
-            )
-        if "timed out" in text:
-            return self._silent_error()
-        return BrokerError(
-            "cannot be reached", check="Check address, cable and firewall.", detail=text
-        )
-
-    def _silent_error(self) -> BrokerError:
-        return BrokerError(
-            f"does not answer within {self._broker.timeout_s:g} s",
-            check="Check that an MQTT broker listens there, and whether it wants TLS.",
-            detail="time-out",
-        )
-
-    def _lost_error(self, error: BaseException | None) -> BrokerError:
-        detail = "the broker closed the connection" if error is None else repr(str(error))
-        return BrokerError(
-            "is lost",
-            check="Check the network, and whether another client uses the same client_id.",
-            detail=detail,
-        )
+            raise lost_error(self._lost.exception())
 
 
 def _topic_of(message: mqtt.MQTTMessage) -> str | None:

@@ -10,22 +10,55 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from cloud_sync.edge.http import HttpUplink, HttpUplinkConfig
-from gateway.core.errors import BatchTooLargeError, ConfigError, RefusedBatchError, UplinkError
-from gateway.core.ports import Batch
-from gateway.core.records import Boot, Record, RecordKind, Seq
+from gateway.core.errors import ConfigError, RefusedBatchError, UplinkError
 from gateway.wire.batches import MEDIA_TYPE, decode_batch
-from tests.cloud_sync.edge_doubles import event_body, tag_table
 from tests.cloud_sync.edge_server import Server, answering, certificate, good
+from tests.cloud_sync.uplink_contract import FarEnd, UplinkContract, batch_of
 
 
-def batch_of(count: int) -> Batch:
-    records = tuple(
-        Record(
-            boot=Boot(1), seq=Seq(number), kind=RecordKind.EVENT, body=event_body(f"no. {number}")
-        )
-        for number in range(1, count + 1)
-    )
-    return Batch(gateway="pumphouse-1", records=records, tables=(tag_table(),))
+class HttpFarEnd(FarEnd):
+    """Implements `FarEnd` with a real HTTP server."""
+
+    def __init__(self, server: Server, uplink: HttpUplink) -> None:
+        self.server = server
+        self.uplink: HttpUplink = uplink
+
+    @property
+    def received(self) -> list[bytes]:
+        return self.server.bodies
+
+    def take_all(self) -> None:
+        self.server.handler = good
+
+    def confirm(self, text: str) -> None:
+        self.server.handler = answering(200, text)
+
+    def refuse(self, status: int, *, retry_after_s: int | None = None) -> None:
+        headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+        self.server.handler = answering(status, COMPLAINT, headers=headers)
+
+    def hang(self) -> None:
+        self.server.handler = say_nothing
+
+    async def stop(self) -> None:
+        await self.server.stop()
+
+    async def start(self) -> None:
+        await self.server.start()
+
+
+COMPLAINT = json.dumps({"error": "record 1/2 is damaged", "remedy": "send it no more"})
+
+
+async def say_nothing(request: web.Request) -> web.StreamResponse:
+    await asyncio.sleep(3600)
+    raise AssertionError
+
+
+class TestHttpUplink(UplinkContract):
+    @pytest.fixture
+    def far_end(self, server: Server, uplink: HttpUplink) -> HttpFarEnd:
+        return HttpFarEnd(server, uplink)
 
 
 @pytest.fixture
@@ -58,44 +91,6 @@ async def test_a_batch_arrives_whole_with_its_token(server: Server, uplink: Http
     assert (result.accepted, result.size_bytes) == (3, len(server.bodies[0]))
 
 
-async def test_a_big_batch_arrives_whole_too(server: Server, uplink: HttpUplink) -> None:
-    """From a size on it is encoded in a thread."""
-    assert (await uplink.send(batch_of(3000))).accepted == 3000
-    assert len(decode_batch(server.bodies[0]).records) == 3000
-
-
-async def test_partial_acceptance_is_a_result(server: Server, uplink: HttpUplink) -> None:
-    server.handler = answering(200, '{"accepted": 2, "sample_count": 7, "duplicate_count": 1}')
-    result = await uplink.send(batch_of(3))
-    assert (result.accepted, result.sample_count, result.duplicate_count) == (2, 7, 1)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "OK",
-        "<html>Welcome to the hotel's network</html>",
-        "[]",
-        "{}",
-        '{"accepted": 3}',
-        '{"accepted": true, "sample_count": 0, "duplicate_count": 0}',
-        '{"accepted": "3", "sample_count": 0, "duplicate_count": 0}',
-        '{"accepted": 0, "sample_count": 0, "duplicate_count": 0}',
-        '{"accepted": -1, "sample_count": 0, "duplicate_count": 0}',
-        '{"accepted": 4, "sample_count": 0, "duplicate_count": 0}',
-        '{"accepted": 3, "sample_count": -1, "duplicate_count": 0}',
-        '{"accepted": 3, "sample_count": 0, "duplicate_count": 4}',
-    ],
-)
-async def test_a_200_with_nonsense_confirms_nothing(
-    server: Server, uplink: HttpUplink, text: str
-) -> None:
-    server.handler = answering(200, text)
-    with pytest.raises(UplinkError, match=r"HTTP 200|confirms more"):
-        await uplink.send(batch_of(3))
-
-
 @pytest.mark.parametrize(
     ("status", "words"),
     [
@@ -121,23 +116,9 @@ async def test_every_other_status_is_an_outage_with_advice(
     assert f"HTTP {status}" in caught.value.detail
 
 
-async def test_the_far_end_may_ask_for_patience(server: Server, uplink: HttpUplink) -> None:
-    server.handler = answering(429, "", headers={"Retry-After": "17"})
-    with pytest.raises(UplinkError) as caught:
-        await uplink.send(batch_of(1))
-    assert caught.value.retry_after_s == 17.0
-
-
 async def test_only_the_cloud_itself_can_refuse_for_good(
     server: Server, uplink: HttpUplink
 ) -> None:
-    complaint = json.dumps({"error": "record 1/2 is damaged", "remedy": "send it no more"})
-    server.handler = answering(400, complaint)
-    with pytest.raises(RefusedBatchError, match="record 1/2 is damaged send it no more"):
-        await uplink.send(batch_of(1))
-    server.handler = answering(413, complaint)
-    with pytest.raises(BatchTooLargeError):
-        await uplink.send(batch_of(1))
     for status in (400, 413):
         server.handler = answering(status, "<html>nginx</html>")
         with pytest.raises(UplinkError) as caught:
@@ -151,16 +132,6 @@ async def test_a_redirect_is_not_followed(server: Server, uplink: HttpUplink) ->
     with pytest.raises(UplinkError):
         await uplink.send(batch_of(1))
     assert [request.path for request in server.requests] == ["/v1/batches"]
-
-
-async def test_a_far_end_that_hangs_is_given_up(server: Server, uplink: HttpUplink) -> None:
-    async def hang(_request: web.Request) -> web.Response:
-        await asyncio.sleep(30)
-        return web.Response()
-
-    server.handler = hang
-    with pytest.raises(UplinkError, match=r"does not answer within 0\.5 s"):
-        await uplink.send(batch_of(1))
 
 
 async def test_a_connection_that_breaks_in_the_answer_confirms_nothing(
@@ -198,15 +169,6 @@ async def test_nobody_there_is_an_outage(uplink: HttpUplink, server: Server) -> 
     with pytest.raises(UplinkError, match="check the network") as caught:
         await uplink.send(batch_of(1))
     assert str(server.port) in caught.value.detail
-
-
-async def test_it_goes_on_when_the_far_end_is_back(uplink: HttpUplink, server: Server) -> None:
-    await uplink.send(batch_of(1))
-    await server.stop()
-    with pytest.raises(UplinkError):
-        await uplink.send(batch_of(1))
-    await server.start()
-    assert (await uplink.send(batch_of(2))).accepted == 2
 
 
 async def test_a_renewed_token_is_read_after_a_refusal(

@@ -20,6 +20,7 @@ from cloud_sync.edge.influxdb import (
 from cloud_sync.edge.influxdb_session import compressed
 from gateway.config import read_config
 from gateway.core.errors import ConfigError, UplinkError
+from gateway.core.records import GatewayId
 from gateway.service.uplinks import build_uplink
 from gateway.wire.clock import SystemClock
 from tests.cloud_sync.edge_doubles import until
@@ -226,7 +227,13 @@ def test_a_table_of_the_configuration_becomes_this_uplink(tmp_path: Path) -> Non
         'url = "https://influx.example.com:8086/"\ntoken_file = "token"\n'
     )
     settings = read_config(path).uplinks["influx"]
-    uplink = build_uplink("influx", settings, note=lambda _: None, clock=SystemClock())
+    uplink = build_uplink(
+        "influx",
+        settings,
+        gateway=GatewayId("pumphouse-1"),
+        note=lambda _: None,
+        clock=SystemClock(),
+    )
     assert isinstance(uplink, InfluxdbUplink)
     assert (uplink.name, uplink.address) == ("influx", "https://influx.example.com:8086 plant")
     path.write_text(path.read_text().replace('"influxdb"', '"influx"'))

@@ -248,9 +248,10 @@ def test_an_unknown_tag_is_told_with_the_nearest(tmp_path: Path) -> None:
 def test_what_is_missing_is_told(tmp_path: Path) -> None:
     """By the ledger, as far as it concerns the tags and the span; the exit code is 0."""
 
-    def lost(source: str, hour: int, *tags: str) -> Draft:
+    def lost(source: str, hour: int, *tags: str, error: float | None = None) -> Draft:
         entry = LedgerEntry(
-            reason=LedgerReason.RETENTION,
+            reason=LedgerReason.RETENTION if error is None else LedgerReason.THINNED,
+            error_percent=error,
             source=source,
             from_ns=START_NS + hour * HOUR_NS,
             to_ns=START_NS + (hour + 1) * HOUR_NS,
@@ -262,7 +263,7 @@ def test_what_is_missing_is_told(tmp_path: Path) -> None:
     drafts = [
         frame_draft(0, TABLE),
         lost("*", 1),
-        lost("pumps", 2),
+        lost("pumps", 2, error=1.5),
         lost("blower", 2),
         lost("*", 2, "pumps.T5"),
         lost("*", 100),
@@ -272,7 +273,8 @@ def test_what_is_missing_is_told(tmp_path: Path) -> None:
     answer = export(tmp_path / "log.db", *options)
     assert answer.exit_code == 0
     assert "missing in this span: 14 samples that the ledger has:" in answer.stderr
-    assert answer.stderr.count("retention") == 2
+    assert answer.stderr.count("retention") == 1
+    assert "thinned, pumps, 7 samples, within 1.5 %" in answer.stderr
     summary = json.loads(export(tmp_path / "log.db", *options, "--json").stdout)
     assert [loss["samples"] for loss in summary["losses"]] == [7, 7]
     assert (summary["rows"], summary["damaged_records"]) == (1, 0)

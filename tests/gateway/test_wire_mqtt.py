@@ -1,5 +1,6 @@
 """The MQTT session: who may connect, over what, and how trouble is worded."""
 
+import asyncio
 import gc
 import importlib
 import json
@@ -15,8 +16,10 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.wire.broker import Broker, MqttVersion, Will
+from gateway.wire.broker_error import BrokerError
 from gateway.wire.clock import SystemClock
-from gateway.wire.mqtt import PRIVATE_NAMES, BrokerError, Message, MqttSession
+from gateway.wire.mqtt import PRIVATE_NAMES, Message, MqttSession
+from gateway.wire.mqtt_properties import MessageProperties
 from tests.connectors.wire import until
 from tests.interop.mosquitto import Mosquitto, running_mosquitto
 
@@ -192,6 +195,76 @@ async def test_an_overlong_message_is_not_taken(tmp_path: Path) -> None:
                 await publish_file(mosquitto, tmp_path, 2000)
                 await until(lambda: link.dropped_count == 1, what="the drop")
                 assert link.take() == []
+
+
+async def test_properties_arrive_as_they_were_sent(tmp_path: Path) -> None:
+    sent = MessageProperties(
+        response_topic="answers",
+        correlation=b"\x00\xff",
+        content_type="text/plain",
+        expiry_s=60,
+        user=(("token", "s3cret"), ("token", "second")),
+    )
+    async with (
+        running_mosquitto(tmp_path) as mosquitto,
+        session(broker_at(mosquitto.port)) as link,
+    ):
+        await link.subscribe(["a"], qos=1)
+        await link.publish("a", b"1", qos=1, properties=sent)
+        await link.publish("a", b"2", qos=1)
+        first, second = await taken_from(link, 2)
+    assert replace(first.properties, expiry_s=60) == sent
+    assert first.properties.expiry_s in range(31, 61)  # what is left of it
+    assert first.properties.of_user("token") == "s3cret"
+    assert second.properties == MessageProperties()
+    assert second.properties.of_user("token") == ""
+
+
+async def test_the_broker_tells_what_became_of_a_message(tmp_path: Path) -> None:
+    """Nobody subscribes, somebody does, it is not allowed, it is too large."""
+    rights = tmp_path / "rights"
+    rights.write_text("topic readwrite open/#\n", encoding="utf-8")
+    options = ["allow_anonymous true", f"acl_file {rights}", "max_packet_size 2000"]
+    async with (
+        running_mosquitto(tmp_path, options=options) as mosquitto,
+        session(broker_at(mosquitto.port)) as link,
+    ):
+        unheard = await link.publish("open/a", b"1", qos=1)
+        await link.subscribe(["open/a"], qos=1)
+        heard = await link.publish("open/a", b"1", qos=1)
+        forbidden = await link.publish("closed/a", b"1", qos=1)
+        large = await link.publish("open/a", bytes(2000), qos=1)
+        fitting = await link.publish("open/a", bytes(1970), qos=1)
+    assert (unheard.is_taken, unheard.has_subscribers) == (True, False)
+    assert (heard.is_taken, heard.has_subscribers) == (True, True)
+    assert (forbidden.is_taken, forbidden.is_too_large) == (False, False)
+    assert (large.is_taken, large.is_too_large) == (False, True)
+    assert fitting.is_taken
+
+
+async def test_a_hundred_messages_at_once_are_each_acknowledged(tmp_path: Path) -> None:
+    """However few the broker allows to be under way."""
+    options = ["allow_anonymous true", "max_inflight_messages 3"]
+    async with (
+        running_mosquitto(tmp_path, options=options) as mosquitto,
+        session(broker_at(mosquitto.port)) as link,
+    ):
+        publications = await asyncio.gather(*(link.publish("a", b"1", qos=1) for _ in range(100)))
+    assert all(each.is_taken for each in publications)
+
+
+async def test_a_broker_without_this_version_is_told_from_a_wrong_password() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(b"\x20\x02\x00\x01")  # CONNACK of MQTT 3.1.1: unacceptable version
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with server:
+        with pytest.raises(BrokerError, match="does not speak MQTT 5"):
+            async with session(broker_at(server.sockets[0].getsockname()[1])):
+                pass
 
 
 async def publish_file(mosquitto: Mosquitto, folder: Path, size: int) -> None:
