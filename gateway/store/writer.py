@@ -416,9 +416,10 @@ class Writer:
         self._progress.tell()
 
     def _answer_calls(self, database: LogDatabase | None) -> None:
-        with self._condition:
-            calls, self._calls = self._calls, []
-        for answer in calls:
+        # One by one: an error at one of them leaves the others to the next attempt.
+        for _ in range(len(self._calls)):
+            with self._condition:
+                answer = self._calls.pop(0)
             answer(database)
 
     def _fail_calls(self) -> None:
