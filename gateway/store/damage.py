@@ -1,6 +1,14 @@
 """Damage: how it is told that a file is no sound database."""
 
 import sqlite3
+from collections.abc import Iterable, Iterator
+
+from gateway.core.records import RecordKind, Seq
+
+RecordRow = tuple[int, int, int, int, bytes]
+"""Seq, first_seq, boot, kind and body of a record, as they lie."""
+
+_KINDS = frozenset(RecordKind)
 
 
 def damage(text: str) -> sqlite3.DatabaseError:
@@ -28,3 +36,24 @@ def is_sound(connection: sqlite3.Connection) -> bool:
             return False
         raise
     return bool(answer == "ok")
+
+
+def in_order(rows: Iterable[RecordRow], after: Seq) -> Iterator[RecordRow]:
+    """Yield rows as they come, as long as each can be the next one of a log.
+
+    Raises:
+        sqlite3.DatabaseError: one cannot: a page is damaged in a way that SQLite did not notice.
+    """
+    last = 0
+    for row in rows:
+        seq, first_seq, boot, kind, body = row
+        is_sound = (
+            all(isinstance(number, int) for number in (seq, first_seq, boot))
+            and isinstance(body, bytes)
+            and kind in _KINDS
+            and last < first_seq <= seq > after
+        )
+        if not is_sound:
+            raise damage(f"what stands behind {max(last, after)} is no record")
+        last = seq
+        yield row

@@ -24,8 +24,7 @@ What survives which failure
     refusing          when the disk is back; what had to be shed is a STORE_FAILED entry; the
                       ballast file makes room to act
     a damaged record  is left out by every reader and becomes a CORRUPT entry
-    a damaged file    is set aside under a new name, at a start or while running; what can be read
-                      of it goes on in a new one, the rest becomes CORRUPT entries
+    a damaged file    is set aside; what can be read goes on in a new one, the rest is ledgered
     the key missing   the log is not opened, and nothing is taken for damaged (`keys.py`)
     clock set back    order is `seq`; times are data. Retention by age waits until time has caught
                       up, retention by size does not
@@ -109,7 +108,7 @@ class RecordLog:
             files.database,
             bodies=self.bodies,
             on_corrupt=self._discard_damaged,
-            on_damage=self._suspect,
+            on_damage=self._writer.suspect,
         )
         self._told = nothing_told(opening.boot, end=database.last_seq)
         self._writer.start()
@@ -258,12 +257,11 @@ class RecordLog:
             StoreError: the log cannot be read.
         """
         # Another connection sees a commit a moment before `end` does, and a cursor may not pass it.
-        end = self._writer.end
         return await asyncio.to_thread(
             self._reader.read,
             after=after,
             size_bytes_max=size_bytes_max,
-            until=end if until is None else min(until, end),
+            until=self.end if until is None else min(until, self.end),
             scope=scope,
         )
 
@@ -346,12 +344,9 @@ class RecordLog:
         try:
             self._told = await asyncio.wrap_future(self._writer.call(self._stats))
         except StoreError:
-            self._told = replace(
-                self._told,
-                state=self._writer.state,
-                reason=self._writer.reason,
-                pending_bytes=self._writer.pending_bytes,
-            )
+            state, reason = self._writer.state, self._writer.reason
+            waiting = self._writer.pending_bytes
+            self._told = replace(self._told, state=state, reason=reason, pending_bytes=waiting)
         return self._told
 
     async def tidy(self) -> None:
@@ -391,11 +386,6 @@ class RecordLog:
             commit_count=self._writer.commit_count,
             written_bytes=self._writer.written_bytes,
         )
-
-    def _suspect(self) -> None:
-        """Have the database checked after a reader met damage in it."""
-        with suppress(StoreError):  # the log is closed; the next start will find it again
-            self._writer.suspect()
 
     def _discard_damaged(self, seq: Seq) -> None:
         """Have a record that a reader could not read entered into the ledger."""

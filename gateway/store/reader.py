@@ -7,7 +7,7 @@ check sum is left out and told to `on_corrupt`; the next one goes on.
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from gateway.store.bodies import (
     epoch_place,
     record_place,
 )
-from gateway.store.damage import damage, is_damage
+from gateway.store.damage import RecordRow, damage, in_order, is_damage
 from gateway.store.database import BUSY_TIMEOUT_S, IN_SCOPE
 from gateway.store.keys import check_keys
 from gateway.store.sums import read_checkpoint_part
@@ -60,9 +60,7 @@ BEGIN = Seq(0)
 PAGE_BYTES = 1024 * 1024
 """Bodies that `records` reads in one transaction, about."""
 
-_Row = tuple[int, int, int, int, bytes]
 _RECORD = "SELECT seq, first_seq, boot, kind, body FROM record"
-_KINDS = frozenset(RecordKind)
 _IN_SPAN = (
     "seq > ?1 AND first_seq <= ?2"
     " AND seq <= ifnull((SELECT min(seq) FROM record WHERE seq >= ?2), ?2)"
@@ -127,7 +125,7 @@ class LogReader:
             rows = connection.execute(
                 f"{_RECORD} WHERE {_IN_SPAN}{IN_SCOPE[scope]} ORDER BY seq", (after, end)
             )
-            for row in _in_order(rows, after):
+            for row in in_order(rows, after):
                 for record in self._records_of(row, after, end):
                     size_bytes += len(record.body)
                     if records and size_bytes > size_bytes_max:
@@ -310,7 +308,7 @@ class LogReader:
                 self._on_damage()
             raise StoreError(f"{self._path} cannot be read: {error}") from error
 
-    def _records_of(self, row: _Row, after: Seq, end: Seq) -> list[Record]:
+    def _records_of(self, row: RecordRow, after: Seq, end: Seq) -> list[Record]:
         """Return the records of a row that lie in a span; none when it is damaged."""
         seq, first_seq, boot, kind, stored_body = row
         try:
@@ -383,27 +381,6 @@ class LogReader:
             body = self._bodies.get(row[0], place=epoch_place(epoch))
             known = self._tables.setdefault(epoch, decode_tags(body))
         return known
-
-
-def _in_order(rows: Iterable[_Row], after: Seq) -> Iterator[_Row]:
-    """Yield rows as they come, as long as each can be the next one of a log.
-
-    Raises:
-        sqlite3.DatabaseError: one cannot: a page is damaged in a way that SQLite did not notice.
-    """
-    last = 0
-    for row in rows:
-        seq, first_seq, boot, kind, body = row
-        is_sound = (
-            all(isinstance(number, int) for number in (seq, first_seq, boot))
-            and isinstance(body, bytes)
-            and kind in _KINDS
-            and last < first_seq <= seq > after
-        )
-        if not is_sound:
-            raise damage(f"what stands behind {max(last, after)} is no record")
-        last = seq
-        yield row
 
 
 def _if_at_rest(path: Path) -> str:

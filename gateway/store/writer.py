@@ -15,6 +15,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from enum import StrEnum
 from typing import TypeVar
 
@@ -204,7 +205,8 @@ class Writer:
                 self._damage_count = DAMAGE_COUNT_MAX
                 raise damage(f"{self._files.database} is damaged")
 
-        self.call(look)
+        with suppress(StoreError):  # the log is closed; the next start will find it again
+            self.call(look)
 
     def hurry(self) -> None:
         """Seal and drop now what is due by the settings."""
@@ -414,9 +416,10 @@ class Writer:
         self._progress.tell()
 
     def _answer_calls(self, database: LogDatabase | None) -> None:
-        with self._condition:
-            calls, self._calls = self._calls, []
-        for answer in calls:
+        # One by one: an error at one of them leaves the others to the next attempt.
+        for _ in range(len(self._calls)):
+            with self._condition:
+                answer = self._calls.pop(0)
             answer(database)
 
     def _fail_calls(self) -> None:

@@ -27,7 +27,7 @@ from tests.gateway.store_books import noisy_draft, words_of
 from tests.gateway.store_cases import SEALING, TAGS, make_event, open_log
 
 VICTIM = SEALING.model_copy(
-    update={"backlog_bytes_max": 180_000, "history_bytes_max": 120_000, "history_age_s": 1.0}
+    update={"backlog_bytes_max": 110_000, "history_bytes_max": 90_000, "history_age_s": 1.0}
 )
 """Bounds so small that every life meets them."""
 READ_BYTES = 20_000
