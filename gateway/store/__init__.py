@@ -6,10 +6,9 @@ from gateway.store.log import RecordLog
 from gateway.store.opening import Opening
 from gateway.store.reader import LogReader
 from gateway.store.settings import EncryptionSettings, LogSettings
-from gateway.store.stats import CursorLag, Ledgered, StoreStats
+from gateway.store.stats import CursorLag, Ledgered, StoreState, StoreStats
 from gateway.store.thinning import expected_gain
 from gateway.store.trends import PointValue, Trend
-from gateway.store.writer import StoreState
 
 __all__ = [
     "CursorLag",

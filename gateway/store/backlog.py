@@ -1,12 +1,14 @@
 """What waits in memory for the disk: in order, and shed by priority while the disk fails."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NewType
 
-from gateway.core.cursors import Cursor, Span
-from gateway.core.records import Draft, RecordKind, Seq
+from gateway.core.cursors import Cursor
+from gateway.core.records import Draft, LedgerReason, RecordKind, Seq
+from gateway.store.database import missing_entry
+from gateway.wire.documents import draft_ledger_entry
 from gateway.wire.frames import FRAME_KINDS
 
 Ticket = NewType("Ticket", int)
@@ -41,6 +43,18 @@ class Loss:
     sample_count: int = 0
     first_ns: int = 0
     last_ns: int = 0
+
+    def entries(self) -> list[Draft]:
+        """Return what the ledger says of it; nothing where no raw sample is lost."""
+        if self.sample_count == 0:
+            return []
+        entry = missing_entry(
+            LedgerReason.STORE_FAILED,
+            first_ns=self.first_ns,
+            last_ns=self.last_ns,
+            count=self.sample_count,
+        )
+        return [draft_ledger_entry(entry)]
 
     def with_draft(self, draft: Draft) -> "Loss":
         """Return the loss with one more draft in it."""
@@ -110,17 +124,12 @@ class Backlog:
         self.size_bytes += group.size_bytes
         return self.ticket
 
-    def advance(self, name: str, seq: Seq) -> None:
-        """Move a cursor forward; never back."""
-        self._move(name, self.cursors.get(name, _NEW).advanced(seq))
-
-    def skip(self, name: str, to: Seq) -> None:
-        """Move a cursor forward and leave a hole behind."""
-        self._move(name, self.cursors.get(name, _NEW).skipped(to))
-
-    def fill(self, name: str, span: Span) -> None:
-        """Close what of a cursor's holes lies in a span."""
-        self._move(name, self.cursors.get(name, _NEW).filled(span))
+    def move(self, name: str, change: Callable[[Cursor], Cursor]) -> None:
+        """Move a cursor, or change its holes."""
+        cursor = change(self.cursors.get(name, _NEW))
+        if self.cursors.get(name) != cursor:
+            self.cursors[name] = cursor
+            self._is_moved = True
 
     def forget(self, name: str) -> None:
         """Take a cursor out."""
@@ -168,11 +177,6 @@ class Backlog:
             self._lose(group.drafts)
             tickets.append(group.ticket)
         return (min(tickets), max(tickets)) if tickets else None
-
-    def _move(self, name: str, cursor: Cursor) -> None:
-        if self.cursors.get(name) != cursor:
-            self.cursors[name] = cursor
-            self._is_moved = True
 
     def _lose(self, drafts: Iterable[Draft]) -> None:
         for draft in drafts:

@@ -14,7 +14,7 @@ import structlog
 from gateway.core.cursors import Cursor, Scope, Span
 from gateway.core.errors import CorruptRecordError, StoreError
 from gateway.core.records import Boot, Draft, LedgerEntry, LedgerReason, RecordKind, Seq
-from gateway.core.tags import TagId, TagTable
+from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
 from gateway.store.bodies import Bodies, checkpoint_place, epoch_place, record_place
 from gateway.store.damage import damage
 from gateway.store.removed import note_removed
@@ -144,6 +144,18 @@ class LogDatabase:
             if sound.kind is RecordKind.LEDGER:
                 self._count_entry(decode_ledger_entry(sound.body))
         self.connection.executemany(INSERT_RECORD, rows)
+
+    def intern(self, *, tags: tuple[Tag, ...], boot: Boot, stored_ns: int) -> TagTable:
+        """Return the table of these tags: the newest, or one of a new epoch, committed."""
+        newest = self.newest_table()
+        if newest is not None and newest.tags == tags:
+            return newest
+        # Not below the boot, so that an epoch is not used again after a database was lost.
+        epoch = ConfigEpoch(max(newest.epoch + 1 if newest else 1, boot))
+        table = TagTable.build(tags, epoch=epoch)
+        with self.transaction():
+            self.add_tags(table, boot=boot, stored_ns=stored_ns)
+        return table
 
     def add_tags(self, table: TagTable, *, boot: Boot, stored_ns: int) -> None:
         """Add the tag table of a new epoch, as a record and for looking up."""

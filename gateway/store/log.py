@@ -39,6 +39,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -59,9 +60,9 @@ from gateway.store.reader import LogReader
 from gateway.store.rebasing import Rebasing
 from gateway.store.replay import replay_entries
 from gateway.store.settings import LogSettings
-from gateway.store.stats import StoreStats, lags, ledgered, nothing_told
+from gateway.store.stats import StoreState, StoreStats, lags, ledgered, nothing_told
 from gateway.store.trends import Trend
-from gateway.store.writer import StoreState, Writer
+from gateway.store.writer import Writer
 
 log = structlog.get_logger()
 
@@ -203,24 +204,16 @@ class RecordLog:
             ValueError: two tags have the same id.
         """
         ordered = tuple(tags)
-
-        def work(database: LogDatabase) -> TagTable:
-            newest = database.newest_table()
-            if newest is not None and newest.tags == ordered:
-                return newest
-            # Not below the boot, so that an epoch is not used again after a database was lost.
-            epoch = ConfigEpoch(max(newest.epoch + 1 if newest else 1, self.boot))
-            table = TagTable.build(ordered, epoch=epoch)
-            with database.transaction():
-                database.add_tags(table, boot=self.boot, stored_ns=self._clock.now_ns())
-            return table
-
         TagTable.build(ordered, epoch=ConfigEpoch(0))
+        work = partial(
+            LogDatabase.intern, tags=ordered, boot=self.boot, stored_ns=self._clock.now_ns()
+        )
         try:
-            self._writer.table = self._writer.call(work).result(INTERN_TIMEOUT_S)
-            return self._writer.table
+            table = self._writer.call(work).result(INTERN_TIMEOUT_S)
         except TimeoutError as error:
             raise StoreError(f"{self.path}: no commit in {INTERN_TIMEOUT_S} s") from error
+        self._writer.go_on_with(table)
+        return table
 
     def append(self, drafts: Sequence[Draft]) -> Ticket:
         """Take drafts to be committed together and in this order; never waits.
@@ -308,16 +301,16 @@ class RecordLog:
         least once loses nothing by it.
         """
         assert seq <= self._writer.end, (name, seq, self._writer.end)
-        self._writer.advance(name, seq)
+        self._writer.move(name, lambda cursor: cursor.advanced(seq))
 
     async def skip(self, name: str, to: Seq) -> None:
         """Move a reader's cursor to a position ahead, with a hole behind it; see `advance`."""
         assert to <= self._writer.end, (name, to, self._writer.end)
-        self._writer.skip(name, to)
+        self._writer.move(name, lambda cursor: cursor.skipped(to))
 
     async def fill(self, name: str, span: Span) -> None:
         """Close what of a reader's holes lies in a span; see `advance`."""
-        self._writer.fill(name, span)
+        self._writer.move(name, lambda cursor: cursor.filled(span))
 
     async def forget(self, name: str) -> None:
         """Take a reader's cursor out: nothing is kept for it from now on."""

@@ -3,13 +3,23 @@
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from gateway.core.cursors import Cursor, Scope, Span
 from gateway.core.records import Boot, LedgerReason, Seq
 from gateway.store.database import IN_SCOPE
 from gateway.store.needs import END
 from gateway.store.removed import removed_count
-from gateway.store.writer import StoreState
+
+
+class StoreState(StrEnum):
+    """How the log is doing."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    """The disk refuses; records wait in memory."""
+    CLOSED = "closed"
+    """Nothing is taken any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,46 +16,29 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from enum import StrEnum
-from typing import TypeVar
 
 import structlog
 
-from gateway.core.cursors import Cursor, Span
+from gateway.core.cursors import Cursor
 from gateway.core.errors import StoreError
 from gateway.core.ports import Clock
-from gateway.core.records import Boot, Draft, LedgerReason, Seq
+from gateway.core.records import Boot, Draft, Seq
 from gateway.core.tags import TagTable
 from gateway.store.backlog import Backlog, Flight, Ticket
-from gateway.store.damage import damage, is_damage, is_sound
-from gateway.store.database import LogDatabase, missing_entry
+from gateway.store.calls import AnswerT, Calls
+from gateway.store.database import LogDatabase
 from gateway.store.files import LogFiles
 from gateway.store.flash import written_bytes
+from gateway.store.held import HeldDatabase
 from gateway.store.progress import Progress
 from gateway.store.rebasing import Rebasing
-from gateway.store.salvage import Known, go_on
 from gateway.store.settings import LogSettings
+from gateway.store.stats import StoreState
 from gateway.store.tidying import Tidying
-from gateway.wire.documents import draft_ledger_entry
 
 log = structlog.get_logger()
 
-AnswerT = TypeVar("AnswerT")
-
-DAMAGE_COUNT_MAX = 1
-"""Damage met so often may be a bad read; met again, the database is set aside."""
-
 _DISK_FULL_CODES = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
-
-
-class StoreState(StrEnum):
-    """How the log is doing."""
-
-    OK = "ok"
-    DEGRADED = "degraded"
-    """The disk refuses; records wait in memory."""
-    CLOSED = "closed"
-    """Nothing is taken any more."""
 
 
 class Writer:
@@ -83,9 +66,7 @@ class Writer:
         """Everything up to this ticket is on disk, or in the ledger."""
         self.commit_count = 0
         """Transactions with records since the start."""
-        self.table: TagTable | None = None
-        """The tags of the running epoch; they go on in a new database, should there be one."""
-        self._database: LogDatabase | None = database
+        self._held = HeldDatabase(database, files, boot=boot)
         self._files = files
         self._settings = settings
         self._boot = boot
@@ -100,15 +81,12 @@ class Writer:
             clock=clock,
         )
         self._condition = threading.Condition()
-        self._bodies = database.bodies
-        self._raw_total = database.raw_total
-        self._damage_count = 0
         self._saved_cursors = cursors
         self._backlog = Backlog(self._saved_cursors)
         self._flight: Flight | None = None
         self._attempted_seq = Seq(0)
         self._lost: tuple[Ticket, Ticket] | None = None
-        self._calls: list[Callable[[LogDatabase | None], None]] = []
+        self._calls = Calls()
         self._due_ns: int | None = None
         self._retry_ns = 0
         self._is_closing = False
@@ -143,25 +121,11 @@ class Writer:
         with self._condition:
             return dict(self._backlog.cursors)
 
-    def advance(self, name: str, seq: Seq) -> None:
-        """Move a cursor; it is on disk with the next commit."""
+    def move(self, name: str, change: Callable[[Cursor], Cursor]) -> None:
+        """Move a cursor, or change its holes; it is on disk with the next commit."""
         with self._condition:
             self._expect_open()
-            self._backlog.advance(name, seq)
-            self._wake(is_urgent=False)
-
-    def skip(self, name: str, to: Seq) -> None:
-        """Move a cursor ahead with a hole behind it; both are on disk with the next commit."""
-        with self._condition:
-            self._expect_open()
-            self._backlog.skip(name, to)
-            self._wake(is_urgent=False)
-
-    def fill(self, name: str, span: Span) -> None:
-        """Close a cursor's holes in a span; it is on disk with the next commit."""
-        with self._condition:
-            self._expect_open()
-            self._backlog.fill(name, span)
+            self._backlog.move(name, change)
             self._wake(is_urgent=False)
 
     def forget(self, name: str) -> None:
@@ -176,37 +140,20 @@ class Writer:
 
         The future raises `StoreError` while the log is degraded.
         """
-        future: Future[AnswerT] = Future()
-
-        def answer(database: LogDatabase | None) -> None:
-            # Whoever asked may have been cancelled meanwhile: then nobody waits for an answer.
-            if not future.set_running_or_notify_cancel():
-                return
-            if database is None:
-                future.set_exception(StoreError(f"the log is degraded: {self.reason}"))
-                return
-            try:
-                future.set_result(work(database))
-            except sqlite3.Error as error:
-                future.set_exception(StoreError(f"the log cannot be written: {error}"))
-                raise
-
         with self._condition:
             self._expect_open()
-            self._calls.append(answer)
+            future = self._calls.add(work)
             self._condition.notify()
         return future
 
     def suspect(self) -> None:
         """Have the whole database checked, since a reader has met damage."""
-
-        def look(database: LogDatabase) -> None:
-            if self._damage_count == 0 and not is_sound(database.connection):
-                self._damage_count = DAMAGE_COUNT_MAX
-                raise damage(f"{self._files.database} is damaged")
-
         with suppress(StoreError):  # the log is closed; the next start will find it again
-            self.call(look)
+            self.call(self._held.examine)
+
+    def go_on_with(self, table: TagTable) -> None:
+        """Keep the tags of the running epoch for a new database, should there be one."""
+        self._held.table = table
 
     def hurry(self) -> None:
         """Seal and drop now what is due by the settings."""
@@ -287,15 +234,16 @@ class Writer:
         finally:
             # Also when a bug ends the thread: whoever waits must not wait for ever.
             self.state = StoreState.CLOSED
-            self._fail_calls()
-            if self._database is not None:
-                self._database.close()
+            with self._condition:
+                self._calls.take()
+            self._calls.fail(self.reason)
+            self._held.close()
             self._progress.tell()
 
     def _wait(self) -> bool:
         """Wait until there is something to do; returns False when it is time to end."""
         with self._condition:
-            while not self._is_closing and not self._calls:
+            while not self._is_closing and self._calls.is_empty:
                 wait_s = (self._next_ns() - self._clock.monotonic_ns()) / 1e9
                 if wait_s <= 0:
                     break
@@ -313,14 +261,16 @@ class Writer:
         if self.state is StoreState.DEGRADED:
             self._shed()
             if self._clock.monotonic_ns() < self._retry_ns:
-                self._fail_calls()
+                with self._condition:
+                    self._calls.take()
+                self._calls.fail(self.reason)
                 return
         try:
             database = self._opened()
             self._commit(database)
-            self._answer_calls(database)
+            self._calls.answer(database)
             self._tidying.step(database, self._saved_cursors, settled=self.settled)
-            self._raw_total = database.raw_total
+            self._held.committed(database)
             self.end = database.last_seq
         except (sqlite3.Error, OSError, StoreError) as error:
             self._failed(error)
@@ -329,29 +279,16 @@ class Writer:
 
     def _opened(self) -> LogDatabase:
         """Return the database, opened anew after a failure; what reached the disk is settled."""
-        if self._database is None and self._damage_count > DAMAGE_COUNT_MAX:
-            known = Known(boot=self._boot, end=self.end, raw_total=self._raw_total)
-            self._database = go_on(
-                self._files,
-                self._bodies,
-                known,
-                cursors=self._saved_cursors,
-                table=self.table,
-                now_ns=self._clock.now_ns(),
-            )
-            self._damage_count = 0
-            self.end = self._database.last_seq
+        opened = self._held.opened(self._saved_cursors, now_ns=self._clock.now_ns())
+        database = opened.database
+        if opened.is_replaced:
             # What was under way was not taken over, and is written again as a whole.
             self._attempted_seq = Seq(0)
-        if self._database is None:
-            self._database = LogDatabase.reopen(self._files.database, self._bodies)
-            if self._database.last_seq < self.end:
-                self._damage_count = DAMAGE_COUNT_MAX
-                raise damage(f"it ends at {self._database.last_seq} instead of {self.end}")
-            self.end = self._database.last_seq
-            if self._flight is not None and self._database.last_seq >= self._attempted_seq > 0:
-                self._land(self._database, self._flight)
-        return self._database
+        if opened.is_anew:
+            self.end = database.last_seq
+            if self._flight is not None and database.last_seq >= self._attempted_seq > 0:
+                self._land(database, self._flight)
+        return database
 
     def _commit(self, database: LogDatabase) -> None:
         """Write what waits: first the flight that failed before, if any, then all the rest."""
@@ -359,6 +296,7 @@ class Writer:
             with self._condition:
                 if self._flight is None:
                     self._due_ns = None
+                    self._calls.take()
                     if self._backlog.is_empty:
                         break
                     self._flight = self._backlog.take()
@@ -375,15 +313,7 @@ class Writer:
 
     def _write(self, database: LogDatabase, flight: Flight) -> None:
         now_ns = self._clock.now_ns()
-        drafts: list[Draft] = []
-        if flight.loss.sample_count:
-            entry = missing_entry(
-                LedgerReason.STORE_FAILED,
-                first_ns=flight.loss.first_ns,
-                last_ns=flight.loss.last_ns,
-                count=flight.loss.sample_count,
-            )
-            drafts.append(draft_ledger_entry(entry))
+        drafts = flight.loss.entries()
         for group in flight.groups:
             drafts += group.drafts
             if group.checkpoint is not None:
@@ -401,7 +331,7 @@ class Writer:
         self._attempted_seq = Seq(0)
         self.settled = flight.ticket
         self.end = database.last_seq
-        self._raw_total = database.raw_total
+        self._held.committed(database)
         self.commit_count += 1
         if flight.cursors is not None:
             self._saved_cursors = flight.cursors
@@ -415,25 +345,11 @@ class Writer:
             )
         self._progress.tell()
 
-    def _answer_calls(self, database: LogDatabase | None) -> None:
-        # One by one: an error at one of them leaves the others to the next attempt.
-        for _ in range(len(self._calls)):
-            with self._condition:
-                answer = self._calls.pop(0)
-            answer(database)
-
-    def _fail_calls(self) -> None:
-        self._answer_calls(None)
-
     def _failed(self, error: sqlite3.Error | OSError | StoreError) -> None:
         """Become degraded, make room, and try again later."""
-        if self._database is not None:
-            self._database.close()
-            self._database = None
+        is_damaged = self._held.failed(error)
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         has_room = code in _DISK_FULL_CODES and self._files.release_ballast()
-        is_damaged = isinstance(error, sqlite3.Error) and is_damage(error)
-        self._damage_count += is_damaged
         pause_s = 0.0 if has_room or is_damaged else self._settings.retry_s
         self._retry_ns = self._clock.monotonic_ns() + int(pause_s * 1e9)
         is_edge = self.state is StoreState.OK
@@ -448,7 +364,7 @@ class Writer:
                 stage="processing",
             )
         if not is_damaged:
-            self._fail_calls()
+            self._calls.fail(self.reason)
         self._progress.tell()
 
     def _shed(self) -> None:
@@ -463,7 +379,7 @@ class Writer:
         try:
             database = self._opened()
             self._commit(database)
-            self._answer_calls(database)
+            self._calls.answer(database)
             with database.transaction():
                 database.set_state("is_clean", 1)
                 database.set_state("raw_total", database.raw_total)
