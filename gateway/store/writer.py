@@ -201,7 +201,7 @@ class Writer:
         """Have the whole database checked, since a reader has met damage."""
 
         def look(database: LogDatabase) -> None:
-            if self._damage_count == 0 and not is_sound(database.connection):
+            if not is_sound(database.connection):
                 self._damage_count = DAMAGE_COUNT_MAX
                 raise damage(f"{self._files.database} is damaged")
 
