@@ -81,7 +81,7 @@ class HeldDatabase:
         Raises:
             sqlite3.DatabaseError: it is damaged indeed, and is replaced at the next opening.
         """
-        if self._damage_count == 0 and not is_sound(database.connection):
+        if not is_sound(database.connection):
             self._damage_count = DAMAGE_COUNT_MAX
             raise damage(f"{self._files.database} is damaged")
 

@@ -38,7 +38,6 @@ Threads: `append`, `advance`, `cursor` never wait. One thread owns the writing c
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -337,9 +336,8 @@ class RecordLog:
         try:
             self._told = await asyncio.wrap_future(self._writer.call(self._stats))
         except StoreError:
-            state, reason = self._writer.state, self._writer.reason
-            waiting = self._writer.pending_bytes
-            self._told = replace(self._told, state=state, reason=reason, pending_bytes=waiting)
+            writer = self._writer
+            self._told = self._told.since(writer.state, writer.reason, writer.pending_bytes)
         return self._told
 
     async def tidy(self) -> None:

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from gateway.core.cursors import Cursor, Scope, Span
@@ -78,6 +78,10 @@ class StoreStats:
     written_bytes: int | None = None
     """Written to the disk since the start, as `flash.py` counts; None when the system does not
     tell."""
+
+    def since(self, state: StoreState, reason: str, pending_bytes: int) -> "StoreStats":
+        """Return the same with what the log knows while nobody can look into it."""
+        return replace(self, state=state, reason=reason, pending_bytes=pending_bytes)
 
     @property
     def gap_count(self) -> int:
