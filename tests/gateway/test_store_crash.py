@@ -1,6 +1,7 @@
 """Kill -9 at any instant: what was promised is there, nothing is there twice, gaps are stated."""
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,19 +18,27 @@ from tests.gateway.store_cases import GATEWAY, QUICK, SettableClock, kinds, make
 from tests.gateway.store_lives import lives_of_a_log, nursery
 
 LIVES = 36
+LOGS_MAX = 5
+"""On a busy machine a life is short: not every log comes to all of its work."""
+WORK = ("blocks", "losses", "restarts with a hole", "got")
 
 
 def test_the_books_balance_after_kill_9_at_any_instant(tmp_path: Path) -> None:
     """Over many lives of one log, whatever it was doing; see `store_books` for what is compared."""
+    counts: Counter[str] = Counter()
     with nursery() as children:
-        balance = lives_of_a_log(tmp_path, lives=LIVES, seed=7, children=children)
-    assert balance.problems == ()
-    counts = balance.counts
-    assert counts["dead"] == LIVES
-    assert counts["durable"] >= LIVES
+        for seed in range(7, 7 + LOGS_MAX):
+            folder = tmp_path / str(seed)
+            folder.mkdir()
+            balance = lives_of_a_log(folder, lives=LIVES, seed=seed, children=children)
+            assert balance.problems == ()
+            assert balance.counts["dead"] == LIVES
+            assert balance.counts["durable"] >= LIVES
+            counts.update(balance.counts)
+            if all(counts[work] for work in WORK):
+                break
     # All of it was going on, so that the kills can have hit it.
-    for work in ("blocks", "losses", "restarts with a hole", "got"):
-        assert counts[work] > 0, work
+    assert [work for work in WORK if not counts[work]] == []
 
 
 class LateDatabase(LogDatabase):
