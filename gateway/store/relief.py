@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import structlog
 
-from gateway.core.cursors import Cursor
+from gateway.core.cursors import Cursor, Span
 from gateway.core.errors import CorruptRecordError
 from gateway.core.records import Boot, LedgerEntry, LedgerReason, Record, RecordKind, Seq
 from gateway.core.tags import ConfigEpoch
@@ -32,7 +33,7 @@ from gateway.store.rows import (
 from gateway.store.settings import LogSettings
 from gateway.store.thinning import error_stages, thin_frames
 from gateway.wire.documents import decode_ledger_entry, draft_ledger_entry
-from gateway.wire.frames import StoredFrame, decode_block, encode_block, frames_of
+from gateway.wire.frames import StoredFrame, decode_block_tags, encode_block, frames_of
 
 log = structlog.get_logger()
 
@@ -71,6 +72,8 @@ class Relief:
         self._stages = error_stages(settings)
         self._boot = boot
         self._tables = Tables()
+        self._tried_to: dict[float, Seq] = {}
+        """For each stage, up to where blocks were thinned since the start."""
 
     def relieve(self, look: Look, size_bytes: float) -> Removal:
         """Save some bytes in the order that `retention.py` states."""
@@ -95,38 +98,54 @@ class Relief:
             self._drop_samples(look, first_rows(rows), kept=_NONE)
         return bool(rows)
 
-    def _next_to_thin(self, look: Look) -> tuple[Row, float] | None:
-        """Return the oldest block that was not thinned to the lowest stage yet, and the stage."""
+    def _next_to_thin(self, look: Look) -> tuple[list[Row], float] | None:
+        """Return the oldest blocks that were not thinned to the lowest stage yet, and the stage."""
         for percent in self._stages:
+            tried_to = self._tried_to.get(percent, 0)
+            spans = [
+                Span(first=Seq(max(span.first, tried_to + 1)), last=span.last)
+                for span in look.needs.samples
+                if span.last > tried_to
+            ]
             rows = lacked_rows(
                 look.database.connection,
-                look.needs.samples,
+                spans,
                 where=f"{_THINNABLE} < {percent} AND seq <= {look.needs.replayed_after}",
-                limit=1,
             )
             if rows:
-                return rows[0], percent
+                return first_rows(rows), percent
         return None
 
-    def _thin(self, look: Look, row: Row, percent: float) -> Removal:
-        """Thin a block to an error, unless that saves next to nothing."""
+    def _thin(self, look: Look, rows: Sequence[Row], percent: float) -> Removal:
+        """Thin blocks to an error, save those where that saves next to nothing."""
+        loss = Loss()
+        size_bytes = 0
+        with look.database.transaction():
+            for row in rows:
+                size_bytes += self._thin_block(look, row, percent, loss)
+            self._enter(look, loss, LedgerReason.THINNED, error_percent=percent)
+        # What is behind is not looked at again: a log may have very many small blocks.
+        self._tried_to[percent] = rows[-1].seq
+        return Removal(size_bytes=size_bytes)
+
+    def _thin_block(self, look: Look, row: Row, percent: float, loss: Loss) -> int:
+        """Thin one block, inside a transaction; returns the bytes saved, and adds to the loss."""
         database = look.database
         frames, epoch = _frames(database, row)
         table = self._tables.find(database, epoch) if frames else None
         missed = _missed_percent(database, row.seq)
         saved = 0
-        with database.transaction():
-            if table is not None:
-                thinned = thin_frames(
-                    frames, table, readers=look.readers, error_percent=percent - missed
-                )
-                stored = _stored_block(database, row.seq, thinned.frames, epoch)
-                if len(stored) < row.size_bytes * (1 - _THIN_GAIN_MIN):
-                    saved = replace_block(database, row, thinned.frames, stored)
-                    missed = percent
-                    self._enter(look, thinned.loss, LedgerReason.THINNED, error_percent=percent)
-            _note_thinned(database, row.seq, tried_percent=percent, missed_percent=missed)
-        return Removal(size_bytes=saved)
+        if table is not None:
+            thinned = thin_frames(
+                frames, table, readers=look.readers, error_percent=percent - missed
+            )
+            stored = _stored_block(database, row.seq, thinned.frames, epoch)
+            if len(stored) < row.size_bytes * (1 - _THIN_GAIN_MIN):
+                saved = replace_block(database, row, thinned.frames, stored)
+                missed = percent
+                loss.add(thinned.tag_index, thinned.time_ns, table)
+        _note_thinned(database, row.seq, tried_percent=percent, missed_percent=missed)
+        return saved
 
     def _drop_samples(
         self, look: Look, rows: Sequence[Row], *, kept: frozenset[RecordKind]
@@ -233,8 +252,10 @@ def _stored_block(
 ) -> bytes:
     """Return the body of a block as it lies on the disk."""
     body = encode_block(frames, epoch=epoch)
-    # The samples that were there are about to go, so the block is read back as others will.
-    assert len(decode_block(body)[0]) == len(frames)
+    # The samples that were there are about to go, so all columns are read back as others will;
+    # to make ten thousand frames of them again would take longer than a commit may wait.
+    tags = np.unique(np.concatenate([each.frame.tag_index for each in frames]))
+    assert len(decode_block_tags(body, tags)) == sum(len(each.frame) for each in frames)
     return database.bodies.put(body, place=record_place(seq))
 
 

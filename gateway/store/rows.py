@@ -17,7 +17,7 @@ NOTES: Final = "kind NOT IN (1, 2, 7, 8)"
 """In SQL: events, commands, ledger entries, tag tables."""
 ROWS_PER_STEP: Final = 1000
 BYTES_PER_STEP: Final = 4 * 1024 * 1024
-POSITIONS_PER_STEP: Final = 10_000
+POSITIONS_PER_STEP: Final = 5_000
 SAMPLES_PER_STEP: Final = 300_000
 """Undelivered frames are decoded to tell what is lost; commits must not wait long for that."""
 ROW_BYTES: Final = 40

@@ -18,11 +18,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.core.arrays import BoolArray, FloatArray, IndexArray
+from gateway.core.arrays import BoolArray, FloatArray, IndexArray, TimeArray
 from gateway.core.cursors import Cursor
 from gateway.core.frame import Frame
 from gateway.core.tags import TagTable
-from gateway.store.loss import Loss, is_lacked
+from gateway.store.loss import is_lacked
 from gateway.store.settings import LogSettings
 from gateway.store.swinging_door import swinging_door
 from gateway.wire.stored_frame import StoredFrame
@@ -47,8 +47,10 @@ class Thinned:
 
     frames: tuple[StoredFrame, ...]
     """Those that have a sample left."""
-    loss: Loss
-    """What was taken out."""
+    tag_index: IndexArray
+    """Tag of each sample taken out, shape (n,)."""
+    time_ns: TimeArray
+    """Time of each, UTC, shape (n,)."""
 
 
 def error_stages(settings: LogSettings) -> tuple[float, ...]:
@@ -97,14 +99,12 @@ def thin_frames(
     )
     is_kept = np.empty_like(kept_in_order)
     is_kept[order] = kept_in_order
-    loss = Loss()
-    loss.add(tag_index[~is_kept], time_ns[~is_kept], table)
     left = (
         _with(stored, mask)
         for stored, mask in zip(frames, np.split(is_kept, np.cumsum(sizes)[:-1]), strict=True)
         if mask.any() or len(mask) == 0
     )
-    return Thinned(frames=tuple(left), loss=loss)
+    return Thinned(frames=tuple(left), tag_index=tag_index[~is_kept], time_ns=time_ns[~is_kept])
 
 
 def allowed_errors(

@@ -109,6 +109,43 @@ async def test_raw_samples_are_thinned_before_any_is_dropped(tmp_path: Path) -> 
     await log.close()
 
 
+async def test_what_a_restart_would_replay_is_not_thinned(tmp_path: Path) -> None:
+    """Behind the checkpoint all stays whole while there is anything before it to thin."""
+    log = opened(tmp_path / "log.db")
+    table = log.intern(TAGS)
+    await fill(log, table, 1000, noise=0.2)
+    end = log.end
+    await log.save_checkpoint({"twin": b"state"})
+    await fill(log, table, 100, noise=0.2)
+    await log.tidy()
+    frames = left(log)
+    behind = [each for each in frames if each.seq > end]
+    assert count_of(behind, RecordKind.FRAME) == 100 * 150
+    before = [each for each in frames if each.seq <= end]
+    assert count_of(before, RecordKind.FRAME) < 1000 * 150
+    await log.close()
+
+
+async def test_many_small_blocks_are_thinned_together(tmp_path: Path) -> None:
+    """Events cut the log into blocks of a few seconds; one entry tells of many blocks."""
+    roomy = SETTINGS.model_copy(update={"backlog_bytes_max": 16 * MIB})
+    log = opened(tmp_path / "log.db", settings=roomy)
+    table = log.intern(TAGS)
+    for _ in range(60):
+        await fill(log, table, 20, noise=0.2)
+    await log.tidy()
+    await log.close()
+    log = opened(tmp_path / "log.db")
+    await log.tidy()
+    stats = await log.stats()
+    assert stats.used_bytes <= MIB
+    (told,) = stats.ledgered
+    assert told.reason is LedgerReason.THINNED
+    assert told.entries < 20
+    assert count_of(left(log), RecordKind.FRAME) + told.samples == stats.stored_samples
+    await log.close()
+
+
 async def test_raw_samples_go_before_computed_ones_and_these_before_events(
     tmp_path: Path,
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 from gateway.core.arrays import FloatArray
 from gateway.core.cursors import Cursor, Scope
 from gateway.core.frame import Frame
-from gateway.core.records import Boot, LedgerReason, RecordKind, Seq
+from gateway.core.records import Boot, RecordKind, Seq
 from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
 from gateway.store import LogSettings
 from gateway.store.thinning import allowed_errors, error_stages, thin_frames
@@ -73,17 +73,12 @@ def test_each_tag_has_its_own_error() -> None:
     assert errors.tolist() == pytest.approx([20.0, 20.0, 0.1, 0.1, 0.1])
 
 
-def test_frames_that_lie_on_a_line_go_and_the_loss_names_them() -> None:
+def test_frames_that_lie_on_a_line_go_and_are_told() -> None:
     values = np.linspace(0.0, 50.5, 20)
     thinned = thin_frames(frames_with(values), TABLE, readers=NOBODY, error_percent=0.5)
     assert [each.seq for each in thinned.frames] == [1, 20]
-    assert thinned.loss.sample_count == 18
-    entry = thinned.loss.entry(LedgerReason.THINNED, error_percent=0.5)
-    assert entry.tags == (TABLE.tags[0].id,)
-    assert (entry.from_ns, entry.to_ns) == (
-        START_NS + 2 * SECOND_NS,
-        START_NS + 19 * SECOND_NS + 1,
-    )
+    assert set(thinned.tag_index.tolist()) == {0}
+    assert thinned.time_ns.tolist() == [START_NS + n * SECOND_NS for n in range(2, 20)]
 
 
 @pytest.mark.parametrize("kind", [RecordKind.DERIVED, RecordKind.STATED])
@@ -91,7 +86,7 @@ def test_what_the_gateway_states_and_computes_stays_whole(kind: RecordKind) -> N
     frames = frames_with(np.linspace(0.0, 50.5, 20), kind=kind)
     thinned = thin_frames(frames, TABLE, readers=NOBODY, error_percent=0.5)
     assert list(thinned.frames) == frames
-    assert thinned.loss.sample_count == 0
+    assert len(thinned.time_ns) == 0
 
 
 def test_what_every_reader_of_samples_has_stays_and_is_no_loss() -> None:
@@ -104,7 +99,7 @@ def test_what_every_reader_of_samples_has_stays_and_is_no_loss() -> None:
     frames = frames_with(np.linspace(0.0, 50.5, 20))
     thinned = thin_frames(frames, TABLE, readers=readers, error_percent=0.5)
     assert [each.seq for each in thinned.frames] == [1, 2, 3, 4, 5, 9, 10, 11, 12, 13, 20]
-    assert thinned.loss.sample_count == 9
+    assert len(thinned.time_ns) == 9
 
 
 def test_a_stated_edge_between_samples_is_never_drawn_over() -> None:
