@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
-DEBIAN_PACKAGES := gcc iproute2 libc6-dev libmodbus-dev mbpoll mosquitto mosquitto-clients socat \
-  systemd tmux victoria-metrics
+DEBIAN_PACKAGES := e2fsprogs gcc iproute2 libc6-dev libmodbus-dev mbpoll mosquitto \
+  mosquitto-clients socat systemd tmux victoria-metrics
 
 .PHONY: help demo test lint check bench soak days clean lock
 
@@ -30,8 +30,10 @@ check: lint ## All that, and the quick tests
 bench: $(STAMP) ## What it costs, as ratios against the plain way, in one run
 	$(BIN)/edgewright bench
 
-soak: $(STAMP) .cache/debian-ready ## Twenty minutes of random faults everywhere, then the books
-	$(BIN)/python -m tests.soak
+soak: $(STAMP) .cache/debian-ready ## Twenty minutes of kills, outages and faults, then the books
+	$(BIN)/python -m tests.gateway.store_lives --lives 1000
+	$(BIN)/python -m tests.outage
+	$(BIN)/python -m tests.soak --minutes 12
 
 days: $(STAMP) ## Twenty simulated days: false alarms and missed faults
 	$(BIN)/python -m tests.virtual_days
