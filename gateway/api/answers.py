@@ -63,13 +63,15 @@ class BooksAnswer(Answer):
     acknowledged: int
     """Confirmed by the far end."""
     lost: int
-    """Counted in the loss ledger."""
+    """Counted in the loss ledger, apart from those that were thinned."""
     gap_count: int
     """Spans in which nobody listened or a device was away."""
     gap_s: float
     """Their lengths together, since this start."""
     healed: int = 0
     """Read later from the histories of machines, since this start; the gaps stay."""
+    thinned: int = 0
+    """Taken out for want of room; those delivered draw them within a stated error."""
 
 
 class AlarmCounts(Answer):

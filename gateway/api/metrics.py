@@ -68,6 +68,7 @@ class ViewCollector(Collector):
         samples.add_metric(["stored"], books.stored)
         samples.add_metric(["acknowledged"], books.acknowledged)
         samples.add_metric(["lost"], books.lost)
+        samples.add_metric(["thinned"], books.thinned)
         samples.add_metric(["healed"], books.healed)
         yield samples
         yield CounterMetricFamily("books_gaps", "Gaps in the ledger", value=books.gap_count)

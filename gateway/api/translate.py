@@ -377,4 +377,5 @@ def books_answer(books: Books) -> BooksAnswer:
         gap_count=books.gap_count,
         gap_s=books.gap_s,
         healed=books.healed,
+        thinned=books.thinned,
     )

@@ -81,8 +81,8 @@ def _lines(overview: Overview) -> Iterator[str]:
     books = status.books
     yield (
         f"{'samples':<10}received {books.received}, stored {books.stored}, "
-        f"acknowledged {books.acknowledged}, lost {books.lost}, gaps {books.gap_count}, "
-        f"healed with {books.healed}"
+        f"acknowledged {books.acknowledged}, lost {books.lost}, thinned {books.thinned}, "
+        f"gaps {books.gap_count}, healed with {books.healed}"
     )
 
 

@@ -127,16 +127,23 @@ def _books(status: StatusAnswer) -> Text:
         ("stored", books.stored),
         ("acknowledged", books.acknowledged),
     ):
-        line.append(f" {name} ", style=MUTED).append(f"{count:,}".replace(",", " "), style=TEXT)
+        line.append(f" {name} ", style=MUTED).append(_grouped(count), style=TEXT)
         line.append("  ")
     line.append("\n lost ", style=MUTED)
     line.append(str(books.lost), style=f"bold {BAD if books.lost else GOOD}")
+    if books.thinned:
+        line.append("   thinned ", style=MUTED)
+        line.append(_grouped(books.thinned), style=f"bold {WARN}")
     line.append("   gaps ", style=MUTED)
     gaps = str(books.gap_count)
     line.append(gaps, style=f"bold {WARN if books.gap_count else GOOD}")
     if books.gap_count:
         line.append(f", {duration(books.gap_s)} together", style=MUTED)
     return line
+
+
+def _grouped(count: int) -> str:
+    return f"{count:,}".replace(",", " ")
 
 
 def _ledger(snapshot: Snapshot) -> Text:

@@ -43,10 +43,12 @@ class Books:
     acknowledged: int
     """Confirmed by the far end; the smallest count where there are several uplinks."""
     lost: int
-    """In the loss ledger, apart from gaps."""
+    """In the loss ledger, apart from gaps and from what was thinned."""
     gap_count: int
     """Gaps in the ledger: spans in which nobody listened, or a device was away."""
     gap_s: float
     """Their lengths together, since this start."""
     healed: int = 0
     """Samples read later from the histories of machines, since this start; received, too."""
+    thinned: int = 0
+    """Taken out undelivered for want of room; those that stayed draw them within a stated error."""

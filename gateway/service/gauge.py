@@ -120,10 +120,11 @@ class LogGauge:
             received=self.stored_before + received,
             stored=stats.stored_samples,
             acknowledged=max(stats.stored_samples - behind, 0),
-            lost=stats.ledgered_samples,
+            lost=stats.ledgered_samples - stats.thinned_samples,
             gap_count=stats.gap_count,
             gap_s=self._gap_s,
             healed=self._healed,
+            thinned=stats.thinned_samples,
         )
 
     def _written_per_day(self) -> float | None:

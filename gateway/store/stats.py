@@ -90,8 +90,13 @@ class StoreStats:
 
     @property
     def ledgered_samples(self) -> int:
-        """Samples that were held and lost."""
+        """Samples that were held and went undelivered, the thinned ones included."""
         return sum(each.samples for each in self.ledgered if not each.reason.is_gap)
+
+    @property
+    def thinned_samples(self) -> int:
+        """Samples among them that others stand for, within a stated error."""
+        return sum(x.samples for x in self.ledgered if x.reason is LedgerReason.THINNED)
 
 
 def nothing_told(boot: Boot, *, end: Seq) -> StoreStats:

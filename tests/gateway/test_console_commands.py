@@ -56,7 +56,7 @@ def run(command: click.Command, *arguments: str, socket: Path) -> Result:
 
 def test_status_tells_losses_as_a_number(socket: Path) -> None:
     text = run(status.command, socket=socket).output
-    assert "lost 0, gaps 1" in text
+    assert "lost 0, thinned 0, gaps 1" in text
     assert "station  lost for 3 min" in text
     assert "1 set aside: holding 120" in text
 
