@@ -13,9 +13,11 @@ from gateway.cli import EXIT_FAILED
 from gateway.cli.live import LiveAnswer, load_text, path_advice, tight_texts
 from gateway.config import Config, read_config
 from gateway.console.format import plural
+from gateway.core.errors import ConfigError
 from gateway.service.build import Parts, build_parts
 from gateway.service.forecast import SLOWER_COMMIT, Forecast, forecast_of
 from gateway.service.live_check import LiveResult, ask_running, check_live, devices_running, is_held
+from gateway.service.uplinks import uplink_mistakes
 from gateway.wire.clock import SystemClock
 from gateway.wire.messages import silence_messages
 
@@ -55,7 +57,10 @@ def command(
     the running gateway has already is not made again: the gateway is asked what it reads.
     """
     config = read_config(path)
-    parts = build_parts(config, folder=path.resolve().parent, clock=SystemClock())
+    clock = SystemClock()
+    parts = build_parts(config, folder=path.resolve().parent, clock=clock)
+    if mistakes := uplink_mistakes(config, clock=clock):
+        raise ConfigError(*mistakes)
     forecast = forecast_of(config, parts)
     if not is_live:
         tight = {each.name: texts for each in parts.connectors if (texts := tight_texts(each))}

@@ -11,6 +11,7 @@ from cloud_sync.edge.mqtt import MqttUplink, MqttUplinkConfig
 from cloud_sync.edge.places import cursors_of
 from gateway.config import Config, UplinkConfig
 from gateway.core.cursors import Scope
+from gateway.core.errors import ConfigError
 from gateway.core.events import Event
 from gateway.core.ports import Clock, Uplink
 from gateway.core.records import GatewayId
@@ -46,6 +47,34 @@ def build_deliveries(
 def cursors_of_all(uplinks: Iterable[str]) -> Mapping[str, Scope]:
     """Return the cursors in the log of some uplinks, by name, and what each is for."""
     return {name: scope for uplink in uplinks for name, scope in cursors_of(uplink).items()}
+
+
+def uplink_mistakes(config: Config, *, clock: Clock) -> list[str]:
+    """Return what would keep uplinks from being built: secrets and certificates in files.
+
+    Credentials are not looked for: only the running service is shown them.
+    """
+    mistakes: list[str] = []
+    for name, settings in config.uplinks.items():
+        options = dict(settings)
+        if any(value is not None for key, value in options.items() if key.endswith("_credential")):
+            continue
+        try:
+            build_uplink(
+                name,
+                settings,
+                gateway=GatewayId(config.gateway.id),
+                note=lambda _: None,
+                clock=clock,
+            )
+        except ConfigError as error:
+            mistakes += [_placed(name, mistake) for mistake in error.mistakes]
+    return mistakes
+
+
+def _placed(name: str, mistake: str) -> str:
+    place = f"uplinks.{name}"
+    return mistake if mistake.startswith(place) else f"{place}: {mistake}"
 
 
 def build_uplink(

@@ -103,9 +103,9 @@ def _sentence(kind: str, message: str, given: object) -> str:
         return "is not an option here: check the spelling"
     if kind in ("union_tag_not_found", "union_tag_invalid"):
         return message[0].lower() + message[1:]
-    message = message.removeprefix("Value error, ").removeprefix("Input should be ")
-    if kind == "value_error" and isinstance(given, dict):
-        # Several options of one table do not fit together; the message is a whole sentence.
-        return message
+    if kind == "value_error":
+        # It is our own, and a whole sentence behind the place.
+        return message.removeprefix("Value error, ")
+    message = message.removeprefix("Input should be ")
     shown = given if isinstance(given, str | int | float | bool) else type(given).__name__
     return f"{shown!r} should be {message}" if not message[0].isupper() else f"{message}"

@@ -1,4 +1,4 @@
-"""What `edgewright check` says of the time on a line, before anything runs."""
+"""What `edgewright check` says of lines and uplinks, before anything runs."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli.check import command
+from gateway.core.errors import ConfigError
 
 CONFIG = """\
 [gateway]
@@ -57,3 +58,29 @@ def test_a_serial_line_is_foretold_from_its_speed(path: Path) -> None:
     result = CliRunner().invoke(command, [str(path)])
     assert "40 tags in 40 requests, about 1208 ms of a 1000 ms period" in result.output
     assert "too tight, as estimated: tags without a group: one scan needs 1208 ms" in result.output
+
+
+UPLINKS = """
+[uplinks.cloud]
+type = "http"
+url = "https://sync.example.com"
+token_file = "cloud.token"
+
+[uplinks.historian]
+type = "influxdb"
+url = "https://influx.example.com"
+bucket = "plant"
+token_credential = "only_the_service_sees_it"
+"""
+
+
+def test_a_secret_that_is_missing_is_a_mistake(path: Path) -> None:
+    """One in a file, that is: of a credential only the running service can tell."""
+    path.write_text(CONFIG.format(period_ms=1000) + UPLINKS, encoding="utf-8")
+    result = CliRunner().invoke(command, [str(path)])
+    assert isinstance(result.exception, ConfigError)
+    [mistake] = result.exception.mistakes
+    assert mistake.startswith("uplinks.cloud: ")
+    assert "cloud.token" in mistake
+    (path.parent / "cloud.token").write_text("secret", encoding="utf-8")
+    assert CliRunner().invoke(command, [str(path)]).exit_code == 0
