@@ -8,7 +8,6 @@ Only an answer that the cloud itself made can say that a batch will never be tak
 with its JSON. The same codes from a proxy in between are an outage.
 """
 
-import ssl
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
@@ -24,11 +23,11 @@ from cloud_sync.edge.answers import (
     refusal,
 )
 from cloud_sync.edge.delivery import DeliverySettings
+from cloud_sync.edge.https import read_token, retry_after_s, tls_context
 from gateway.core.errors import ConfigError, UplinkError
 from gateway.core.ports import Batch, SendResult
 from gateway.core.settings import Settings
 from gateway.wire.batches import MEDIA_TYPE
-from gateway.wire.credentials import read_credential
 
 
 class HttpUplinkConfig(Settings):
@@ -75,7 +74,7 @@ class HttpUplink:
         self.name = name
         self._config = config
         self._url = f"{config.url}/v1/batches"
-        self._context = _tls_context(name, config)
+        self._context = tls_context(config.ca_file, place=f"uplinks.{name}.ca_file")
         self._session: aiohttp.ClientSession | None = None
         self._token = self._read_token()
 
@@ -136,11 +135,7 @@ class HttpUplink:
             return response.status, response.headers.get("Retry-After", ""), bytes(answer)
 
     def _read_token(self) -> SecretStr | None:
-        if self._config.token_file is None and self._config.token_credential is None:
-            return None
-        return read_credential(
-            file=self._config.token_file, credential=self._config.token_credential
-        )
+        return read_token(file=self._config.token_file, credential=self._config.token_credential)
 
     def _renew_token(self) -> None:
         """Read the token again: a person may have renewed it while the gateway runs."""
@@ -176,19 +171,5 @@ class HttpUplink:
             status,
             complaint=complaint,
             detail=f"HTTP {status} {complaint or answer[:200]!r}",
-            retry_after_s=_seconds(retry_after),
+            retry_after_s=retry_after_s(retry_after),
         )
-
-
-def _seconds(retry_after: str) -> float | None:
-    """Return the seconds of a `Retry-After` (RFC 9110, 10.2.3); its form as a date is ignored."""
-    return float(retry_after) if retry_after.isdecimal() else None
-
-
-def _tls_context(name: str, config: HttpUplinkConfig) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=config.ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"uplinks.{name}.ca_file: {config.ca_file}: {error}") from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context

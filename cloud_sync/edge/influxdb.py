@@ -14,7 +14,6 @@ event tells how many.
 
 import asyncio
 import re
-import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +24,7 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validat
 
 from cloud_sync.edge.addresses import checked_url
 from cloud_sync.edge.delivery import DeliverySettings
+from cloud_sync.edge.https import read_token, retry_after_s, tls_context
 from cloud_sync.edge.influxdb_lines import FIELD_NAMES, TAG_NAMES, BatchLines, SampleLines, Schema
 from cloud_sync.edge.influxdb_session import Answer, Place, WriteSession, compressed
 from gateway.core.errors import (
@@ -37,7 +37,6 @@ from gateway.core.errors import (
 from gateway.core.events import Event, Transition
 from gateway.core.ports import Batch, Clock, SendResult
 from gateway.core.settings import Settings
-from gateway.wire.credentials import read_credential
 
 EXPIRED_SEVERITY: Final = 300
 EXPIRED_QUIET_NS: Final = 60 * 1_000_000_000
@@ -148,7 +147,7 @@ class InfluxdbUplink:
             org=config.org,
             bucket=config.bucket,
             precision=config.precision,
-            tls=_tls_context(name, config),
+            tls=tls_context(config.ca_file, place=f"uplinks.{name}.ca_file"),
             connect_timeout_s=config.connect_timeout_s,
             timeout_s=config.timeout_s,
         )
@@ -301,11 +300,7 @@ class InfluxdbUplink:
         )
 
     def _read_token(self) -> SecretStr | None:
-        if self._config.token_file is None and self._config.token_credential is None:
-            return None
-        return read_credential(
-            file=self._config.token_file, credential=self._config.token_credential
-        )
+        return read_token(file=self._config.token_file, credential=self._config.token_credential)
 
     def _renew_token(self) -> None:
         """Read the token again: a person may have renewed it while the gateway runs."""
@@ -341,7 +336,7 @@ class InfluxdbUplink:
             text = f"{url} fails: look at its logs"
         else:
             text = f"{url} answers in an unknown way: is this InfluxDB?"
-        raise UplinkError(text, detail=detail, retry_after_s=_seconds(answer.retry_after))
+        raise UplinkError(text, detail=detail, retry_after_s=retry_after_s(answer.retry_after))
 
 
 class _Complaint(BaseModel):
@@ -369,17 +364,3 @@ def _dropped_for_age(answer: Answer) -> int:
     if found is None or "write window" in found.group():
         return 0
     return int(found.group(1))
-
-
-def _seconds(retry_after: str) -> float | None:
-    """Return the seconds of a `Retry-After` (RFC 9110, 10.2.3); its form as a date is ignored."""
-    return float(retry_after) if retry_after.isdecimal() else None
-
-
-def _tls_context(name: str, config: InfluxdbUplinkConfig) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=config.ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"uplinks.{name}.ca_file: {config.ca_file}: {error}") from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
