@@ -37,6 +37,8 @@ from gateway.wire.frames import StoredFrame, decode_block_tags, encode_block, fr
 
 log = structlog.get_logger()
 
+NOTES_SOURCE: Final = "events"
+"""Source of the ledger entries about events and commands that were dropped."""
 IN_FLIGHT_NOTES_MAX: Final = 10_000
 """So many notes behind a reader may be on their way: ledger entries among them are not merged, or
 the far end would count twice."""
@@ -85,7 +87,7 @@ class Relief:
         if rows := lacked_rows(look.database.connection, look.needs.samples, where=SAMPLES):
             return self._drop_samples(look, first_rows(rows, size_bytes), kept=_NONE)
         merged = self._merge_entries(look)
-        return merged if merged.is_more else _drop_notes(look, size_bytes)
+        return merged if merged.is_more else self._drop_notes(look, size_bytes)
 
     def drop_aged(self, look: Look, *, before_ns: int) -> bool:
         """Drop undelivered samples that were committed before a time; returns whether any were."""
@@ -146,6 +148,37 @@ class Relief:
                 loss.add(thinned.tag_index, thinned.time_ns, table)
         _note_thinned(database, row.seq, tried_percent=percent, missed_percent=missed)
         return saved
+
+    def _drop_notes(self, look: Look, size_bytes: float) -> Removal:
+        """Drop the oldest undelivered events, commands and tag tables; the ledger stays.
+
+        They are no samples, so their entry counts none: it says in which time some are missing.
+        """
+        connection = look.database.connection
+        rows = lacked_rows(connection, look.needs.notes, where=f"{NOTES} AND kind != 6")
+        chosen = first_rows(rows, size_bytes)
+        if not chosen:
+            return Removal(size_bytes=0, is_more=False)
+        first, last = chosen[0].seq, chosen[-1].seq
+        first_ns, last_ns = connection.execute(
+            "SELECT min(first_ns), max(last_ns) FROM record WHERE seq BETWEEN ? AND ?"
+            " AND kind NOT IN (1, 2, 6, 7, 8)",
+            (first, last),
+        ).fetchone()
+        entry = LedgerEntry(
+            reason=LedgerReason.RETENTION,
+            source=NOTES_SOURCE,
+            from_ns=first_ns,
+            to_ns=last_ns + 1,
+            count=0,
+        )
+        with look.database.transaction():
+            delete_rows(look.database, chosen)
+            look.database.append(
+                [draft_ledger_entry(entry)], boot=self._boot, stored_ns=look.now_ns
+            )
+        log.error("notes_dropped", records=len(chosen), stage="processing")
+        return Removal(size_bytes=sum(row.size_bytes for row in chosen), is_more=True)
 
     def _drop_samples(
         self, look: Look, rows: Sequence[Row], *, kept: frozenset[RecordKind]
@@ -219,17 +252,6 @@ def _forget_entries(
         " WHERE reason = ?",
         [(entry.count or 0, entry.reason) for entry in entries],
     )
-
-
-def _drop_notes(look: Look, size_bytes: float) -> Removal:
-    """Drop the oldest undelivered events, commands and tag tables; the ledger stays."""
-    rows = lacked_rows(look.database.connection, look.needs.notes, where=f"{NOTES} AND kind != 6")
-    chosen = first_rows(rows, size_bytes)
-    with look.database.transaction():
-        delete_rows(look.database, chosen)
-    if chosen:
-        log.error("notes_dropped", records=len(chosen), stage="processing")
-    return Removal(size_bytes=sum(row.size_bytes for row in chosen), is_more=bool(chosen))
 
 
 def _frames(database: LogDatabase, row: Row) -> tuple[tuple[StoredFrame, ...], ConfigEpoch]:
