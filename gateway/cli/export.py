@@ -70,7 +70,7 @@ class Time(click.ParamType[int]):
     type=click.Choice(FORMATS),
     default="csv",
     show_default=True,
-    help="Parquet needs edgewright[cloud].",
+    help="Parquet needs edgewright[train].",
 )
 @click.option("--out", "target", required=True, help="File to write; - is the standard output.")
 @click.option(

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from analytics.training.data import read_recording
 from gateway.config import read_config
 from gateway.service.importing import import_recording
 from gateway.wire.messages import set_up_messages
+from gateway.wire.recordings import read_recording
 
 
 @click.command("import")

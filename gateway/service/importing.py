@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from analytics.training.data import Recording
 from gateway.config import Config
 from gateway.core.arrays import FloatArray, IndexArray, TimeArray, status_column
 from gateway.core.errors import ConfigError
@@ -14,6 +13,7 @@ from gateway.core.frame import Frame, Origin
 from gateway.core.tags import TagId
 from gateway.service.run import Gateway, opened, restore_state
 from gateway.wire.clock import SystemClock
+from gateway.wire.recordings import Recording
 
 ROWS_PER_FRAME = 60
 

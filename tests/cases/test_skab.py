@@ -22,7 +22,6 @@ import numpy as np
 import pytest
 
 from analytics.training.anomaly import Purpose, train_anomaly
-from analytics.training.data import Recording, read_recording
 from cloud_sync.cloud.client import CloudClient
 from cloud_sync.cloud.setup import CONFIGURATION, HAND_OVER, OPERATOR_TOKEN, create_cloud
 from gateway.core.arrays import BoolArray, FloatArray
@@ -35,6 +34,7 @@ from gateway.store.reader import LogReader
 from gateway.wire.bundle import write_bundle
 from gateway.wire.child import Child
 from gateway.wire.clock import SystemClock
+from gateway.wire.recordings import Recording, read_recording
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 RUN = SHARED / "data" / "skab" / "valve1" / "0.csv.gz"
