@@ -1,5 +1,5 @@
-"""Where recordings come from; see `gateway.wire.recordings`."""
+"""Where recordings come from; see `gateway.recordings`."""
 
-from gateway.wire.recordings import Recording, read_recording, usual_period_s
+from gateway.recordings import Recording, read_recording, usual_period_s
 
 __all__ = ["Recording", "read_recording", "usual_period_s"]

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from gateway.config import read_config
+from gateway.recordings import read_recording
 from gateway.service.importing import import_recording
 from gateway.wire.messages import set_up_messages
-from gateway.wire.recordings import read_recording
 
 
 @click.command("import")

@@ -15,7 +15,7 @@ from gateway.core.frame import Frame, Origin
 from gateway.core.quality import Status, is_good
 from gateway.core.rows import AssetId, OperatingState, Rows
 from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
-from gateway.wire.recordings import Recording, usual_period_s
+from gateway.recordings import Recording, usual_period_s
 from gateway.wire.settings_file import mistakes_of
 from twins import AssetTwin, TwinSettings, build_twins
 from twins.centrifugal_pump import CentrifugalPumps, PumpRole

@@ -24,7 +24,7 @@ from gateway.core.manifest import AnomalyManifest
 from gateway.core.quality import Quality, quality_of
 from gateway.core.rows import AssetId, Rows
 from gateway.core.tags import ConfigEpoch, TagTable
-from gateway.wire.recordings import read_recording
+from gateway.recordings import read_recording
 
 HEADER = ("time", "score", "threshold", "alarm", "quality", "top_tags", "top_shares")
 TOP_COUNT = 3

@@ -13,8 +13,8 @@ from gateway.config import read_config
 from gateway.core.arrays import FloatArray
 from gateway.core.errors import ConfigError
 from gateway.core.manifest import MODEL_NAME_PATTERN, VERSION_PATTERN, RolloutRules
+from gateway.recordings import read_recording, usual_period_s
 from gateway.wire.bundle import write_bundle
-from gateway.wire.recordings import read_recording, usual_period_s
 
 SMOOTHING_S: Final = 10.0
 

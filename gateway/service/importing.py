@@ -11,9 +11,9 @@ from gateway.core.arrays import FloatArray, IndexArray, TimeArray, status_column
 from gateway.core.errors import ConfigError
 from gateway.core.frame import Frame, Origin
 from gateway.core.tags import TagId
+from gateway.recordings import Recording
 from gateway.service.run import Gateway, opened, restore_state
 from gateway.wire.clock import SystemClock
-from gateway.wire.recordings import Recording
 
 ROWS_PER_FRAME = 60
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from gateway.core.errors import ConfigError
 from gateway.core.tags import TagId
+from gateway.recordings import read_recording
 from gateway.simulate.server import ServedNode
-from gateway.wire.recordings import read_recording
 
 CONNECTOR: Final = "replay"
 

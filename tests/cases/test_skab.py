@@ -29,12 +29,12 @@ from gateway.core.events import Event, Transition
 from gateway.core.quality import is_good
 from gateway.core.tags import TagId
 from gateway.demo.books import read_ledger_and_events
+from gateway.recordings import Recording, read_recording
 from gateway.simulate.replay import identifiers_of
 from gateway.store.reader import LogReader
 from gateway.wire.bundle import write_bundle
 from gateway.wire.child import Child
 from gateway.wire.clock import SystemClock
-from gateway.wire.recordings import Recording, read_recording
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 RUN = SHARED / "data" / "skab" / "valve1" / "0.csv.gz"

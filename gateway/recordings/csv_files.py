@@ -11,8 +11,8 @@ import numpy as np
 
 from gateway.core.arrays import FloatArray
 from gateway.core.errors import ConfigError
-from gateway.wire.recordings.cells import number_in
-from gateway.wire.recordings.table import Piece
+from gateway.recordings.cells import number_in
+from gateway.recordings.table import Piece
 
 PIECE_ROWS: Final = 10_000
 FIRST_ROWS: Final = 100

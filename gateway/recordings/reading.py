@@ -9,8 +9,8 @@ import numpy as np
 
 from gateway.core.arrays import FloatArray, TimeArray, frozen
 from gateway.core.errors import ConfigError
-from gateway.wire.recordings.cells import NS_PER_S, TIME_NAMES, is_date, time_ns_in
-from gateway.wire.recordings.table import Piece, Table
+from gateway.recordings.cells import NS_PER_S, TIME_NAMES, is_date, time_ns_in
+from gateway.recordings.table import Piece, Table
 
 ROWS_MAX: Final = 5_000_000
 NAMES_SHOWN_MAX: Final = 20
@@ -181,10 +181,10 @@ def _open(path: Path) -> Table:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     if is_parquet:
-        from gateway.wire.recordings.parquet_files import ParquetTable  # here: pyarrow is heavy
+        from gateway.recordings.parquet_files import ParquetTable  # here: pyarrow is heavy
 
         return ParquetTable(path)
-    from gateway.wire.recordings.csv_files import CsvTable
+    from gateway.recordings.csv_files import CsvTable
 
     return CsvTable(path)
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.errors import ConfigError
-from gateway.wire.recordings import read_recording, usual_period_s
+from gateway.recordings import read_recording, usual_period_s
 
 T0 = 1_583_748_873 * 10**9
 """2020-03-09T10:14:33Z."""

@@ -4,7 +4,7 @@ A mistake is told with its place and what to do about it, because these files co
 and spreadsheets, and from people who have not made one for this program before.
 """
 
-from gateway.wire.recordings.cells import TIME_NAMES
-from gateway.wire.recordings.reading import Recording, read_recording, usual_period_s
+from gateway.recordings.cells import TIME_NAMES
+from gateway.recordings.reading import Recording, read_recording, usual_period_s
 
 __all__ = ["TIME_NAMES", "Recording", "read_recording", "usual_period_s"]

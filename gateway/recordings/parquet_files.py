@@ -8,8 +8,8 @@ import numpy as np
 
 from gateway.core.arrays import FloatArray, TimeArray
 from gateway.core.errors import ConfigError
-from gateway.wire.recordings.cells import number_in
-from gateway.wire.recordings.table import Piece
+from gateway.recordings.cells import number_in
+from gateway.recordings.table import Piece
 
 if TYPE_CHECKING:
     import pyarrow as pa
