@@ -19,6 +19,7 @@ from typing import Annotated, Final
 import structlog
 from pydantic import Field, ValidationError
 
+from analytics.training.healthy import AlarmEdge, alarm_spans
 from cloud_sync.cloud.database import Database
 from cloud_sync.cloud.lake import Lake
 from cloud_sync.cloud.messages import RetrainList, RetrainOutcome, RetrainRun
@@ -213,18 +214,21 @@ def read_alarm_periods(
         "WHERE transition IN (?, ?) ORDER BY time_ns, seq",
         (Transition.RAISED, Transition.RETURNED),
     )
-    open_since: dict[tuple[str, str, str], int] = {}
-    periods = []
+    edges: dict[str, list[AlarmEdge]] = {}
     for gateway, source, condition, transition, time_ns, onset_ns in rows:
-        alarm = (gateway, source, condition)
-        if transition == Transition.RAISED:
-            began_ns = time_ns if onset_ns is None else min(onset_ns, time_ns)
-            open_since.setdefault(alarm, began_ns)
-        elif alarm in open_since:
-            periods.append(_period(gateway, source, open_since.pop(alarm) - margin_ns, time_ns))
-    for (gateway, source, _), began_ns in open_since.items():
-        periods.append(_period(gateway, source, began_ns - margin_ns, (1 << 63) - 1))
-    return tuple(periods)
+        edge = AlarmEdge(
+            asset=source,
+            condition=condition,
+            transition=Transition(transition),
+            time_ns=time_ns,
+            onset_ns=onset_ns,
+        )
+        edges.setdefault(gateway, []).append(edge)
+    return tuple(
+        AlarmPeriod(gateway=gateway, asset=asset, from_ns=span.from_ns, to_ns=span.to_ns)
+        for gateway, some in edges.items()
+        for asset, span in alarm_spans(some, margin_ns=margin_ns)
+    )
 
 
 def read_runs(connection: sqlite3.Connection) -> RetrainList:
@@ -236,10 +240,6 @@ def read_runs(connection: sqlite3.Connection) -> RetrainList:
     )
     runs = (RetrainRun(**{**dict(row), "figures": json.loads(row["figures"])}) for row in rows)
     return RetrainList(runs=tuple(runs))
-
-
-def _period(gateway: str, asset: str, from_ns: int, to_ns: int) -> AlarmPeriod:
-    return AlarmPeriod(gateway=gateway, asset=asset, from_ns=max(from_ns, 0), to_ns=to_ns)
 
 
 def _store_run(connection: sqlite3.Connection, *, run: RetrainRun) -> None:
