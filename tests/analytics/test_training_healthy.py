@@ -15,7 +15,7 @@ from analytics.training.healthy import (
 from gateway.core.events import Transition
 from gateway.core.rows import OperatingState
 
-RUNNING, STOPPED = float(OperatingState.RUNNING), float(OperatingState.STANDBY)
+RUNNING, OFF = float(OperatingState.RUNNING), float(OperatingState.OFF)
 
 
 def series(points: dict[int, float]) -> Series:
@@ -35,7 +35,7 @@ def test_the_last_of_equal_times_counts() -> None:
 
 
 def test_only_whole_running_rows_outside_of_alarms_are_healthy() -> None:
-    state = series({1: RUNNING, 2: STOPPED, 3: RUNNING, 4: RUNNING, 5: RUNNING})
+    state = series({1: RUNNING, 2: OFF, 3: RUNNING, 4: RUNNING, 5: RUNNING})
     first = series({1: 10.0, 2: 20.0, 3: 30.0, 4: 40.0, 5: 50.0})
     second = series({1: 1.0, 3: np.nan, 4: 4.0, 5: 5.0})
     rows = healthy_rows(state, [first, second], unhealthy=[Span(from_ns=5, to_ns=9)])
