@@ -1,12 +1,12 @@
 """Pieces of the one ONNX graph that a model is: wraps the untyped library `onnx`.
 
 Each statistic describes its own operations as plain data, a *part*; `part_graph` joins several to
-one graph. Names inside a part begin with the part's own prefix, so that two of a kind can stand
-side by side.
+one graph. The names that a part makes are given a prefix of its own, so that two of a kind can
+stand side by side.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -54,6 +54,26 @@ class GraphPart:
     """Name of the result, shape (n,)."""
     contribution: str
     """Name of each column's part of it, shape (n, m)."""
+
+    def prefixed(self, prefix: str, *, inputs: Collection[str]) -> "GraphPart":
+        """Return the part with a prefix before every name but those of its inputs."""
+
+        def longer(name: str) -> str:
+            return name if name in inputs else prefix + name
+
+        return GraphPart(
+            operations=tuple(
+                replace(
+                    each,
+                    inputs=tuple(map(longer, each.inputs)),
+                    outputs=tuple(map(longer, each.outputs)),
+                )
+                for each in self.operations
+            ),
+            constants={longer(name): value for name, value in self.constants.items()},
+            statistic=longer(self.statistic),
+            contribution=longer(self.contribution),
+        )
 
 
 def part_graph(

@@ -134,11 +134,10 @@ def forest_part(forest: Forest, *, rows: str, prefix: str) -> GraphPart:
     is_kept[:, 0] = True
     leaf, target = np.nonzero(is_kept & is_leaf[:, np.newaxis])
     share = forest.saved[leaf, target] / (forest.expected * forest.tree_count)
-    statistic, contribution, axis = (prefix + name for name in ("statistic", "column", "axis"))
     trees = Operation(
         name="TreeEnsembleRegressor",
         inputs=(rows,),
-        outputs=(contribution,),
+        outputs=("contribution",),
         domain=TREES,
         attributes={
             "n_targets": forest.saved.shape[1],
@@ -159,16 +158,17 @@ def forest_part(forest: Forest, *, rows: str, prefix: str) -> GraphPart:
     )
     total = Operation(
         name="ReduceSum",
-        inputs=(contribution, axis),
-        outputs=(statistic,),
+        inputs=("contribution", "column_axis"),
+        outputs=("statistic",),
         attributes={"keepdims": 0},
     )
-    return GraphPart(
+    part = GraphPart(
         operations=(trees, total),
-        constants={axis: np.array([1], dtype=np.int64)},
-        statistic=statistic,
-        contribution=contribution,
+        constants={"column_axis": np.array([1], dtype=np.int64)},
+        statistic="statistic",
+        contribution="contribution",
     )
+    return part.prefixed(prefix, inputs=[rows])
 
 
 def _saved(

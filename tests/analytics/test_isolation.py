@@ -40,7 +40,7 @@ def graph(rows: FloatArray, tree_count: int = TREES) -> bytes:
 
 def run(model: bytes, rows: FloatArray) -> tuple[Float32Array, Float32Array]:
     outputs = Session(model).run({"rows": rows.astype(np.float32)})
-    return outputs["forest_statistic"], outputs["forest_column"]
+    return outputs["forest_statistic"], outputs["forest_contribution"]
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e4])
