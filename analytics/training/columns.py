@@ -23,8 +23,8 @@ def is_measured(rows: FloatArray) -> BoolArray:
     was never switched; a measurement that stands at exactly 0 or 1 all along cannot be told from
     it, and is left out too.
     """
-    is_switch = np.all((rows == 0.0) | (rows == 1.0), axis=0)
-    return np.logical_not(is_switch)
+    is_other: BoolArray = np.any((rows != 0.0) & (rows != 1.0), axis=0)
+    return is_other
 
 
 def level_and_spread(rows: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -11,8 +11,8 @@ from gateway.core.errors import ModelError
 TAIL_SHARE: Final = 0.1
 """Of the healthy values, the largest, that the tail is fitted to. A twentieth or a fifth rank
 alike."""
-TAIL_VALUES_MIN: Final = 10
-"""The error of a mean of so many excesses is a third of it."""
+TAIL_VALUES_MIN: Final = 5
+"""The error of a mean of so many excesses is nearly half of it; fewer say nothing."""
 WIDTH_SHARE_MIN: Final = 0.01
 """Of the statistic's own size that the tail's width is at the least: one that hardly varies on the
 recording is not therefore exact."""

@@ -84,5 +84,5 @@ def test_nan_stays_nan() -> None:
 
 
 def test_too_few_rows_are_refused() -> None:
-    with pytest.raises(ModelError, match="99 rows are too few"):
-        fit_tails(dice(99), rate=RATE)
+    with pytest.raises(ModelError, match="49 rows are too few"):
+        fit_tails(dice(49), rate=RATE)
