@@ -20,7 +20,7 @@ from typing import Final
 
 import numpy as np
 
-from gateway.core.arrays import FloatArray
+from gateway.core.arrays import BoolArray, FloatArray
 
 FAST_ROWS: Final = 10.0
 """Time constant of the fast average and of the short dispersion."""
@@ -40,8 +40,8 @@ DISPERSION_FLOOR: Final = 0.1
 FEATURE_MAX: Final = 1e4
 """Bands are cut here: squares of nonsense stay exact enough, and a column that stood still in
 training, whose every move is beyond it, is told by the signs of its moves."""
-_FAR: Final = 1e30
-"""Square of the length of a point that is not there."""
+_FAR: Final = -1e30
+"""Stands for minus half the square of the length where there is no point."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,7 +53,8 @@ class MemoryModel:
     spread: FloatArray
     """Spread of each band in the column's unit, above 0, shape (m, BANDS)."""
     points: FloatArray
-    """What was seen, shape (m, P, FEATURES + 1): features, then the square of their length."""
+    """What was seen, shape (m, P, FEATURES + 1): features, then minus half the square of their
+    length, so that the largest product with a row and 1 belongs to the nearest point."""
     last_met: FloatArray
     """Number of the row at which a point was last met, shape (m, P); empty ones are negative."""
 
@@ -69,8 +70,8 @@ def empty_memory(level: FloatArray, spread: FloatArray, *, point_count: int) -> 
     assert point_count >= 2, point_count
     points = np.zeros((len(level), point_count, FEATURES + 1))
     points[:, 1:, -1] = _FAR
-    points[:, 0, BANDS] = _dispersion_feature(np.ones(1))
-    points[:, 0, -1] = points[:, 0, BANDS] ** 2
+    points[:, 0, BANDS] = DISPERSION_WEIGHT * np.log(1.0 + DISPERSION_FLOOR)
+    points[:, 0, -1] = -0.5 * points[:, 0, BANDS] ** 2
     last_met = np.full((len(level), point_count), -1.0)
     last_met[:, 0] = 0.0
     return MemoryModel(level=level, spread=spread, points=points, last_met=last_met)
@@ -88,69 +89,88 @@ class NoveltyMemory:
         """
         column_count = asset_count * len(model.level)
         self._level = np.tile(model.level, asset_count)
-        self._scale = 1.0 / np.tile(model.spread, (asset_count, 1)).T
+        self._scale = 1.0 / np.tile(model.spread, (asset_count, 1))
         self._column = np.arange(column_count)
-        self.averages: FloatArray = np.zeros((2, column_count))
-        self.dispersion: FloatArray = np.ones(column_count)
-        self.points: FloatArray = np.tile(model.points, (asset_count, 1, 1))
-        self.last_met: FloatArray = np.tile(model.last_met, (asset_count, 1))
-        self.row: FloatArray = np.full(column_count, model.last_met.max(initial=0.0))
-        self._features: FloatArray = np.ones((column_count, FEATURES))
-        self._probe: FloatArray = np.ones((column_count, FEATURES + 1, 1))
+        self._probe: FloatArray = np.ones((column_count, FEATURES + 1))
+        self._recent: FloatArray = np.zeros((column_count, 3))
+        self._dispersion: FloatArray = np.ones(column_count)
+        self._points: FloatArray = np.tile(model.points, (asset_count, 1, 1))
+        self._last_met: FloatArray = np.tile(model.last_met, (asset_count, 1))
+        self._row: FloatArray = np.full(1, model.last_met.max(initial=0.0))
 
-    def update(self, value: FloatArray, usable: FloatArray) -> FloatArray:
-        """Return the distance of each column to the nearest point, shape (c,), and learn it.
+    def update(self, value: FloatArray, usable: BoolArray | None) -> FloatArray:
+        """Return the square of each column's distance to the nearest point, and learn the row.
 
         Args:
-            value: In the column's unit, shape (c,); anything where not usable, but finite.
-            usable: 1 where the row counts, 0 where the column is left as it was, shape (c,).
+            value: In the column's unit, shape (c,); anything where it is not usable.
+            usable: Which columns count, shape (c,); the others are left as they were and get the
+                distance of the row before. None for all.
         """
-        features = self._embed(value - self._level, usable)
-        probe = self._probe
-        np.multiply(features, -2.0, out=probe[:, :-1, 0])
-        nearest = np.matmul(self.points, probe)[:, :, 0].argmin(axis=1)
-        point = self.points[self._column, nearest]
+        probe = self._embed(value, usable)
+        features = probe[:, :-1]
+        product = np.matmul(self._points, probe[:, :, np.newaxis])[:, :, 0]
+        nearest = product.argmax(axis=1)
+        point = self._points[self._column, nearest]
         step = features - point[:, :-1]
-        # The difference, not the expanded square: it is exact where a row matches its point.
-        distance: FloatArray = np.sqrt(np.einsum("cf,cf->c", step, step))
-        self.row += usable
-        is_new = (distance > RADIUS) & (usable > 0)
+        # The difference, not the product: it is exact where a row matches its point.
+        squared: FloatArray = np.einsum("cf,cf->c", step, step)
+        is_new = squared > RADIUS**2
         if is_new.any():
-            new = np.flatnonzero(is_new)
-            nearest[new] = self.last_met[new].argmin(axis=1)
-            point[new, :-1] = features[new]
-            step[new] = 0.0
-        point[:, :-1] += (DRAWN_SHARE * usable)[:, np.newaxis] * step
+            nearest = np.where(is_new, self._last_met.argmin(axis=1), nearest)
+            np.copyto(point[:, :-1], features, where=is_new[:, np.newaxis])
+            step[is_new] = 0.0
+        step *= DRAWN_SHARE
         centre = point[:, :-1]
-        np.einsum("cf,cf->c", centre, centre, out=point[:, -1])
-        self.points[self._column, nearest] = point
-        self.last_met[self._column, nearest] = np.where(
-            usable > 0, self.row, self.last_met[self._column, nearest]
-        )
-        return distance
+        centre += step
+        np.multiply(np.einsum("cf,cf->c", centre, centre), -0.5, out=point[:, -1])
+        self._row += 1.0
+        if usable is None:
+            self._points[self._column, nearest] = point
+            self._last_met[self._column, nearest] = self._row
+        else:
+            kept = self._column[usable], nearest[usable]
+            self._points[kept] = point[usable]
+            self._last_met[kept] = self._row
+        return squared
+
+    def seen(self) -> tuple[FloatArray, FloatArray]:
+        """Return the points of all columns and when they were last met, as in `MemoryModel`."""
+        return self._points, self._last_met
 
     def arrays(self) -> tuple[FloatArray, ...]:
-        """Return all that was learnt, not copied: averages, dispersion, points, when met, row."""
-        return self.averages, self.dispersion, self.points, self.last_met, self.row
+        """Return all that changes with a row, not copied."""
+        return self._recent, self._dispersion, self._points, self._last_met, self._row
 
-    def _embed(self, offset: FloatArray, usable: FloatArray) -> FloatArray:
-        """Return the features of each column, shape (c, FEATURES), after taking in the row."""
-        averages, features = self.averages, self._features
-        averages += (_WEIGHTS * usable) * (offset - averages)
-        bands = features.T[:BANDS]
-        np.subtract(offset, averages[0], out=bands[0])
-        np.subtract(averages[0], averages[1], out=bands[1])
-        bands[2] = averages[1]
-        bands *= self._scale
-        np.clip(bands, -FEATURE_MAX, FEATURE_MAX, out=bands)
-        self.dispersion += (usable / FAST_ROWS) * (np.abs(bands[0]) - self.dispersion)
-        features[:, BANDS] = _dispersion_feature(self.dispersion)
-        return features
+    def _embed(self, value: FloatArray, usable: BoolArray | None) -> FloatArray:
+        """Return the features of each column and a 1, shape (c, FEATURES + 1)."""
+        probe, recent, dispersion = self._probe, self._recent, self._dispersion
+        offset = value - self._level
+        before = recent, dispersion
+        if usable is not None:
+            recent, dispersion = recent.copy(), dispersion.copy()
+            offset = np.where(usable, offset, recent[:, 0])
+        recent[:, 0] = offset
+        moved = recent @ _RECURSION
+        recent[:, 1:] = moved[:, :2]
+        bands = np.multiply(moved[:, 2:], self._scale, out=probe[:, :BANDS])
+        np.maximum(bands, -FEATURE_MAX, out=bands)
+        np.minimum(bands, FEATURE_MAX, out=bands)
+        dispersion *= 1 - 1 / FAST_ROWS
+        dispersion += np.abs(bands[:, 0]) / FAST_ROWS
+        feature = np.log(dispersion + DISPERSION_FLOOR)
+        np.multiply(feature, DISPERSION_WEIGHT, out=probe[:, BANDS])
+        if usable is not None:
+            np.copyto(before[0], recent, where=usable[:, np.newaxis])
+            np.copyto(before[1], dispersion, where=usable)
+        return probe
 
 
-_WEIGHTS: FloatArray = np.array([[1.0 / FAST_ROWS], [1.0 / SLOW_ROWS]])
-
-
-def _dispersion_feature(dispersion: FloatArray) -> FloatArray:
-    feature: FloatArray = DISPERSION_WEIGHT * np.log(dispersion + DISPERSION_FLOOR)
-    return feature
+_FAST, _SLOW = 1 / FAST_ROWS, 1 / SLOW_ROWS
+_RECURSION: FloatArray = np.array(
+    [
+        # new averages, fast and slow | bands, from: value, fast average, slow average before
+        [_FAST, _SLOW, 1 - _FAST, _FAST - _SLOW, _SLOW],
+        [1 - _FAST, 0.0, _FAST - 1, 1 - _FAST, 0.0],
+        [0.0, 1 - _SLOW, 0.0, _SLOW - 1, 1 - _SLOW],
+    ]
+)

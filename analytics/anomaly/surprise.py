@@ -12,6 +12,11 @@ from gateway.core.arrays import BoolArray, FloatArray
 
 LOG_STEP: Final = 0.02
 """How far one row above the limit raises it, as a share of the limit."""
+REST_ROWS: Final = 100.0
+"""Rows in which an event is forgotten, by e: as long as the slow average of the memory takes."""
+GROWTH_MIN: Final = 4 / 3
+"""A row during an event is another one when it is worse by this factor."""
+_LOG_GROWTH: Final = float(np.log(GROWTH_MIN))
 
 
 class RunningLimit:
@@ -35,50 +40,52 @@ class RunningLimit:
             rate: Share of the rows that may lie above, 0 to 1.
         """
         assert 0 < rate < 1, rate
-        self._rate = rate
+        self._up, self._down = LOG_STEP * (1 - rate), -LOG_STEP * rate
         self._log_limit_min = log_limit_min
         self.log_limit: FloatArray = np.maximum(log_limit, log_limit_min)
 
-    def update(self, log_statistic: FloatArray, usable: FloatArray) -> FloatArray:
+    def update(self, log_statistic: FloatArray, usable: BoolArray | None) -> FloatArray:
         """Return the logarithm of statistic over limit, shape (c,), then move the limit.
 
         Args:
             log_statistic: Natural logarithms, finite, shape (c,).
-            usable: 1 where the row counts, 0 where it leaves the limit alone, shape (c,).
+            usable: Which columns count, shape (c,); the others keep their limit. None for all.
         """
         excess = log_statistic - self.log_limit
-        self.log_limit += (LOG_STEP * usable) * ((excess > 0) - self._rate)
+        step = np.where(excess > 0, self._up, self._down)
+        if usable is not None:
+            step *= usable
+        self.log_limit += step
         np.maximum(self.log_limit, self._log_limit_min, out=self.log_limit)
         return excess
 
 
 class EventGate:
-    """Lets the first row of an event through, and what is more surprising than it, c columns.
+    """Lets the first row of an event through, and what is clearly worse than it, for c columns.
 
-    The highest surprise so far fades by e in `rest_rows`; only a row above what is left of it
-    passes. So a fault that goes on is one event, another one later is a second, and a worse one is
-    reported at once.
+    After a row has passed, only one passes that is worse by `GROWTH_MIN`; what is asked for fades
+    by e in `REST_ROWS`. So a fault that goes on is one event, another one later is a second, and
+    one that gets worse is told again without a row of alarms on the way up.
     """
 
-    def __init__(self, *, column_count: int, rest_rows: float) -> None:
+    def __init__(self, *, column_count: int) -> None:
         """Begin with nothing passed.
 
         Args:
             column_count: c.
-            rest_rows: Rows in which the memory of a surprise fades by e, above 0.
         """
-        assert rest_rows > 0, rest_rows
-        self._fading = 1.0 / rest_rows
-        self.log_peak: FloatArray = np.full(column_count, -np.inf)
+        self.log_least: FloatArray = np.full(column_count, -np.inf)
 
-    def update(self, log_surprise: FloatArray, usable: FloatArray) -> BoolArray:
+    def update(self, log_surprise: FloatArray, usable: BoolArray | None) -> BoolArray:
         """Return which columns pass, shape (c,).
 
         Args:
             log_surprise: Natural logarithms, finite, shape (c,).
-            usable: 1 where the row counts, 0 where nothing passes and no time goes by, shape (c,).
+            usable: Which columns count, shape (c,); the others do not pass. None for all.
         """
-        self.log_peak -= self._fading * usable
-        passes = (log_surprise > self.log_peak) & (usable > 0)
-        np.copyto(self.log_peak, log_surprise, where=passes)
+        self.log_least -= 1 / REST_ROWS
+        passes = log_surprise > self.log_least
+        if usable is not None:
+            passes &= usable
+        np.copyto(self.log_least, log_surprise + _LOG_GROWTH, where=passes)
         return passes

@@ -21,9 +21,10 @@ from analytics.anomaly.surprise import EventGate, RunningLimit
 from gateway.core.arrays import BoolArray, FloatArray
 
 DISTANCE_FLOOR: Final = 1e-3
-"""Added to a distance before its logarithm is taken."""
+"""Least distance whose logarithm is taken, in trained spreads."""
 LOG_LIMIT_MIN: Final = float(np.log(0.3))
 """Logarithm of the least distance that can be an event: 0.3 trained spreads."""
+_SQUARE_FLOOR: Final = DISTANCE_FLOOR**2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,8 +37,6 @@ class TrackerModel:
     """Logarithm of the distance that is novel, shape (m,)."""
     rate: float
     """Share of the rows that may be novel, 0 to 1."""
-    rest_rows: float
-    """Rows in which the memory of an event fades by e."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,7 +66,7 @@ class TagTracker:
             log_limit_min=LOG_LIMIT_MIN,
             rate=model.rate,
         )
-        self._gate = EventGate(column_count=self._limit.log_limit.size, rest_rows=model.rest_rows)
+        self._gate = EventGate(column_count=self._limit.log_limit.size)
 
     def update(self, value: FloatArray, usable: BoolArray) -> Tracked:
         """Take in one row of each asset; later rows must be later in time.
@@ -76,12 +75,17 @@ class TagTracker:
             value: In the columns' units, shape (n, m).
             usable: Which values count, shape (n, m); those are finite.
         """
-        counts = usable.astype(np.float64).ravel()
-        distance = self._memory.update(np.where(usable, value, 0.0).ravel(), counts)
-        excess = self._limit.update(np.log(distance + DISTANCE_FLOOR), counts)
-        passes = self._gate.update(excess, counts)
-        novelty = np.where(counts > 0, np.exp(excess), np.nan)
-        event = np.where(passes, novelty, novelty * 0.0)
+        flat = None if usable.all() else usable.ravel()
+        squared = self._memory.update(value.ravel(), flat)
+        squared += _SQUARE_FLOOR
+        log_distance = np.log(squared)
+        log_distance *= 0.5
+        excess = self._limit.update(log_distance, flat)
+        passes = self._gate.update(excess, flat)
+        novelty = np.exp(excess)
+        event = novelty * passes
+        if flat is not None:
+            novelty[~flat], event[~flat] = np.nan, np.nan
         return Tracked(novelty=novelty.reshape(self._shape), event=event.reshape(self._shape))
 
     def checkpoint(self) -> tuple[FloatArray, ...]:
@@ -104,7 +108,7 @@ class TagTracker:
             np.copyto(array, saved)
 
     def _arrays(self) -> tuple[FloatArray, ...]:
-        return (*self._memory.arrays(), self._limit.log_limit, self._gate.log_peak)
+        return (*self._memory.arrays(), self._limit.log_limit, self._gate.log_least)
 
 
 def asset_event(event: FloatArray, *, margin: float) -> tuple[FloatArray, FloatArray]:

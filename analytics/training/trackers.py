@@ -31,10 +31,6 @@ POINT_COUNT: Final = 512
 """Points that the memory of one tag holds: 24 kB."""
 NOVEL_RATE: Final = 0.005
 """Share of the rows that may be novel, before the event gate thins them."""
-REST_SHARE: Final = 0.3
-"""An event rests for this share of the trained rows: the training says how long a story is here."""
-REST_ROWS_MAX: Final = 1000.0
-"""Whatever the training's length, an event rests no longer."""
 SPREAD_SHARE_MIN: Final = 0.05
 """A band's spread is at least this share of the column's standard deviation."""
 RESOLUTION: Final = 1e-6
@@ -75,19 +71,19 @@ def fit_trackers(
     memory = NoveltyMemory(empty_memory(level, spread, point_count=point_count), asset_count=1)
     logs = np.full(values.shape, np.nan)
     for k, (row, counts) in enumerate(zip(values, usable, strict=True)):
-        distance = memory.update(np.where(counts, row, 0.0), counts.astype(np.float64))
-        logs[k] = np.where(counts, np.log(distance + DISTANCE_FLOOR), np.nan)
+        squared = memory.update(row, counts)
+        logs[k] = np.where(counts, 0.5 * np.log(squared + DISTANCE_FLOOR**2), np.nan)
     log_limit = np.nanquantile(logs[_SETTLING_ROWS:], 1 - rate, axis=0)
+    points, last_met = memory.seen()
     return TrackerModel(
         memory=MemoryModel(
             level=frozen(level),
             spread=frozen(spread),
-            points=frozen(memory.points),
-            last_met=frozen(memory.last_met),
+            points=frozen(points),
+            last_met=frozen(last_met),
         ),
         log_limit=frozen(np.maximum(log_limit, LOG_LIMIT_MIN)),
         rate=rate,
-        rest_rows=min(REST_SHARE * len(values), REST_ROWS_MAX),
     )
 
 
