@@ -40,6 +40,8 @@ DISPERSION_FLOOR: Final = 0.1
 FEATURE_MAX: Final = 1e4
 """Bands are cut here: squares of nonsense stay exact enough, and a column that stood still in
 training, whose every move is beyond it, is told by the signs of its moves."""
+OFFSET_MAX: Final = 1e100
+"""Values are taken for no farther from their level than this, in the column's unit."""
 _FAR: Final = -1e30
 """Stands for minus half the square of the length where there is no point."""
 
@@ -145,6 +147,8 @@ class NoveltyMemory:
         """Return the features of each column and a 1, shape (c, FEATURES + 1)."""
         probe, recent, dispersion = self._probe, self._recent, self._dispersion
         offset = value - self._level
+        np.maximum(offset, -OFFSET_MAX, out=offset)
+        np.minimum(offset, OFFSET_MAX, out=offset)
         before = recent, dispersion
         if usable is not None:
             recent, dispersion = recent.copy(), dispersion.copy()

@@ -15,6 +15,7 @@ from analytics.anomaly.charts import (
 from analytics.anomaly.memory import (
     BANDS,
     FAST_ROWS,
+    OFFSET_MAX,
     SLOW_ROWS,
     MemoryModel,
     NoveltyMemory,
@@ -33,8 +34,10 @@ NOVEL_RATE: Final = 0.005
 """Share of the rows that may be novel, before the event gate thins them."""
 SPREAD_SHARE_MIN: Final = 0.05
 """A band's spread is at least this share of the column's standard deviation."""
-RESOLUTION: Final = 1e-6
-"""No column is known better than this share of its level."""
+RESOLUTION: Final = 1e-9
+"""No column is known better than this share of its level: what is less is rounding."""
+STILL_SHARE: Final = 1e-3
+"""A column that stood still is taken to be known to this share of its level, as a sensor is."""
 CHART_RATE: Final = 0.001
 """Share of the training rows above a chart's limit."""
 _SETTLING_ROWS: Final = 20
@@ -134,7 +137,7 @@ def _checked(values: FloatArray, usable: BoolArray) -> tuple[FloatArray, BoolArr
             f"column {int(counts.argmin())} has {int(counts.min())} usable rows; at least "
             f"{ROWS_MIN} are needed to know its spread"
         )
-    return values[-ROWS_MAX:], usable[-ROWS_MAX:]
+    return np.clip(values[-ROWS_MAX:], -OFFSET_MAX, OFFSET_MAX), usable[-ROWS_MAX:]
 
 
 def _band_spreads(values: FloatArray, usable: BoolArray) -> tuple[FloatArray, FloatArray]:
@@ -154,5 +157,7 @@ def _band_spreads(values: FloatArray, usable: BoolArray) -> tuple[FloatArray, Fl
         band = np.stack([offset - averages[0], averages[0] - averages[1], averages[1]])
         bands[k] = np.where(counts, band, np.nan)
     distance = np.nanmean(np.abs(bands - np.nanmedian(bands, axis=0)), axis=0)
-    least = SPREAD_SHARE_MIN * np.nanstd(known, axis=0) + RESOLUTION * np.abs(level) + _LEAST
+    deviation = np.nanstd(known, axis=0)
+    resolution = np.where(deviation > RESOLUTION * np.abs(level), RESOLUTION, STILL_SHARE)
+    least = SPREAD_SHARE_MIN * deviation + resolution * np.abs(level) + _LEAST
     return level, np.maximum(1.25 * distance, least).T
