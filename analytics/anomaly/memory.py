@@ -37,11 +37,10 @@ DISPERSION_WEIGHT: Final = 2.0
 """A dispersion that grows by e^(1/2) counts as much as one spread of a band."""
 DISPERSION_FLOOR: Final = 0.1
 """Added to the dispersion (in trained spreads), so that silence is no infinite distance."""
-FEATURE_MAX: Final = 1e4
-"""Bands are cut here: squares of nonsense stay exact enough, and a column that stood still in
-training, whose every move is beyond it, is told by the signs of its moves."""
-OFFSET_MAX: Final = 1e100
-"""Values are taken for no farther from their level than this, in the column's unit."""
+OFFSET_MAX: Final = 1e4
+"""Values are taken for no farther from their level than this, in the largest spread of the bands:
+one wild reading is forgotten after some hundred rows, and squares of nonsense stay exact enough. A
+column that stood still in training, whose every move is beyond it, is told by the signs of them."""
 _FAR: Final = -1e30
 """Stands for minus half the square of the length where there is no point."""
 
@@ -89,16 +88,26 @@ class NoveltyMemory:
             model: For the m columns of one asset.
             asset_count: n.
         """
-        column_count = asset_count * len(model.level)
+        column_count, point_count = asset_count * len(model.level), model.last_met.shape[1]
+        spread = np.tile(model.spread, (asset_count, 1))
+        unit = spread.max(axis=1, initial=0.0)
         self._level = np.tile(model.level, asset_count)
-        self._scale = 1.0 / np.tile(model.spread, (asset_count, 1))
-        self._column = np.arange(column_count)
-        self._probe: FloatArray = np.ones((column_count, FEATURES + 1))
+        self._scale = 1.0 / unit
+        self._band_scale = unit[:, np.newaxis] / spread
         self._recent: FloatArray = np.zeros((column_count, 3))
         self._dispersion: FloatArray = np.ones(column_count)
         self._points: FloatArray = np.tile(model.points, (asset_count, 1, 1))
         self._last_met: FloatArray = np.tile(model.last_met, (asset_count, 1))
         self._row: FloatArray = np.full(1, model.last_met.max(initial=0.0))
+        self._first = np.arange(column_count) * point_count
+        # Room and views that every row uses again: a call of numpy costs more than the arithmetic.
+        self._probe: FloatArray = np.ones((column_count, FEATURES + 1))
+        self._features, self._bands = self._probe[:, :FEATURES], self._probe[:, :BANDS]
+        self._column_probe = self._probe[:, :, np.newaxis]
+        self._product: FloatArray = np.empty((column_count, point_count, 1))
+        self._closeness = self._product[:, :, 0]
+        self._flat_points = self._points.reshape(-1, FEATURES + 1)
+        self._flat_last_met = self._last_met.reshape(-1)
 
     def update(self, value: FloatArray, usable: BoolArray | None) -> FloatArray:
         """Return the square of each column's distance to the nearest point, and learn the row.
@@ -108,31 +117,29 @@ class NoveltyMemory:
             usable: Which columns count, shape (c,); the others are left as they were and get the
                 distance of the row before. None for all.
         """
-        probe = self._embed(value, usable)
-        features = probe[:, :-1]
-        product = np.matmul(self._points, probe[:, :, np.newaxis])[:, :, 0]
-        nearest = product.argmax(axis=1)
-        point = self._points[self._column, nearest]
-        step = features - point[:, :-1]
+        self._embed(value, usable)
+        np.matmul(self._points, self._column_probe, out=self._product)
+        nearest = self._closeness.argmax(axis=1)
+        nearest += self._first
+        point = self._flat_points[nearest]
+        centre = point[:, :-1]
+        step = self._features - centre
         # The difference, not the product: it is exact where a row matches its point.
-        squared: FloatArray = np.einsum("cf,cf->c", step, step)
+        squared: FloatArray = np.vecdot(step, step)
         is_new = squared > RADIUS**2
         if is_new.any():
-            nearest = np.where(is_new, self._last_met.argmin(axis=1), nearest)
-            np.copyto(point[:, :-1], features, where=is_new[:, np.newaxis])
-            step[is_new] = 0.0
+            new = np.flatnonzero(is_new)
+            nearest[new] = self._last_met[new].argmin(axis=1) + self._first[new]
+            centre[new] = self._features[new]
+            step[new] = 0.0
         step *= DRAWN_SHARE
-        centre = point[:, :-1]
         centre += step
-        np.multiply(np.einsum("cf,cf->c", centre, centre), -0.5, out=point[:, -1])
+        np.multiply(np.vecdot(centre, centre), -0.5, out=point[:, -1])
         self._row += 1.0
-        if usable is None:
-            self._points[self._column, nearest] = point
-            self._last_met[self._column, nearest] = self._row
-        else:
-            kept = self._column[usable], nearest[usable]
-            self._points[kept] = point[usable]
-            self._last_met[kept] = self._row
+        if usable is not None:
+            nearest, point = nearest[usable], point[usable]
+        self._flat_points[nearest] = point
+        self._flat_last_met[nearest] = self._row
         return squared
 
     def seen(self) -> tuple[FloatArray, FloatArray]:
@@ -143,30 +150,30 @@ class NoveltyMemory:
         """Return all that changes with a row, not copied."""
         return self._recent, self._dispersion, self._points, self._last_met, self._row
 
-    def _embed(self, value: FloatArray, usable: BoolArray | None) -> FloatArray:
-        """Return the features of each column and a 1, shape (c, FEATURES + 1)."""
-        probe, recent, dispersion = self._probe, self._recent, self._dispersion
+    def _embed(self, value: FloatArray, usable: BoolArray | None) -> None:
+        """Put the features of each column into the probe, after taking in the row."""
+        recent, dispersion = self._recent, self._dispersion
         offset = value - self._level
+        offset *= self._scale
         np.maximum(offset, -OFFSET_MAX, out=offset)
         np.minimum(offset, OFFSET_MAX, out=offset)
-        before = recent, dispersion
         if usable is not None:
             recent, dispersion = recent.copy(), dispersion.copy()
             offset = np.where(usable, offset, recent[:, 0])
         recent[:, 0] = offset
         moved = recent @ _RECURSION
         recent[:, 1:] = moved[:, :2]
-        bands = np.multiply(moved[:, 2:], self._scale, out=probe[:, :BANDS])
-        np.maximum(bands, -FEATURE_MAX, out=bands)
-        np.minimum(bands, FEATURE_MAX, out=bands)
-        dispersion *= 1 - 1 / FAST_ROWS
-        dispersion += np.abs(bands[:, 0]) / FAST_ROWS
+        np.multiply(moved[:, 2:], self._band_scale, out=self._bands)
+        step = np.abs(self._bands[:, 0])
+        step -= dispersion
+        step /= FAST_ROWS
+        dispersion += step
         feature = np.log(dispersion + DISPERSION_FLOOR)
-        np.multiply(feature, DISPERSION_WEIGHT, out=probe[:, BANDS])
+        feature *= DISPERSION_WEIGHT
+        self._probe[:, BANDS] = feature
         if usable is not None:
-            np.copyto(before[0], recent, where=usable[:, np.newaxis])
-            np.copyto(before[1], dispersion, where=usable)
-        return probe
+            np.copyto(self._recent, recent, where=usable[:, np.newaxis])
+            np.copyto(self._dispersion, dispersion, where=usable)
 
 
 _FAST, _SLOW = 1 / FAST_ROWS, 1 / SLOW_ROWS

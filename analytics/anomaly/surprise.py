@@ -40,7 +40,7 @@ class RunningLimit:
             rate: Share of the rows that may lie above, 0 to 1.
         """
         assert 0 < rate < 1, rate
-        self._up, self._down = LOG_STEP * (1 - rate), -LOG_STEP * rate
+        self._rate = rate
         self._log_limit_min = log_limit_min
         self.log_limit: FloatArray = np.maximum(log_limit, log_limit_min)
 
@@ -52,7 +52,8 @@ class RunningLimit:
             usable: Which columns count, shape (c,); the others keep their limit. None for all.
         """
         excess = log_statistic - self.log_limit
-        step = np.where(excess > 0, self._up, self._down)
+        step = (excess > 0) - self._rate
+        step *= LOG_STEP
         if usable is not None:
             step *= usable
         self.log_limit += step

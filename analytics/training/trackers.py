@@ -15,7 +15,6 @@ from analytics.anomaly.charts import (
 from analytics.anomaly.memory import (
     BANDS,
     FAST_ROWS,
-    OFFSET_MAX,
     SLOW_ROWS,
     MemoryModel,
     NoveltyMemory,
@@ -36,6 +35,8 @@ SPREAD_SHARE_MIN: Final = 0.05
 """A band's spread is at least this share of the column's standard deviation."""
 RESOLUTION: Final = 1e-9
 """No column is known better than this share of its level: what is less is rounding."""
+VALUE_MAX: Final = 1e100
+"""Values are cut here, so that their squares are finite."""
 STILL_SHARE: Final = 1e-3
 """A column that stood still is taken to be known to this share of its level, as a sensor is."""
 CHART_RATE: Final = 0.001
@@ -137,7 +138,7 @@ def _checked(values: FloatArray, usable: BoolArray) -> tuple[FloatArray, BoolArr
             f"column {int(counts.argmin())} has {int(counts.min())} usable rows; at least "
             f"{ROWS_MIN} are needed to know its spread"
         )
-    return np.clip(values[-ROWS_MAX:], -OFFSET_MAX, OFFSET_MAX), usable[-ROWS_MAX:]
+    return np.clip(values[-ROWS_MAX:], -VALUE_MAX, VALUE_MAX), usable[-ROWS_MAX:]
 
 
 def _band_spreads(values: FloatArray, usable: BoolArray) -> tuple[FloatArray, FloatArray]:

@@ -49,7 +49,7 @@ def noise(rows: int, columns: int = 1, seed: int = 1) -> FloatArray:
 def test_each_chart_gives_what_a_loop_gives(steps: list[float]) -> None:
     """Both compute in doubles: only the order of sums differs."""
     bound = SUM_SURPRISE_MAX * LIMIT
-    expected = {
+    expected: dict[type[Chart], list[float]] = {
         EwmaChart: naive.ewma_chart(steps, rows=EWMA_ROWS),
         CusumChart: naive.cusum(steps, slack=CUSUM_SLACK, bound=bound),
         PageHinkleyChart: naive.page_hinkley(

@@ -75,14 +75,12 @@ class Memory:
     def update(self, value: float) -> float:
         """Return the distance and learn the row."""
         self.row += 1
-        offset = value - self.level
+        bound = 1e4 * max(self.spread)
+        offset = min(max(value - self.level, -bound), bound)
         self.fast += (offset - self.fast) / 10
         self.slow += (offset - self.slow) / 100
         raw = (offset - self.fast, self.fast - self.slow, self.slow)
-        bands = [
-            min(max(band / spread, -1e4), 1e4)
-            for band, spread in zip(raw, self.spread, strict=True)
-        ]
+        bands = [band / spread for band, spread in zip(raw, self.spread, strict=True)]
         self.dispersion += (abs(bands[0]) - self.dispersion) / 10
         here = [*bands, 2.0 * math.log(self.dispersion + 0.1)]
         distances = [math.dist(here, point) for point, _ in self.points]
