@@ -6,8 +6,9 @@ in the trained spread of that difference), and the logarithm of the short disper
 several lengths are an embedding as lagged values are, but smooth, and need two numbers of state.
 What has been seen is kept as at most P points of that space. The distance to the nearest is the
 novelty of a row. A row farther off than `RADIUS` becomes a point itself, in place of the one that
-was not met for longest; a nearer one draws its point a little towards it. So what comes again is
-not new, a daily cycle is learnt without knowing its length, and memory and time are bounded.
+was not met for longest. So what comes again is not new, a daily cycle is learnt without knowing its
+length, and memory and time are bounded. It is for what comes suddenly: what creeps becomes usual as
+it goes, point by point.
 
 Source:
     The idea of prototypes that are made when nothing matches is adaptive resonance (Carpenter and
@@ -31,8 +32,6 @@ BANDS: Final = 3
 FEATURES: Final = BANDS + 1
 RADIUS: Final = 1.0
 """A row within one trained spread of a point is that point again."""
-DRAWN_SHARE: Final = 0.1
-"""How far a point follows a row that it matches."""
 DISPERSION_WEIGHT: Final = 2.0
 """A dispersion that grows by e^(1/2) counts as much as one spread of a band."""
 DISPERSION_FLOOR: Final = 0.1
@@ -98,7 +97,7 @@ class NoveltyMemory:
         self._dispersion: FloatArray = np.ones(column_count)
         self._points: FloatArray = np.tile(model.points, (asset_count, 1, 1))
         self._last_met: FloatArray = np.tile(model.last_met, (asset_count, 1))
-        self._row: FloatArray = np.full(1, model.last_met.max(initial=0.0))
+        self._row = float(model.last_met.max(initial=0.0))
         self._first = np.arange(column_count) * point_count
         # Room and views that every row uses again: a call of numpy costs more than the arithmetic.
         self._probe: FloatArray = np.ones((column_count, FEATURES + 1))
@@ -121,25 +120,20 @@ class NoveltyMemory:
         np.matmul(self._points, self._column_probe, out=self._product)
         nearest = self._closeness.argmax(axis=1)
         nearest += self._first
-        point = self._flat_points[nearest]
-        centre = point[:, :-1]
-        step = self._features - centre
+        step = self._features - self._flat_points[nearest, :-1]
         # The difference, not the product: it is exact where a row matches its point.
         squared: FloatArray = np.vecdot(step, step)
         is_new = squared > RADIUS**2
+        if usable is not None:
+            is_new &= usable
         if is_new.any():
             new = np.flatnonzero(is_new)
             nearest[new] = self._last_met[new].argmin(axis=1) + self._first[new]
-            centre[new] = self._features[new]
-            step[new] = 0.0
-        step *= DRAWN_SHARE
-        centre += step
-        np.multiply(np.vecdot(centre, centre), -0.5, out=point[:, -1])
+            features = self._features[new]
+            self._flat_points[nearest[new], :-1] = features
+            self._flat_points[nearest[new], -1] = -0.5 * np.vecdot(features, features)
         self._row += 1.0
-        if usable is not None:
-            nearest, point = nearest[usable], point[usable]
-        self._flat_points[nearest] = point
-        self._flat_last_met[nearest] = self._row
+        self._flat_last_met[nearest if usable is None else nearest[usable]] = self._row
         return squared
 
     def seen(self) -> tuple[FloatArray, FloatArray]:
@@ -147,8 +141,12 @@ class NoveltyMemory:
         return self._points, self._last_met
 
     def arrays(self) -> tuple[FloatArray, ...]:
-        """Return all that changes with a row, not copied."""
-        return self._recent, self._dispersion, self._points, self._last_met, self._row
+        """Return all that changes with a row, not copied; after writing to it call `resume`."""
+        return self._recent, self._dispersion, self._points, self._last_met
+
+    def resume(self) -> None:
+        """Go on with the arrays as they are now."""
+        self._row = float(self._last_met.max(initial=0.0))
 
     def _embed(self, value: FloatArray, usable: BoolArray | None) -> None:
         """Put the features of each column into the probe, after taking in the row."""

@@ -106,6 +106,7 @@ class TagTracker:
             )
         for array, saved in zip(arrays, checkpoint, strict=True):
             np.copyto(array, saved)
+        self._memory.resume()
 
     def _arrays(self) -> tuple[FloatArray, ...]:
         return (*self._memory.arrays(), self._limit.log_limit, self._gate.log_least)

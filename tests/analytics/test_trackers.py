@@ -73,7 +73,7 @@ def ordinary() -> dict[str, FloatArray]:
     point_count=st.sampled_from([2, 5, 40]),
 )
 def test_the_memory_gives_what_a_loop_gives(values: list[float], point_count: int) -> None:
-    """Distances to the points, which are made, drawn and replaced as the loop does it."""
+    """Distances to the points, which are made and replaced as the loop does it."""
     spread = (0.5, 0.7, 2.0)
     memory = NoveltyMemory(
         empty_memory(np.array([1.5]), np.array([spread]), point_count=point_count), asset_count=1

@@ -91,9 +91,7 @@ class Memory:
                 self.points.pop(oldest)
             self.points.append((here, self.row))
         else:
-            point, _ = self.points[nearest]
-            moved = [at + 0.1 * (to - at) for at, to in zip(point, here, strict=True)]
-            self.points[nearest] = (moved, self.row)
+            self.points[nearest] = (self.points[nearest][0], self.row)
         return distances[nearest]
 
 
