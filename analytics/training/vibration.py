@@ -9,8 +9,8 @@ sees only how clearly lines stand out (`analytics.vibration.evidence`), and it h
   and forests on the same columns were worse on bearings they had not seen.
 - Whether at all: how far a row lies above the healthy ones, in strength of the strongest line,
   kurtosis and ringing. What healthy machines vary is never taken to be less than a tolerance,
-  since one recording shows nothing of other machines. Three times that is where a fault becomes
-  as likely as none.
+  since one recording shows nothing of other machines. At two and a half times that a fault is as
+  likely as none.
 
 The probabilities are made as sharp as whole groups kept apart bear out (Guo 2017, temperature).
 """
@@ -41,9 +41,9 @@ SHRINKAGE: Final = 0.6
 FOLDS_MAX: Final = 10
 WINDOWS_MIN: Final = 4
 """Of each fault; with fewer its own variation is a guess."""
-HEALTH_TOLERANCE: Final = {"strongest_db": 2.0, "log_kurtosis": 0.4, "impact_ratio_db": 2.0}
+HEALTH_TOLERANCE: Final = {"strongest_db": 1.5, "log_kurtosis": 0.3, "impact_ratio_db": 1.5}
 """Standard deviation that healthy machines have at the least, by column, in decibels."""
-HEALTH_START: Final = 3.0
+HEALTH_START: Final = 2.5
 HEALTH_STEEPNESS: Final = 1.5
 
 _TEMPERATURES: Final = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0, 11.0)
@@ -73,6 +73,8 @@ class TrainedVibration:
 
     bundle: Bundle
     """Ready to be written."""
+    manifest: VibrationManifest
+    """That of the bundle."""
     notes: tuple[str, ...]
     """What whoever trains should know."""
 
@@ -157,7 +159,9 @@ def train_vibration(
     )
     if fit.health is None:
         notes = (*notes, "no recording is of a healthy machine: it tells which fault, not whether")
-    return TrainedVibration(bundle=Bundle(manifest=manifest, model=model, canary=None), notes=notes)
+    return TrainedVibration(
+        bundle=Bundle(manifest=manifest, model=model, canary=None), manifest=manifest, notes=notes
+    )
 
 
 def _rows(recordings: Sequence[KnownFault]) -> _Rows:

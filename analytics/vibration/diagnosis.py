@@ -50,13 +50,17 @@ MODEL_COLUMNS: Final = (*FEATURES, *CONDITION_COLUMNS, *PATTERN_COLUMNS)
 
 _EVIDENCE_DB: Final = 3.5
 """Mean evidence of a fault's lines where it becomes likely; noise reaches it in one of 1000."""
-_CAGE_DB: Final = 8.0
+_CAGE_DB: Final = 10.0
 """The cage has one line, and it is also how the load of balls varies."""
 _STEP_DB: Final = 0.7
 """So much more evidence multiplies the odds by e."""
 _SEVERITY_STEP_DB: Final = 2.0
 _SHARE_WEIGHT: Final = 8.0
 _SCORE_MAX: Final = 12.0
+_UNKNOWN: Final = -1.5
+"""Score of a fault that cannot be looked for: so "none" is never told with confidence."""
+_CLIPPED_MIN: Final = 3
+_CLIPPED_SHARE: Final = 0.0005
 _SHARES_DB: Final = 20.0
 """A share of 1 on the scale of the evidence."""
 
@@ -116,7 +120,10 @@ def diagnose(
         ValueError: too short, or a sample is not finite.
     """
     found = windowed(acceleration_g, rate_hz, speed_hz, machine)
-    notes = _notes(len(acceleration_g), rate_hz, speed_hz, machine, found)
+    notes = (
+        *_notes(len(acceleration_g), rate_hz, speed_hz, machine, found),
+        *_doubts(acceleration_g),
+    )
     by_physics = physics(found, machine)
     probabilities = by_physics
     if model is not None:
@@ -164,7 +171,7 @@ def windowed(
 
 def physics(found: Indicators, machine: Machine) -> FloatArray:
     """Return the probabilities of `FAULTS` by physics alone, shape (8,)."""
-    scores = np.full(len(FAULTS), -np.inf)
+    scores = np.full(len(FAULTS), _UNKNOWN)
     scores[FAULTS.index("none")] = 0.0
     if found.lines is not None:
         for fault, score in zip(BEARING_FAULTS, _bearing_scores(found), strict=True):
@@ -172,7 +179,7 @@ def physics(found: Indicators, machine: Machine) -> FloatArray:
     if np.isfinite(found.named("shaft_1x_mm_s")):
         for fault, score in zip(SHAFT_FAULTS, _shaft_scores(found, machine), strict=True):
             scores[FAULTS.index(fault)] = score
-    odds = np.exp(np.clip(scores, -np.inf, _SCORE_MAX))
+    odds = np.exp(np.minimum(scores, _SCORE_MAX))
     return np.asarray(odds / odds.sum())
 
 
@@ -252,6 +259,23 @@ def _combined(
     result[at] = 0.0
     result[at] = (1 - result.sum()) * told / told.sum()
     return result
+
+
+def _doubts(acceleration_g: FloatArray) -> tuple[str, ...]:
+    """Return what is suspicious of the waveform itself."""
+    highest, lowest = acceleration_g.max(), acceleration_g.min()
+    if highest == lowest:
+        return ("the waveform is constant: the sensor is not connected, or frozen",)
+    for end in (highest, lowest):
+        is_at_end = acceleration_g == end
+        # A true peak is touched once; a clipped one is flat on top.
+        flat = int(np.count_nonzero(is_at_end[1:] & is_at_end[:-1]))
+        if flat > max(_CLIPPED_MIN, _CLIPPED_SHARE * len(acceleration_g)):
+            return (
+                f"the waveform is clipped at {end:g} g: amplitudes are too low and impulses are "
+                "hidden; take a larger range",
+            )
+    return ()
 
 
 def _notes(

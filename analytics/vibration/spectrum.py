@@ -127,6 +127,21 @@ def band_rms(amplitude: FloatArray, *, bin_hz: float, low_hz: float, high_hz: fl
     return float(np.sqrt(part @ part / (2 * 1.5)))
 
 
+def acceleration_of(velocity_mm_s: FloatArray, *, rate_hz: float) -> FloatArray:
+    """Return the acceleration in g of a velocity in mm/s, by central differences, shape (n,).
+
+    Differences fade towards half the rate, where velocities hold nothing but noise.
+
+    Args:
+        velocity_mm_s: Shape (n,), evenly sampled, n >= 16, finite.
+        rate_hz: Samples in a second.
+    Raises:
+        ValueError: too short, or not finite.
+    """
+    moved = checked(velocity_mm_s)
+    return np.asarray(np.gradient(moved) * (rate_hz / 1000 / G_M_S2))
+
+
 def row_medians(rows: FloatArray) -> FloatArray:
     """Return the median of each row without its NaN, the upper of two; 0 where all are NaN.
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "import": "Take in a recording as history, before the first start.",
     "train": "Train a model from recordings.",
     "score": "Score a recording with a model.",
+    "diagnose": "Tell the fault of a machine from a waveform of its vibration.",
     "detect": "Find objects on pictures with a vision model.",
     "bench": "Measure what the gateway costs, as ratios in one run.",
     "cloud": "Run and operate the cloud side.",
