@@ -202,17 +202,22 @@ class Retrainer:
         return ""
 
 
+_SPEAKING_AGAIN = (Transition.UNSHELVED, Transition.UNSUPPRESSED, Transition.IN_SERVICE)
+
+
 def read_alarm_periods(
     connection: sqlite3.Connection, *, margin_ns: int
 ) -> tuple[AlarmPeriod, ...]:
     """Return when which asset had an active alarm, each with a margin before, in a transaction.
 
     A period begins at the onset where it is known. An alarm that never returned is still active.
+    What is silenced meanwhile tells nothing of its condition: the period ends with the silence, and
+    one that is still active is raised again at the same instant.
     """
     rows = connection.execute(
         "SELECT gateway, source, condition, transition, time_ns, onset_ns FROM events "
-        "WHERE transition IN (?, ?) ORDER BY time_ns, seq",
-        (Transition.RAISED, Transition.RETURNED),
+        "WHERE transition IN (?, ?, ?, ?, ?) ORDER BY time_ns, seq",
+        (Transition.RAISED, Transition.RETURNED, *_SPEAKING_AGAIN),
     )
     edges: dict[str, list[AlarmEdge]] = {}
     for gateway, source, condition, transition, time_ns, onset_ns in rows:

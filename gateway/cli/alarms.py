@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from gateway.api.answers import AlarmList
+from gateway.api.alarm_answers import AlarmList
 from gateway.api.client import GatewayClient
 from gateway.cli.local import ask, json_option, socket_option
 from gateway.console.format import ALARM_WORDS, age, duration, parse_duration

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import DataTable, Static
 
-from gateway.api.answers import AlarmAnswer
+from gateway.api.alarm_answers import AlarmAnswer
 from gateway.console.ask import AskScreen
 from gateway.console.cells import alarm_mark, alarm_state, muted, plain
 from gateway.console.event_lines import event_lines

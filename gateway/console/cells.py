@@ -2,7 +2,8 @@
 
 from rich.text import Text
 
-from gateway.api.answers import AlarmAnswer, AssetAnswer, SignalAnswer, TagAnswer
+from gateway.api.alarm_answers import AlarmAnswer
+from gateway.api.answers import AssetAnswer, SignalAnswer, TagAnswer
 from gateway.console.format import (
     ALARM_WORDS,
     BAR_FULL,

@@ -20,9 +20,10 @@ from typing import Protocol, TypeAlias, assert_never
 
 import structlog
 
-from gateway.core.alarms import AlarmId
+from gateway.core.alarm_orders import order_of
+from gateway.core.alarms import AlarmOrder
 from gateway.core.errors import CommandError, StoreError
-from gateway.core.events import Event, Transition
+from gateway.core.events import Event
 from gateway.core.frame import Frame, Origin, are_alike, join_frames
 from gateway.core.ports import AlarmBoard, Clock
 from gateway.core.records import Draft, LedgerEntry, LogEntry, RecordKind
@@ -216,18 +217,11 @@ class Pipeline:
                     self._take_note(current, self._decided(current))
         return count
 
-    def acknowledge(self, alarm: AlarmId, *, operator: str) -> Event:
-        """Acknowledge an alarm for a person, between two frames."""
-        event = self._board.acknowledge(alarm, time_ns=self._clock.now_ns(), operator=operator)
-        self._append_events([event])
-        return event
-
-    def shelve(self, alarm: AlarmId, *, until_ns: int, operator: str) -> Event:
-        """Shelve an alarm for a person, between two frames."""
-        now_ns = self._clock.now_ns()
-        event = self._board.shelve(alarm, time_ns=now_ns, until_ns=until_ns, operator=operator)
-        self._append_events([event])
-        return event
+    def act_on_alarm(self, order: AlarmOrder) -> Event:
+        """Do to an alarm what a person wants, between two frames."""
+        events = self._board.act(order)
+        self._append_events(events)
+        return events[0]
 
     def twin_states(self) -> tuple[TwinState, ...]:
         """Return every asset as known now."""
@@ -350,20 +344,14 @@ class Pipeline:
 
     def _replay_operator(self, event: Event) -> None:
         """Repeat what a person did to an alarm; everything else follows from the frames."""
-        if not event.operator:
+        order = order_of(event)
+        if order is None:
             return
-        alarm = AlarmId(f"{event.source}/{event.condition}")
-        time_ns, operator = event.time_ns, event.operator
         try:
-            if event.transition is Transition.ACKNOWLEDGED:
-                self._board.acknowledge(alarm, time_ns=time_ns, operator=operator)
-            elif event.transition is Transition.SHELVED and event.until_ns is not None:
-                self._board.shelve(
-                    alarm, time_ns=time_ns, until_ns=event.until_ns, operator=operator
-                )
+            self._board.act(order)
         except CommandError as error:
-            # The alarm is no longer configured: nothing is left to acknowledge or shelve.
-            log.info("operator_action_dropped", alarm=alarm, reason=str(error))
+            # The alarm is no longer configured: nothing is left to act upon.
+            log.info("operator_action_dropped", alarm=order.alarm, reason=str(error))
 
     async def _checkpoint_if_due(self) -> None:
         age_s = (self._clock.monotonic_ns() - self._checkpointed_ns) / 1e9

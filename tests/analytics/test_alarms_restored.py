@@ -14,11 +14,13 @@ from tests.analytics.test_alarms import (
     SCORE,
     TABLE,
     VIBRATION,
+    acknowledge,
     board_of,
     busy_board,
     busy_limits,
     limit_of,
     run,
+    shelve,
     state_of,
     vibration,
 )
@@ -45,9 +47,9 @@ def test_a_restored_board_goes_on_exactly(
     run(board, *frames[:cut])
     for alarm in board.alarms()[:1]:
         if ask == "shelve":
-            board.shelve(alarm.id, time_ns=0, until_ns=20 * NS, operator="kim")
+            shelve(board, alarm.id, time_ns=0, until_ns=20 * NS, operator="kim")
         if ask == "acknowledge":
-            board.acknowledge(alarm.id, time_ns=0, operator="kim")
+            acknowledge(board, alarm.id, time_ns=0, operator="kim")
     again = busy_board()
     again.restore(board.checkpoint())
     assert again.checkpoint() == board.checkpoint()
@@ -86,7 +88,7 @@ def plain(event: Event) -> tuple[int, str, str]:
 def test_an_alarm_whose_limit_has_changed_begins_anew() -> None:
     board = board_of()
     run(board, vibration(0, 5))
-    board.acknowledge(ID, time_ns=NS, operator="ada")
+    acknowledge(board, ID, time_ns=NS, operator="ada")
     changed = board_of(limit_of("vibration_mm_s > 4.6"))
     changed.restore(board.checkpoint())
     assert state_of(changed) is AlarmState.NORMAL

@@ -10,7 +10,7 @@ import numpy as np
 
 from analytics.alarms import LimitAlarms
 from analytics.limits import AlarmSettings, alarm_limit
-from gateway.core.alarms import AlarmId, AlarmState
+from gateway.core.alarms import AlarmAction, AlarmId, AlarmOrder, AlarmState
 from gateway.core.events import Event
 from gateway.core.frame import Frame, Origin
 from gateway.core.ports import TwinUpdate
@@ -187,7 +187,14 @@ async def test_replay_gives_the_same_state_and_stores_nothing(tmp_path: Path) ->
         await bench.take_in(frame(60.0))
         await bench.pipeline.checkpoint()
         await bench.take_in(frame(50.0, 7.0), frame(3.0))
-        bench.pipeline.acknowledge(ALARM, operator="somebody")
+        bench.pipeline.act_on_alarm(
+            AlarmOrder(
+                alarm=ALARM,
+                action=AlarmAction.ACKNOWLEDGE,
+                time_ns=SystemClock().now_ns(),
+                operator="somebody",
+            )
+        )
         await bench.log.durable(bench.log.append([]))
         alarms = bench.board.alarms()
         assert [alarm.state for alarm in alarms] == [AlarmState.ACKNOWLEDGED]
