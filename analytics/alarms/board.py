@@ -18,7 +18,7 @@ from analytics.alarms.checkpoint import Remembered, pack, unpack
 from analytics.alarms.flood import FLOOD_SEVERITY, FloodWatch
 from analytics.alarms.groups import FirstOut
 from analytics.alarms.journal import Journal, Kind, Present
-from analytics.alarms.lifecycle import Standing
+from analytics.alarms.lifecycle import WORST_FIRST, Standing
 from analytics.alarms.orders import ENDS_SILENCE, carry_out, refusal
 from analytics.alarms.reasons import Adviser, Reasons, advised_text, evidence_of
 from analytics.alarms.rules import AlarmRules
@@ -35,16 +35,6 @@ from gateway.core.events import Event, Transition
 from gateway.core.frame import Frame
 from gateway.core.tags import TagTable
 
-_WORST_FIRST: Final = (
-    AlarmState.UNACKNOWLEDGED,
-    AlarmState.LATCHED_UNACKNOWLEDGED,
-    AlarmState.ACKNOWLEDGED,
-    AlarmState.LATCHED_ACKNOWLEDGED,
-    AlarmState.RETURNED,
-    AlarmState.SHELVED,
-    AlarmState.OUT_OF_SERVICE,
-    AlarmState.SUPPRESSED,
-)
 _NO_EXPIRY_NS: Final = np.iinfo(np.int64).max
 
 
@@ -91,6 +81,7 @@ class LimitAlarms:
             severity_min=self._rules.flood_severity_min,
         )
         self._expiry_ns: int = _NO_EXPIRY_NS
+        self._is_any_waiting = False
 
     def bind(self, table: TagTable) -> None:
         """Resolve tag ids to positions.
@@ -122,6 +113,7 @@ class LimitAlarms:
             else:
                 events += self._suppressing(switch, now_ns)
         events += self._expired(now_ns)
+        events += self._back_again(now_ns)
         return tuple(sorted(events, key=lambda event: event.time_ns))
 
     def alarms(self) -> tuple[Alarm, ...]:
@@ -136,7 +128,7 @@ class LimitAlarms:
             for k, each in enumerate(self._standing)
             if each.shown is not AlarmState.NORMAL
         ]
-        standing.sort(key=lambda alarm: (_WORST_FIRST.index(alarm.state), -alarm.severity))
+        standing.sort(key=lambda alarm: (WORST_FIRST.index(alarm.state), -alarm.severity))
         return tuple(standing)
 
     def has(self, alarm: AlarmId) -> bool:
@@ -213,6 +205,7 @@ class LimitAlarms:
         """
         unpack(self._remembered(), checkpoint)
         self._is_on = self._sensing.comparators.is_on.copy()
+        self._is_any_waiting = any(standing.is_waiting for standing in self._standing)
         self._look_for_expiry()
 
     def _turn(self, switch: Switch) -> tuple[int, bool, int]:
@@ -233,7 +226,8 @@ class LimitAlarms:
             standing.withheld += switch.is_on
             return []
         if not switch.is_on:
-            return self._returned(switch, now_ns)
+            was_waiting, standing.is_waiting = standing.is_waiting, False
+            return [] if was_waiting else self._returned(switch, now_ns)
         events = self._raised(k, switch.time_ns, now_ns=now_ns)
         if switch.is_held:
             standing.is_told_chattering = True
@@ -318,11 +312,13 @@ class LimitAlarms:
             )
             return [self._suppressed(position, time_ns, by)]
         standing.speak()
-        if self._is_on[position]:
+        if self._is_on[position] and self._sensing.comparators.is_beyond[position]:
             return self._raised(position, time_ns, now_ns=now_ns)
-        if not standing.is_latched:
+        events = self._raised(position, time_ns, now_ns=now_ns) if standing.is_latched else []
+        standing.is_waiting = bool(self._is_on[position])
+        self._is_any_waiting |= standing.is_waiting
+        if not events:
             return []
-        events = self._raised(position, time_ns, now_ns=now_ns)
         standing.return_()
         gone = plain_event(
             self._limits[position],
@@ -332,6 +328,18 @@ class LimitAlarms:
             is_quiet=standing.is_quiet,
         )
         return [*events, gone]
+
+    def _back_again(self, now_ns: int) -> list[Event]:
+        """Raise what waits for its off-delay and whose condition holds again: it is no switch."""
+        if not self._is_any_waiting:
+            return []
+        comparators, events = self._sensing.comparators, list[Event]()
+        waiting = [k for k, standing in enumerate(self._standing) if standing.is_waiting]
+        for k in waiting:
+            if comparators.is_beyond[k]:
+                events += self._raised(k, int(comparators.since_ns[k]), now_ns=now_ns)
+        self._is_any_waiting = any(self._standing[k].is_waiting for k in waiting)
+        return events
 
     def _expired(self, now_ns: int) -> list[Event]:
         """Return the events of shelved alarms whose time is over."""

@@ -3,8 +3,10 @@
 Theory. States A to F are what a person has seen of the condition. Three things lie over them and
 silence the alarm, each of its own: out of service and shelved, which a person wants, and suppressed
 by design. The alarm shows the first of these that holds. When the last one ends the alarm begins
-again from its condition, as the figure has it: active is B, gone is A. A latch outlives silence: an
-alarm that was announced and never reset is there again as E.
+again from its condition, as the figure has it: active is B, gone is A. An alarm that is active only
+by its off-delay is gone already: it waits in A, and is raised if its condition comes back before
+the delay is over. A latch outlives silence: an alarm that was announced and never reset is there
+again as E.
 """
 
 from dataclasses import dataclass
@@ -17,6 +19,18 @@ UNSEEN: Final = frozenset(
     (AlarmState.UNACKNOWLEDGED, AlarmState.RETURNED, AlarmState.LATCHED_UNACKNOWLEDGED)
 )
 """States that ask for an acknowledgement."""
+
+WORST_FIRST: Final = (
+    AlarmState.UNACKNOWLEDGED,
+    AlarmState.LATCHED_UNACKNOWLEDGED,
+    AlarmState.ACKNOWLEDGED,
+    AlarmState.LATCHED_ACKNOWLEDGED,
+    AlarmState.RETURNED,
+    AlarmState.SHELVED,
+    AlarmState.OUT_OF_SERVICE,
+    AlarmState.SUPPRESSED,
+)
+"""The order in which the states ask for a person."""
 
 _GONE: Final = {
     AlarmState.UNACKNOWLEDGED: AlarmState.RETURNED,
@@ -59,6 +73,8 @@ class Standing:
     is_quiet: bool = False
     """Whether its last raise was left to a flood's event."""
     is_told_chattering: bool = False
+    is_waiting: bool = False
+    """Whether only its off-delay keeps it active since it is no longer silent."""
     group_order: int = 0
 
     @property
@@ -78,7 +94,7 @@ class Standing:
     def raise_(self, *, latch: bool) -> None:
         """Take it to B from any of A to F: it is announced, also when it was seen before."""
         assert not self.is_silent
-        self.state = AlarmState.UNACKNOWLEDGED
+        self.state, self.is_waiting = AlarmState.UNACKNOWLEDGED, False
         self.is_latched = latch
 
     def return_(self) -> None:
@@ -104,7 +120,7 @@ class Standing:
         """Begin to be silent, for another reason than before or at all."""
         if not self.is_silent:
             self.withheld = 0
-        self.state = AlarmState.NORMAL
+        self.state, self.is_waiting = AlarmState.NORMAL, False
         self.silenced_since_ns = time_ns
         self.silenced_by, self.silenced_reason = operator, reason
 

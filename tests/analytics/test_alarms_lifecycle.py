@@ -46,14 +46,16 @@ def order(
     )
 
 
-def board_of(**fields: object) -> LimitAlarms:
-    board = LimitAlarms([limit_of(**fields)])
+def board_of(*, latch: bool = False) -> LimitAlarms:
+    board = LimitAlarms([limit_of(latch=latch)])
     board.bind(TABLE)
     return board
 
 
-def do(board: LimitAlarms, action: AlarmAction, time_s: float, **fields: float) -> list[Event]:
-    return list(board.act(order(action, time_s=time_s, **fields)))
+def do(
+    board: LimitAlarms, action: AlarmAction, time_s: float, *, until_s: float | None = None
+) -> list[Event]:
+    return list(board.act(order(action, time_s=time_s, until_s=until_s)))
 
 
 class TestLatching:

@@ -134,3 +134,29 @@ class TestByOthers:
     def test_what_is_no_suppressor_is_refused(self, text: str) -> None:
         with pytest.raises(ValueError, match="is neither a state"):
             AlarmSettings(when="a > 1", suppress_when=(text,))
+
+
+class TestOffDelayAtTheEndOfSilence:
+    """The machine has started and the flow is back, but the alarm's own off-delay goes on."""
+
+    LIMIT = flow_low(suppress_when=["stopped"], off_delay_s=60)
+
+    def started(self) -> LimitAlarms:
+        board = board_of(self.LIMIT)
+        run(board, state(0, OFF), flow(1, 0), flow(20, 50))
+        assert told(run(board, state(21, RUNNING))) == [("unsuppressed", 21.0)]
+        return board
+
+    def test_what_is_gone_already_is_not_raised(self) -> None:
+        board = self.started()
+        assert board.alarms() == ()
+        assert run(board, flow(80, 50), flow(81, 50)) == []
+
+    @pytest.mark.parametrize("is_restored", [False, True])
+    def test_what_comes_back_before_the_delay_is_over_is_raised(self, is_restored: bool) -> None:
+        board = self.started()
+        if is_restored:
+            checkpoint, board = board.checkpoint(), board_of(self.LIMIT)
+            board.restore(checkpoint)
+        assert told(run(board, flow(40, 0), flow(41, 0))) == [("raised", 40.0)]
+        assert told(run(board, flow(50, 50), flow(111, 50))) == [("returned", 110.0)]

@@ -44,6 +44,7 @@ class NaiveAlarm:
     is_out: bool = False
     is_quiet: bool = False
     is_told_chattering: bool = False
+    is_waiting: bool = False
     order: int = 0
 
     @property
@@ -163,6 +164,9 @@ class NaiveAlarmBoard:
                 alarm.shelved_until_ns = None
                 told.append(self._tell(alarm, until_ns, "unshelved"))
                 told += self._speak(alarm, until_ns, received_ns)
+        for alarm in self.alarms:
+            if alarm.is_waiting and not alarm.is_silent and alarm.comparator.is_beyond:
+                told += self._raise(alarm, alarm.comparator.since_ns, received_ns)
         return sorted(told, key=lambda entry: entry[0])
 
     def act(self, k: int, action: str, time_ns: int, until_ns: int | None = None) -> list[Told]:
@@ -213,10 +217,11 @@ class NaiveAlarmBoard:
                     seen = float(value in self.suppressors[k].states)
                 comparator = self._comparator(is_alarm, k)
                 found += [(is_alarm, k, each) for each in comparator.sample(time_ns, seen, False)]
-        for clock, now_ns in self.clocks_ns.items():
+        for clock in {_clock_of(tag) for tag, _, _ in samples} & self.clocks_ns.keys():
             for is_alarm, k in self.by_clock.get(clock, ()):
                 comparator = self._comparator(is_alarm, k)
-                found += [(is_alarm, k, each) for each in comparator.advance(now_ns)]
+                switches = comparator.advance(self.clocks_ns[clock])
+                found += [(is_alarm, k, each) for each in switches]
         return found
 
     def _comparator(self, is_alarm: bool, k: int) -> NaiveComparator:
@@ -234,6 +239,9 @@ class NaiveAlarmBoard:
                 alarm.is_told_chattering = True
                 told.append(self._tell(alarm, time_ns, "chattering"))
             return told
+        if alarm.is_waiting:
+            alarm.is_waiting = False
+            return []
         told = []
         if alarm.is_told_chattering:
             alarm.is_told_chattering = False
@@ -242,7 +250,7 @@ class NaiveAlarmBoard:
 
     def _raise(self, alarm: NaiveAlarm, time_ns: int, received_ns: int) -> list[Told]:
         alarm.order = self._order(alarm)
-        alarm.letter = TABLE[alarm.letter, "on"]
+        alarm.letter, alarm.is_waiting = TABLE[alarm.letter, "on"], False
         alarm.is_latched = alarm.limit.latch
         was_flood = self.flood.is_on
         name = alarm.limit.id
@@ -282,11 +290,13 @@ class NaiveAlarmBoard:
     def _speak(self, alarm: NaiveAlarm, time_ns: int, received_ns: int) -> list[Told]:
         if alarm.is_suppressed:
             return [self._tell(alarm, time_ns, "suppressed")]
-        if alarm.is_on:
+        if alarm.is_on and alarm.comparator.is_beyond:
             return self._raise(alarm, time_ns, received_ns)
+        told = []
         if alarm.is_latched:
-            return [*self._raise(alarm, time_ns, received_ns), self._return(alarm, time_ns)]
-        return []
+            told = [*self._raise(alarm, time_ns, received_ns), self._return(alarm, time_ns)]
+        alarm.is_waiting = alarm.is_on
+        return told
 
     def _order(self, alarm: NaiveAlarm) -> int:
         if not alarm.limit.group:
