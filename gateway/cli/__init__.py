@@ -17,7 +17,7 @@ COMMANDS = {
     "console": "The terminal UI for technicians.",
     "status": "How the gateway is, in a few lines.",
     "tail": "Follow values and events as they come.",
-    "alarms": "List, acknowledge and shelve alarms.",
+    "alarms": "List alarms, deal with them, and see whether there are too many.",
     "write": "Write a value to a machine, in two steps.",
     "modbus": "Look into a Modbus device: read values, find units and addresses.",
     "twin": "Show the digital twins.",
