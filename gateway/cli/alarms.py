@@ -67,14 +67,14 @@ def reset(socket: Path, alarm: str) -> None:
 
 @command.command("shelve")
 @click.argument("alarm")
-@click.option("--for", "length", default="8h", show_default=True, help="Such as 30min, 8h, 2d.")
+@click.option("--for", "length", default="8h", show_default=True, help="Such as 30min, 8h.")
 @click.option("--reason", default="", help="Why, for those who come after you.")
 @click.pass_obj
 def shelve(socket: Path, alarm: str, length: str, reason: str) -> None:
     """Silence ALARM for a time; it comes back by itself."""
     for_s = parse_duration(length)
     if for_s is None:
-        raise click.BadParameter(f"{length!r} is not a duration such as 30min, 8h, 2d")
+        raise click.BadParameter(f"{length!r} is not a duration such as 30min, 8h")
     done = f"shelved for {duration(for_s)}"
     _act(socket, alarm, done, lambda client: client.shelve(alarm, for_s=for_s, reason=reason))
 

@@ -131,7 +131,7 @@ class AlarmsView(View):
         answer = await self.app.push_screen_wait(
             AskScreen(
                 title=f"Shelve {alarm.id}",
-                question="For how long? It comes back by itself. Such as 30 min, 8 h, 2 d.",
+                question="For how long? It comes back by itself. Such as 30 min, 8 h.",
                 given="8 h",
                 is_answer=lambda text: parse_duration(text) is not None,
                 hint="a number with s, min, h or d",

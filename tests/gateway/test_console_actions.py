@@ -188,7 +188,7 @@ async def test_an_alarm_is_taken_out_of_service_with_a_reason_and_put_back() -> 
         await console.shows("That is not a reason")
         await console.press(*"repair", "enter")
         await console.shows("P-101/filter_clogged out of service")
-        assert view.alarm_list[0].state is AlarmState.OUT_OF_SERVICE
+        assert [alarm.state for alarm in view.alarm_list[:1]] == [AlarmState.OUT_OF_SERVICE]
         await console.shows("repair")
         await console.press("o")
         await console.shows("in service again")
