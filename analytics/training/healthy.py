@@ -12,11 +12,22 @@ from typing import Final
 import numpy as np
 
 from gateway.core.arrays import BoolArray, FloatArray, TimeArray
+from gateway.core.cases import CLOSED, VERDICT_BY_CONDITION, Verdict
 from gateway.core.events import Transition
 from gateway.core.rows import OperatingState
 
 STATE: Final = "state"
 """The derived tag `asset.state` holds the `OperatingState` as a number."""
+ALARM_ENDS: Final = frozenset(
+    (
+        Transition.RETURNED,
+        Transition.UNSHELVED,
+        Transition.UNSUPPRESSED,
+        Transition.IN_SERVICE,
+    )
+)
+"""What is silenced tells nothing of its condition: such an alarm ends with its silence, and one
+that is still active is raised again at the same instant."""
 EVER_NS: Final = (1 << 63) - 1
 
 
@@ -31,8 +42,8 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AlarmEdge:
-    """An alarm of an asset was raised, or came back to normal."""
+class Happening:
+    """What an event tells of an asset: of its alarms and of its cases."""
 
     asset: str
     condition: str
@@ -40,7 +51,17 @@ class AlarmEdge:
     time_ns: int
     """UTC."""
     onset_ns: int | None
-    """When its cause began, as far as known."""
+    """When its cause began, or its case was opened, as far as known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What a technician found behind the case of an asset: a label."""
+
+    asset: str
+    verdict: Verdict
+    span: Span
+    """From the opening of the case to its closing; without an end while it is open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -98,27 +119,76 @@ def healthy_rows(
     )
 
 
-def alarm_spans(edges: Iterable[AlarmEdge], *, margin_ns: int) -> Iterator[tuple[str, Span]]:
-    """Yield each asset and a time in which one of its alarms was active.
-
-    A span begins at the alarm's onset where it is known, and a margin before that. An alarm that
-    never returned is still active.
+def findings(happenings: Iterable[Happening]) -> tuple[Finding, ...]:
+    """Return what technicians found, one finding a case; the latest verdict counts.
 
     Args:
-        edges: In the order of time; other transitions than raised and returned count for nothing.
+        happenings: In the order of time; what is of no case counts for nothing.
+    """
+    verdicts: dict[tuple[str, int], Verdict] = {}
+    ends: dict[tuple[str, int], int] = {}
+    for each in happenings:
+        if each.onset_ns is None:
+            continue
+        case = (each.asset, each.onset_ns)
+        if each.condition in VERDICT_BY_CONDITION:
+            verdicts[case] = VERDICT_BY_CONDITION[each.condition]
+        elif each.condition == CLOSED:
+            ends[case] = each.time_ns
+    return tuple(
+        Finding(
+            asset=case[0],
+            verdict=verdict,
+            span=Span(from_ns=case[1], to_ns=ends.get(case, EVER_NS)),
+        )
+        for case, verdict in verdicts.items()
+    )
+
+
+def unhealthy_spans(
+    happenings: Sequence[Happening], *, margin_ns: int
+) -> Iterator[tuple[str, Span]]:
+    """Yield each asset and a time in which it is not known to be healthy.
+
+    That is while one of its alarms is active, unless a technician found nothing wrong, and all of
+    a case that was confirmed or was planned work. A span begins at the alarm's onset where it is
+    known, and a margin before that. An alarm that never returned is still active.
+
+    Args:
+        happenings: In the order of time.
         margin_ns: Time before an alarm that is not taken for healthy either.
     """
-    open_since: dict[tuple[str, str], int] = {}
-    for edge in edges:
-        alarm = (edge.asset, edge.condition)
-        if edge.transition is Transition.RAISED:
-            onset_ns = edge.time_ns if edge.onset_ns is None else edge.onset_ns
-            open_since.setdefault(alarm, min(onset_ns, edge.time_ns))
-        elif edge.transition is Transition.RETURNED and alarm in open_since:
-            began_ns = open_since.pop(alarm) - margin_ns
-            yield edge.asset, Span(from_ns=max(began_ns, 0), to_ns=edge.time_ns)
-    for (asset, _), began_ns in open_since.items():
-        yield asset, Span(from_ns=max(began_ns - margin_ns, 0), to_ns=EVER_NS)
+    found = findings(happenings)
+    false = [each for each in found if each.verdict is Verdict.FALSE]
+    for asset, raised_ns, span in _alarm_spans(happenings, margin_ns):
+        if not any(each.asset == asset and _holds(each.span, raised_ns) for each in false):
+            yield asset, span
+    for each in found:
+        if each.verdict is not Verdict.FALSE:
+            began_ns = max(each.span.from_ns - margin_ns, 0)
+            yield each.asset, Span(from_ns=began_ns, to_ns=each.span.to_ns)
+
+
+def _alarm_spans(
+    happenings: Iterable[Happening], margin_ns: int
+) -> Iterator[tuple[str, int, Span]]:
+    """Yield asset, time of the raise, and span of each alarm."""
+    active: dict[tuple[str, str], tuple[int, int]] = {}
+    for each in happenings:
+        alarm = (each.asset, each.condition)
+        if each.transition is Transition.RAISED:
+            onset_ns = each.time_ns if each.onset_ns is None else each.onset_ns
+            began_ns = max(min(onset_ns, each.time_ns) - margin_ns, 0)
+            active.setdefault(alarm, (each.time_ns, began_ns))
+        elif each.transition in ALARM_ENDS and alarm in active:
+            raised_ns, began_ns = active.pop(alarm)
+            yield each.asset, raised_ns, Span(from_ns=began_ns, to_ns=each.time_ns)
+    for (asset, _), (raised_ns, began_ns) in active.items():
+        yield asset, raised_ns, Span(from_ns=began_ns, to_ns=EVER_NS)
+
+
+def _holds(span: Span, time_ns: int) -> bool:
+    return span.from_ns <= time_ns <= span.to_ns
 
 
 def _within(times: TimeArray, spans: Iterable[Span]) -> BoolArray:

@@ -19,15 +19,16 @@ from typing import Annotated, Final
 import structlog
 from pydantic import Field, ValidationError
 
-from analytics.training.healthy import AlarmEdge, alarm_spans
+from analytics.training.healthy import unhealthy_spans
 from cloud_sync.cloud.database import Database
+from cloud_sync.cloud.labels import read_happenings
 from cloud_sync.cloud.lake import Lake
 from cloud_sync.cloud.messages import RetrainList, RetrainOutcome, RetrainRun
 from cloud_sync.cloud.registry import Registry, next_version
 from cloud_sync.cloud.rows import AlarmPeriod
 from cloud_sync.cloud.trainer import CANDIDATE, INCUMBENT, JOB, REPORT, TrainingJob, TrainingReport
+from gateway.core.drift_reference import MODEL_DRIFT
 from gateway.core.errors import GatewayError, ModelError
-from gateway.core.events import Transition
 from gateway.core.manifest import VisionManifest
 from gateway.core.ports import Clock
 from gateway.core.settings import Settings
@@ -49,6 +50,8 @@ class RetrainSettings(Settings):
 
     period_h: Annotated[float, Field(gt=0, le=8760)] | None = None
     """Hours between retrainings of every anomaly model; left out, only on request."""
+    on_drift: bool = True
+    """Whether a model is retrained when a gateway tells that its machines have moved away."""
     alarm_margin_s: Annotated[float, Field(ge=0, le=604_800)] = 600.0
     """Time before an alarm whose rows are not taken for healthy either."""
     rows_min: Annotated[int, Field(ge=20)] = 2_000
@@ -142,6 +145,21 @@ class Retrainer:
                 continue  # a vision model: the lake has no pictures
         return tuple(runs)
 
+    async def run_drifted(self) -> tuple[RetrainRun, ...]:
+        """Retrain every model that has drifted since it was last retrained.
+
+        Raises:
+            RetrainBusyError: one is being trained already.
+            StoreError: the disk or the registry fails.
+        """
+        runs = []
+        for name in await self._database.transact(_read_drifted):
+            try:
+                runs.append(await self.run(name))
+            except UnknownModelError:
+                continue  # of a model that this cloud never released
+        return tuple(runs)
+
     async def _incumbent(self, model: str) -> tuple[str, bytes]:
         """Return version and bundle of the release in force."""
         release = await asyncio.to_thread(self._registry.newest, model)
@@ -202,37 +220,17 @@ class Retrainer:
         return ""
 
 
-_SPEAKING_AGAIN = (Transition.UNSHELVED, Transition.UNSUPPRESSED, Transition.IN_SERVICE)
-
-
 def read_alarm_periods(
     connection: sqlite3.Connection, *, margin_ns: int
 ) -> tuple[AlarmPeriod, ...]:
-    """Return when which asset had an active alarm, each with a margin before, in a transaction.
+    """Return when which asset is not known to be healthy, in a transaction.
 
-    A period begins at the onset where it is known. An alarm that never returned is still active.
-    What is silenced meanwhile tells nothing of its condition: the period ends with the silence, and
-    one that is still active is raised again at the same instant.
+    What counts, and what technicians say to it: `analytics.training.healthy`.
     """
-    rows = connection.execute(
-        "SELECT gateway, source, condition, transition, time_ns, onset_ns FROM events "
-        "WHERE transition IN (?, ?, ?, ?, ?) ORDER BY time_ns, seq",
-        (Transition.RAISED, Transition.RETURNED, *_SPEAKING_AGAIN),
-    )
-    edges: dict[str, list[AlarmEdge]] = {}
-    for gateway, source, condition, transition, time_ns, onset_ns in rows:
-        edge = AlarmEdge(
-            asset=source,
-            condition=condition,
-            transition=Transition(transition),
-            time_ns=time_ns,
-            onset_ns=onset_ns,
-        )
-        edges.setdefault(gateway, []).append(edge)
     return tuple(
         AlarmPeriod(gateway=gateway, asset=asset, from_ns=span.from_ns, to_ns=span.to_ns)
-        for gateway, some in edges.items()
-        for asset, span in alarm_spans(some, margin_ns=margin_ns)
+        for gateway, happenings in read_happenings(connection).items()
+        for asset, span in unhealthy_spans(happenings, margin_ns=margin_ns)
     )
 
 
@@ -245,6 +243,17 @@ def read_runs(connection: sqlite3.Connection) -> RetrainList:
     )
     runs = (RetrainRun(**{**dict(row), "figures": json.loads(row["figures"])}) for row in rows)
     return RetrainList(runs=tuple(runs))
+
+
+def _read_drifted(connection: sqlite3.Connection) -> list[str]:
+    """Return the models of which a gateway told a drift after their last retraining began."""
+    rows = connection.execute(
+        "SELECT source, MAX(time_ns) AS told_ns FROM events WHERE condition = ? GROUP BY source "
+        "HAVING told_ns > (SELECT COALESCE(MAX(started_ns), 0) FROM retrain_runs "
+        "WHERE model = source) ORDER BY source",
+        (MODEL_DRIFT,),
+    )
+    return [row["source"] for row in rows]
 
 
 def _store_run(connection: sqlite3.Connection, *, run: RetrainRun) -> None:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway.core.cases import Verdict
+
 LIMIT_MAX = 1000
 """Most entries in one answer."""
 SHELVE_S_MAX = 7 * 86_400.0
@@ -93,6 +95,16 @@ class ReasonRequest(AlarmRequest):
 
     reason: Annotated[str, Field(min_length=1, max_length=REASON_LENGTH_MAX)]
     """Why, for those who come after."""
+
+
+class VerdictRequest(Request):
+    """Says what was behind a case."""
+
+    case: str
+    """Its id."""
+    verdict: Verdict
+    note: Annotated[str, Field(max_length=500)] = ""
+    """What the technician adds."""
 
 
 class UplinkRequest(Request):

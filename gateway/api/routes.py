@@ -35,6 +35,8 @@ from gateway.api.answers import (
     TagList,
     TrendAnswer,
 )
+from gateway.api.case_answers import CaseAnswer, CaseList
+from gateway.api.cases import decide, read_cases
 from gateway.api.dead_letters import list_dead_letters, send_dead_letters_again
 from gateway.api.device_answers import DeviceList, DeviceTags
 from gateway.api.reads import (
@@ -67,6 +69,7 @@ from gateway.api.requests import (
     TagsRequest,
     TrustRequest,
     UplinkRequest,
+    VerdictRequest,
 )
 from gateway.api.uplink_answers import DeadLetterList, ResentAnswer, UplinkList
 from gateway.api.view import GatewayView
@@ -210,6 +213,8 @@ ROUTES: tuple[Route, ...] = (
     Act("/v1/alarms/{alarm}/unshelve", AlarmRequest, EventAnswer, unshelve),
     Act("/v1/alarms/{alarm}/out-of-service", ReasonRequest, EventAnswer, take_out),
     Act("/v1/alarms/{alarm}/return-to-service", AlarmRequest, EventAnswer, put_back),
+    Read("/v1/cases", Request, CaseList, read_cases),
+    Act("/v1/cases/{case}/verdict", VerdictRequest, CaseAnswer, decide),
     Read("/v1/devices", Request, DeviceList, read_devices),
     Read("/v1/devices/{device}/tags", DeviceTagsRequest, DeviceTags, read_device_tags),
     Act("/v1/devices/{device}/trust", TrustRequest, EventAnswer, trust),

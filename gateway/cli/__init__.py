@@ -18,6 +18,7 @@ COMMANDS = {
     "status": "How the gateway is, in a few lines.",
     "tail": "Follow values and events as they come.",
     "alarms": "List alarms, deal with them, and see whether there are too many.",
+    "cases": "What is wrong with which asset; say what was behind it.",
     "write": "Write a value to a machine, in two steps.",
     "modbus": "Look into a Modbus device: read values, find units and addresses.",
     "twin": "Show the digital twins.",

@@ -1,12 +1,14 @@
 """How the rows were distributed that a model was trained on, for telling later that they moved."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, model_validator
 
 from gateway.core.settings import Settings
 
-BINS: int = 10
+BINS: Final = 10
+MODEL_DRIFT: Final = "model_drift"
+"""Condition of the event that tells it; its source is the model."""
 
 
 class Distribution(Settings):

@@ -9,11 +9,11 @@ import numpy as np
 
 from analytics.training.healthy import (
     STATE,
-    AlarmEdge,
+    Happening,
     HealthyRows,
     Series,
-    alarm_spans,
     healthy_rows,
+    unhealthy_spans,
 )
 from gateway.core.cursors import Scope
 from gateway.core.errors import ConfigError
@@ -84,7 +84,7 @@ def read_own_rows(
         mine = good & (tag_index == asset * (1 + len(columns)) + column)
         return Series.of(time_ns[mine], value[mine])
 
-    spans = list(alarm_spans(_edges(reader), margin_ns=round(ALARM_MARGIN_S * 1e9)))
+    spans = list(unhealthy_spans(_happenings(reader), margin_ns=round(ALARM_MARGIN_S * 1e9)))
     runs = {
         name: healthy_rows(
             series(asset, 0),
@@ -99,15 +99,15 @@ def read_own_rows(
     )
 
 
-def _edges(reader: LogReader) -> list[AlarmEdge]:
-    """Return what the log tells of alarms, in the order of time."""
+def _happenings(reader: LogReader) -> list[Happening]:
+    """Return what the log tells of alarms and cases, in the order of time."""
     events = (
         decode_event(record.body)
         for record in reader.records(scope=Scope.NOTES)
         if record.kind is RecordKind.EVENT
     )
-    edges = [
-        AlarmEdge(
+    told = [
+        Happening(
             asset=event.source,
             condition=event.condition,
             transition=event.transition,
@@ -116,4 +116,4 @@ def _edges(reader: LogReader) -> list[AlarmEdge]:
         )
         for event in events
     ]
-    return sorted(edges, key=lambda edge: edge.time_ns)
+    return sorted(told, key=lambda each: each.time_ns)

@@ -13,6 +13,7 @@ from gateway.commands import CommandDesk
 from gateway.config import Config
 from gateway.core.alarm_metrics import AlarmMetrics
 from gateway.core.alarms import Alarm, AlarmId, AlarmOrder
+from gateway.core.cases import Case, CaseId, Verdict
 from gateway.core.commands import Command
 from gateway.core.configuration_status import ConfigurationStatus
 from gateway.core.device_status import DeviceStatus
@@ -162,6 +163,14 @@ class ServiceView:
     async def act_on_alarm(self, order: AlarmOrder) -> Event:
         """Do to an alarm what a person wants; see `GatewayView`."""
         return self._pipeline.act_on_alarm(order)
+
+    def cases(self) -> tuple[Case, ...]:
+        """Return the cases, open ones first."""
+        return self._pipeline.cases()
+
+    async def decide(self, case: CaseId, verdict: Verdict, *, note: str, operator: str) -> Event:
+        """Note what a technician found; see `GatewayView`."""
+        return self._pipeline.decide(case, verdict, note=note, operator=operator)
 
     async def trust(self, device: str, sha256: str, *, operator: str) -> Event:
         """Trust the certificate that a device has shown; see `GatewayView`."""

@@ -6,12 +6,14 @@ from hypothesis import strategies as st
 
 from analytics.training.healthy import (
     EVER_NS,
-    AlarmEdge,
+    Happening,
     Series,
     Span,
-    alarm_spans,
+    findings,
     healthy_rows,
+    unhealthy_spans,
 )
+from gateway.core.cases import CLOSED, Verdict
 from gateway.core.events import Transition
 from gateway.core.rows import OperatingState
 
@@ -22,8 +24,8 @@ def series(points: dict[int, float]) -> Series:
     return Series.of(np.array(list(points), dtype=np.int64), np.array(list(points.values())))
 
 
-def edge(time_ns: int, transition: Transition, onset_ns: int | None = None) -> AlarmEdge:
-    return AlarmEdge(
+def edge(time_ns: int, transition: Transition, onset_ns: int | None = None) -> Happening:
+    return Happening(
         asset="P-101", condition="hot", transition=transition, time_ns=time_ns, onset_ns=onset_ns
     )
 
@@ -44,14 +46,14 @@ def test_only_whole_running_rows_outside_of_alarms_are_healthy() -> None:
     assert rows.alarm_row_count == 1
 
 
-def test_an_alarm_spans_from_before_its_onset_to_its_return() -> None:
+def test_an_unhealthy_spans_from_before_its_onset_to_its_return() -> None:
     edges = [
         edge(100, Transition.RAISED, onset_ns=80),
         edge(120, Transition.ACKNOWLEDGED),
         edge(150, Transition.RETURNED),
         edge(200, Transition.RAISED),
     ]
-    assert list(alarm_spans(edges, margin_ns=10)) == [
+    assert list(unhealthy_spans(edges, margin_ns=10)) == [
         ("P-101", Span(from_ns=70, to_ns=150)),
         ("P-101", Span(from_ns=190, to_ns=EVER_NS)),
     ]
@@ -60,7 +62,7 @@ def test_an_alarm_spans_from_before_its_onset_to_its_return() -> None:
 def test_nothing_gives_nothing() -> None:
     rows = healthy_rows(series({}), [series({})], unhealthy=[])
     assert rows.value.shape == (0, 1)
-    assert not list(alarm_spans([], margin_ns=10))
+    assert not list(unhealthy_spans([], margin_ns=10))
 
 
 @given(
@@ -74,3 +76,54 @@ def test_no_row_lies_in_a_span(times: list[int], spans: list[tuple[int, int]]) -
     inside = {t for t in times for a, b in spans if a <= t <= b}
     assert set(rows.time_ns.tolist()) == set(times) - inside
     assert rows.alarm_row_count == len(inside)
+
+
+def verdict(verdict: Verdict, opened_ns: int, time_ns: int) -> Happening:
+    return Happening(
+        asset="P-101",
+        condition=verdict.condition,
+        transition=Transition.NOTED,
+        time_ns=time_ns,
+        onset_ns=opened_ns,
+    )
+
+
+def closing(opened_ns: int, time_ns: int) -> Happening:
+    return Happening(
+        asset="P-101",
+        condition=CLOSED,
+        transition=Transition.NOTED,
+        time_ns=time_ns,
+        onset_ns=opened_ns,
+    )
+
+
+def test_rows_of_a_false_alarm_are_healthy_again() -> None:
+    alarms = [edge(100, Transition.RAISED), edge(150, Transition.RETURNED)]
+    false = verdict(Verdict.FALSE, 100, 160)
+    assert list(unhealthy_spans([*alarms, false, closing(100, 160)], margin_ns=10)) == []
+    later = [edge(200, Transition.RAISED), edge(210, Transition.RETURNED)]
+    happenings = [*alarms, false, closing(100, 160), *later]
+    assert list(unhealthy_spans(happenings, margin_ns=10)) == [
+        ("P-101", Span(from_ns=190, to_ns=210))
+    ]
+
+
+def test_a_case_that_was_no_false_alarm_is_left_out_whole() -> None:
+    for decided in (Verdict.CONFIRMED, Verdict.PLANNED_WORK):
+        happenings = [
+            edge(100, Transition.RAISED),
+            edge(110, Transition.RETURNED),
+            verdict(Verdict.FALSE, 100, 120),
+            verdict(decided, 100, 130),
+            closing(100, 180),
+        ]
+        assert list(unhealthy_spans(happenings, margin_ns=10)) == [
+            ("P-101", Span(from_ns=90, to_ns=110)),
+            ("P-101", Span(from_ns=90, to_ns=180)),
+        ]
+
+
+def test_the_latest_verdict_is_the_label() -> None:
+    (found,) = findings([verdict(Verdict.FALSE, 100, 120), verdict(Verdict.CONFIRMED, 100, 130)])
+    assert (found.verdict, found.span) == (Verdict.CONFIRMED, Span(from_ns=100, to_ns=EVER_NS))

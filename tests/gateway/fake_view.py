@@ -14,6 +14,7 @@ from gateway.api.view import Identity, Subscription, Trend, Values
 from gateway.core.alarm_metrics import AlarmMetrics
 from gateway.core.alarms import Alarm, AlarmAction, AlarmId, AlarmOrder, AlarmState
 from gateway.core.arrays import float_column, index_column, status_column, time_column
+from gateway.core.cases import Case, CaseId, Verdict
 from gateway.core.commands import Command, CommandState
 from gateway.core.configuration_status import ConfigurationStatus
 from gateway.core.device_status import DeviceStatus
@@ -34,6 +35,7 @@ from tests.gateway.fake_situation import (
     CONFIGURATION_OF_THE_PLANT,
     LOG_OF_THE_PLANT,
     alarms_of_the_plant,
+    cases_of_the_plant,
     dead_letters_of_the_plant,
     devices_of_the_plant,
     events_of_the_plant,
@@ -63,6 +65,7 @@ class FakeView:
     plant: tuple[AssetPlan, ...] = PLANT
     extra_tags: int = 0
     alarm_list: list[Alarm] = field(default_factory=lambda: list(alarms_of_the_plant()))
+    case_list: list[Case] = field(default_factory=lambda: list(cases_of_the_plant()))
     dead_letter_list: list[DeadLetter] = field(
         default_factory=lambda: list(dead_letters_of_the_plant())
     )
@@ -114,7 +117,7 @@ class FakeView:
                 status.append(signal.status)
                 time_ns.append(self.clock_ns - ago_ns - round(signal.silent_s * S))
             if plan.health is not None:
-                index.append(table.index(TagId(f"{plan.asset}.health")))
+                index.append(table.index(TagId(f"{plan.asset}.health_index")))
                 value.append(plan.health_before + (plan.health - plan.health_before) * grown)
                 status.append(Status.GOOD)
                 time_ns.append(self.clock_ns - ago_ns)
@@ -189,6 +192,8 @@ class FakeView:
             as_of_ns=self.clock_ns - S // 2,
             worst_sign=plan.worst_sign,
             advice=plan.advice,
+            reasons=plan.reasons,
+            prognosis=plan.prognosis,
             signals=tuple(signals),
         )
 
@@ -276,6 +281,24 @@ class FakeView:
             text=alarm.text,
             operator=order.operator,
             reason=order.reason,
+        )
+        self.news.take_events([event])
+        return event
+
+    def cases(self) -> tuple[Case, ...]:
+        return tuple(self.case_list)
+
+    async def decide(self, case: CaseId, verdict: Verdict, *, note: str, operator: str) -> Event:
+        index = next(k for k, each in enumerate(self.case_list) if each.id == case)
+        decided = replace(self.case_list[index], verdict=verdict, note=note, operator=operator)
+        self.case_list[index] = decided
+        event = Event(
+            time_ns=self.clock_ns,
+            source=decided.asset,
+            condition=verdict.condition,
+            severity=decided.severity,
+            text=f"case {case}: {verdict}",
+            operator=operator,
         )
         self.news.take_events([event])
         return event
