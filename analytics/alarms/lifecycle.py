@@ -73,6 +73,7 @@ class Standing:
     is_quiet: bool = False
     """Whether its last raise was left to a flood's event."""
     is_told_chattering: bool = False
+    """Whether an event said so that none has ended yet; silence ends it, too."""
     is_waiting: bool = False
     """Whether only its off-delay keeps it active since it is no longer silent."""
     group_order: int = 0
@@ -121,6 +122,7 @@ class Standing:
         if not self.is_silent:
             self.withheld = 0
         self.state, self.is_waiting = AlarmState.NORMAL, False
+        self.is_told_chattering = False
         self.silenced_since_ns = time_ns
         self.silenced_by, self.silenced_reason = operator, reason
 

@@ -183,9 +183,11 @@ class NaiveAlarmBoard:
             if not time_ns < until_ns <= time_ns + 24 * HOUR_NS:
                 return []
             alarm.letter, alarm.shelved_until_ns = "A", until_ns
+            alarm.is_told_chattering = alarm.is_waiting = False
             return [self._tell(alarm, time_ns, "shelved")]
         if action == "take_out" and not alarm.is_out:
             alarm.letter, alarm.shelved_until_ns, alarm.is_out = "A", None, True
+            alarm.is_told_chattering = alarm.is_waiting = False
             return [self._tell(alarm, time_ns, "out_of_service")]
         if action == "unshelve" and alarm.shown == "G":
             alarm.shelved_until_ns = None
@@ -280,7 +282,7 @@ class NaiveAlarmBoard:
             if before in "GI":
                 continue
             if holds:
-                alarm.letter = "A"
+                alarm.letter, alarm.is_told_chattering, alarm.is_waiting = "A", False, False
                 told.append(self._tell(alarm, time_ns, "suppressed"))
             else:
                 told.append(self._tell(alarm, time_ns, "unsuppressed"))
