@@ -12,8 +12,8 @@ from urllib.parse import quote
 import aiohttp
 from pydantic import ValidationError
 
+from gateway.api.alarm_answers import AlarmList, AlarmMetricsAnswer
 from gateway.api.answers import (
-    AlarmList,
     Answer,
     AppliedAnswer,
     AssetDetail,
@@ -29,11 +29,13 @@ from gateway.api.answers import (
     TagList,
     TrendAnswer,
 )
+from gateway.api.case_answers import CaseAnswer, CaseList
 from gateway.api.device_answers import DeviceList, DeviceTags
 from gateway.api.errors import AbsentError, GoneError, RefusedError
 from gateway.api.requests import CommandRequest, TagsRequest
 from gateway.api.stream import HEARTBEAT_S
 from gateway.api.uplink_answers import DeadLetterList, ResentAnswer, UplinkList
+from gateway.core.cases import Verdict
 
 TIMEOUT_S = 5.0
 """Longest time for one answer; the gateway answers from memory."""
@@ -103,14 +105,42 @@ class GatewayClient:
         """Return every alarm that is not normal."""
         return await self._get("/v1/alarms", AlarmList)
 
+    async def alarm_metrics(self) -> AlarmMetricsAnswer:
+        """Return how the alarms did in the last days."""
+        return await self._get("/v1/alarms/metrics", AlarmMetricsAnswer)
+
     async def acknowledge(self, alarm: str) -> EventAnswer:
         """Note that a person has seen an alarm."""
-        return await self._post(f"/v1/alarms/{_quoted(alarm)}/acknowledge", EventAnswer, {})
+        return await self._act_on(alarm, "acknowledge")
 
-    async def shelve(self, alarm: str, *, for_s: float) -> EventAnswer:
+    async def reset(self, alarm: str) -> EventAnswer:
+        """Let a latched alarm go whose condition is gone."""
+        return await self._act_on(alarm, "reset")
+
+    async def shelve(self, alarm: str, *, for_s: float, reason: str = "") -> EventAnswer:
         """Silence an alarm for a time."""
-        path = f"/v1/alarms/{_quoted(alarm)}/shelve"
-        return await self._post(path, EventAnswer, {"for_s": for_s})
+        return await self._act_on(alarm, "shelve", {"for_s": for_s, "reason": reason})
+
+    async def unshelve(self, alarm: str) -> EventAnswer:
+        """Let a shelved alarm speak again before its time."""
+        return await self._act_on(alarm, "unshelve")
+
+    async def take_out(self, alarm: str, *, reason: str) -> EventAnswer:
+        """Take an alarm out of service, until a person puts it back."""
+        return await self._act_on(alarm, "out-of-service", {"reason": reason})
+
+    async def put_back(self, alarm: str) -> EventAnswer:
+        """Put an alarm into service again."""
+        return await self._act_on(alarm, "return-to-service")
+
+    async def cases(self) -> CaseList:
+        """Return the cases, open ones first."""
+        return await self._get("/v1/cases", CaseList)
+
+    async def decide(self, case: str, verdict: Verdict, *, note: str = "") -> CaseAnswer:
+        """Say what was behind a case."""
+        path = f"/v1/cases/{_quoted(case)}/verdict"
+        return await self._post(path, CaseAnswer, {"verdict": verdict, "note": note})
 
     async def devices(self) -> DeviceList:
         """Return every device."""
@@ -189,6 +219,11 @@ class GatewayClient:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise self._gone(error) from error
         raise GoneError("the gateway has ended the stream: it is stopping")
+
+    async def _act_on(
+        self, alarm: str, action: str, body: Mapping[str, object] | None = None
+    ) -> EventAnswer:
+        return await self._post(f"/v1/alarms/{_quoted(alarm)}/{action}", EventAnswer, body or {})
 
     async def _get(
         self, path: str, answer: type[AnswerT], query: Mapping[str, str | int] | None = None

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from gateway.core.alarms import Alarm, AlarmId
+from gateway.core.alarm_metrics import AlarmMetrics
+from gateway.core.alarms import Alarm, AlarmId, AlarmOrder
 from gateway.core.arrays import BoolArray, FloatArray, IndexArray, StatusArray, TimeArray, frozen
+from gateway.core.cases import Case, CaseId, Verdict
 from gateway.core.commands import Command
 from gateway.core.configuration_status import ConfigurationStatus
 from gateway.core.device_status import DeviceStatus
@@ -111,6 +113,12 @@ class GatewayView(Protocol):
     def alarms(self) -> tuple[Alarm, ...]:
         """Return every alarm that is not normal, the worst first."""
 
+    def has_alarm(self, alarm: AlarmId) -> bool:
+        """Return whether there is such an alarm, normal or not."""
+
+    def alarm_metrics(self) -> AlarmMetrics:
+        """Return how the alarms did in the last days."""
+
     def devices(self) -> tuple[DeviceStatus, ...]:
         """Return every device, in the order of the configuration."""
 
@@ -138,18 +146,21 @@ class GatewayView(Protocol):
     def subscribe(self) -> AbstractContextManager[Subscription]:
         """Follow what becomes new from now on, until the context is left."""
 
-    async def acknowledge(self, alarm: AlarmId, *, operator: str) -> Event:
-        """Note that a person has seen an alarm.
+    async def act_on_alarm(self, order: AlarmOrder) -> Event:
+        """Do to an alarm what a person wants.
 
         Raises:
-            CommandError: there is no such alarm, or nothing to acknowledge.
+            CommandError: there is no such alarm, or in its state this cannot be.
         """
 
-    async def shelve(self, alarm: AlarmId, *, until_ns: int, operator: str) -> Event:
-        """Silence an alarm until a time.
+    def cases(self) -> tuple[Case, ...]:
+        """Return the open cases, the most severe first, then the closed ones."""
+
+    async def decide(self, case: CaseId, verdict: Verdict, *, note: str, operator: str) -> Event:
+        """Note what a technician found.
 
         Raises:
-            CommandError: there is no such alarm, or the time is not ahead.
+            CommandError: there is no such case.
         """
 
     async def trust(self, device: str, sha256: str, *, operator: str) -> Event:

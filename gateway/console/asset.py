@@ -8,12 +8,14 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from gateway.api.answers import AssetDetail, SignalAnswer
+from gateway.console.case import ask_verdict, case_line
 from gateway.console.cells import (
     age_cell,
     expected_cell,
     health_cell,
     muted,
     quality_cell,
+    remaining_cell,
     score_cell,
     share_cell,
     spark_cell,
@@ -65,6 +67,13 @@ class AssetView(View):
             id="asset.next",
             tooltip="Turn to the asset after this one",
         ),
+        Binding(
+            "c",
+            "verdict",
+            "case",
+            id="asset.verdict",
+            tooltip="Say what was behind the case of the asset: confirmed, false, planned work",
+        ),
     ]
 
     def compose(self) -> ComposeResult:
@@ -103,6 +112,14 @@ class AssetView(View):
             if signal.name == self.table.chosen:
                 self.app.push_screen(TrendScreen(signal.tag))
 
+    def action_verdict(self) -> None:
+        """Ask what was behind the case of the asset."""
+        case = self.snapshot.case
+        if case is None:
+            self.notify("This asset has no open case.", timeout=4)
+        else:
+            self.app.run_worker(ask_verdict(self, case))
+
     @property
     def table(self) -> LiveTable:
         """The table of signals."""
@@ -117,8 +134,13 @@ def _summary(detail: AssetDetail, snapshot: Snapshot) -> Text:
     line.append_text(health_cell(summary))
     line.append("  score ", style=MUTED).append_text(score_cell(summary.score))
     line.append(f"  data {snapshot.age(summary.as_of)}", style=MUTED)
+    if summary.reasons:
+        line.append("\n left ", style=MUTED).append_text(remaining_cell(summary))
+        line.append(" · " + ", ".join(summary.reasons), style=TEXT)
     if summary.advice:
         line.append(f"\n → {summary.advice}", style=f"bold {WARN}")
+    if snapshot.case is not None:
+        line.append("\n").append_text(case_line(snapshot.case, snapshot))
     return line
 
 

@@ -9,7 +9,8 @@ from textual.binding import Binding, BindingType
 from textual.widgets import DataTable, Static
 
 from gateway.api.answers import AssetAnswer
-from gateway.console.cells import health_cell, muted, plain, score_cell, state_cell
+from gateway.console.case import ask_verdict
+from gateway.console.cells import health_cell, muted, plain, remaining_cell, score_cell, state_cell
 from gateway.console.event_lines import event_lines
 from gateway.console.format import UNKNOWN, plural, spark
 from gateway.console.live_table import Cells, Column, LiveTable
@@ -26,6 +27,7 @@ COLUMNS = (
     Column(key="trend", title="lately", width=12, screen_min=110),
     Column(key="score", title="score", width=5, align="right"),
     Column(key="sign", title="worst sign", width=0),
+    Column(key="left", title="left", width=8, align="right"),
     Column(key="data", title="data", width=7, align="right", screen_min=110),
 )
 
@@ -41,6 +43,13 @@ class PlantView(View):
             key_display="enter",
             id="plant.open",
             tooltip="Show all signals of the asset under the cursor",
+        ),
+        Binding(
+            "c",
+            "verdict",
+            "case",
+            id="plant.verdict",
+            tooltip="Say what was behind the case of the asset: confirmed, false, planned work",
         ),
     ]
 
@@ -86,6 +95,14 @@ class PlantView(View):
         if self.table.chosen is not None:
             self.post_message(self.AssetChosen(self.table.chosen, opens=True))
 
+    def action_verdict(self) -> None:
+        """Ask what was behind the case of the asset."""
+        case = self.snapshot.case
+        if case is None:
+            self.notify("This asset has no open case.", timeout=4)
+        else:
+            self.app.run_worker(ask_verdict(self, case))
+
     @property
     def table(self) -> LiveTable:
         """The table of assets."""
@@ -101,6 +118,7 @@ def _cells(asset: AssetAnswer, snapshot: Snapshot) -> Cells:
         "trend": Text(spark(asset.health_trend, 12), style=SPARK),
         "score": score_cell(asset.score),
         "sign": _sign(asset),
+        "left": remaining_cell(asset),
         "data": muted(snapshot.age(asset.as_of)),
     }
 

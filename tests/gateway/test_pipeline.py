@@ -7,10 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from analytics.alarms import LimitAlarms
+from analytics.assessment import Assessment
+from analytics.cases import CaseBook, CaseSettings
 from analytics.limits import AlarmSettings, alarm_limit
-from gateway.core.alarms import AlarmId, AlarmState
+from analytics.vibration.watch import VibrationWatch
+from gateway.core.alarms import AlarmAction, AlarmId, AlarmOrder, AlarmState
+from gateway.core.cases import Verdict
 from gateway.core.events import Event
 from gateway.core.frame import Frame, Origin
 from gateway.core.ports import TwinUpdate
@@ -82,12 +87,16 @@ class SumTwin:
 class Bench:
     """One start of a pipeline on a log."""
 
-    def __init__(self, log: RecordLog) -> None:
+    def __init__(self, log: RecordLog, *, assets: Sequence[AssetId] = ()) -> None:
         self.log = log
         self.twin = SumTwin()
         settings = AlarmSettings(when="total >= 100", text="enough")
         self.board = LimitAlarms([alarm_limit(ASSET, "total_high", settings, signals={})])
-        self.processor = Processor([Chain(name="sum", twin=self.twin, detector=None)], self.board)
+        self.cases = CaseBook(assets, settings=CaseSettings(), diagnose=lambda _: None)
+        chain = Chain(name="sum", twin=self.twin, detector=None)
+        self.processor = Processor(
+            [chain], VibrationWatch([]), Assessment([]), self.board, self.cases
+        )
         self.table = log.intern((*MEASURED, TOTAL))
         self.processor.bind(self.table)
         self.ingress = Ingress(size_bytes_max=1 << 20)
@@ -97,6 +106,7 @@ class Bench:
             table=self.table,
             processor=self.processor,
             board=self.board,
+            cases=self.cases,
             store=log,
             clock=SystemClock(),
             values=LiveValues(self.table),
@@ -112,6 +122,20 @@ class Bench:
         assert self.pipeline.restore(parts) == ()
         return self.pipeline.replay(self.log.replay(after=seq, table=self.table))
 
+    def act(self, action: AlarmAction, *, for_s: float | None = None) -> Event:
+        """Do something to the alarm as a person."""
+        now_ns = SystemClock().now_ns()
+        return self.pipeline.act_on_alarm(
+            AlarmOrder(
+                alarm=ALARM,
+                action=action,
+                time_ns=now_ns,
+                operator="somebody",
+                reason="a test",
+                until_ns=None if for_s is None else now_ns + round(for_s * 1e9),
+            )
+        )
+
     async def take_in(self, *entries: Frame | Event | LedgerEntry) -> None:
         """Process entries one by one, and wait until all is on disk."""
         for entry in entries:
@@ -120,10 +144,10 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench_in(folder: Path) -> AsyncIterator[Bench]:
+async def bench_in(folder: Path, *, assets: Sequence[AssetId] = ()) -> AsyncIterator[Bench]:
     log = open_log(folder / "log.db")
     try:
-        yield Bench(log)
+        yield Bench(log, assets=assets)
     finally:
         await log.close()
 
@@ -181,13 +205,40 @@ async def test_a_disk_that_refuses_delays_no_decision(tmp_path: Path) -> None:
         assert kinds(bench.log.path)[1:] == ["FRAME", "DERIVED", "FRAME", "DERIVED", "EVENT"]
 
 
+@pytest.mark.parametrize("count", range(1, 6))
+async def test_whatever_a_person_did_to_an_alarm_is_replayed(tmp_path: Path, count: int) -> None:
+    """Each order by itself and after the others: the state, the figures and the reasons."""
+    orders = (
+        (AlarmAction.ACKNOWLEDGE, None),
+        (AlarmAction.SHELVE, 3600.0),
+        (AlarmAction.UNSHELVE, None),
+        (AlarmAction.TAKE_OUT, None),
+        (AlarmAction.PUT_BACK, None),
+    )
+    async with bench_in(tmp_path, assets=[ASSET]) as bench:
+        await bench.pipeline.checkpoint()
+        await bench.take_in(frame(60.0, 50.0))
+        for action, for_s in orders[:count]:
+            assert bench.act(action, for_s=for_s).reason == "a test"
+        await bench.log.durable(bench.log.append([]))
+        alarms, end_ns = bench.board.alarms(), SystemClock().now_ns()
+        cases = bench.cases.cases()
+        assert [bool(case.active) for case in cases] == [count not in (2, 4)]
+        metrics = bench.board.metrics(end_ns)
+    async with bench_in(tmp_path, assets=[ASSET]) as again:
+        again.restore()
+        assert alarms == again.board.alarms()
+        assert metrics == again.board.metrics(end_ns)
+        assert cases == again.cases.cases()
+
+
 async def test_replay_gives_the_same_state_and_stores_nothing(tmp_path: Path) -> None:
     """With the checkpoint in the middle: neither side of it counts twice."""
     async with bench_in(tmp_path) as bench:
         await bench.take_in(frame(60.0))
         await bench.pipeline.checkpoint()
         await bench.take_in(frame(50.0, 7.0), frame(3.0))
-        bench.pipeline.acknowledge(ALARM, operator="somebody")
+        bench.act(AlarmAction.ACKNOWLEDGE)
         await bench.log.durable(bench.log.append([]))
         alarms = bench.board.alarms()
         assert [alarm.state for alarm in alarms] == [AlarmState.ACKNOWLEDGED]
@@ -200,6 +251,28 @@ async def test_replay_gives_the_same_state_and_stores_nothing(tmp_path: Path) ->
         assert again.told == []
         assert again.pipeline.values.value[0] == 3.0
         assert again.log.end == end
+
+
+async def test_a_verdict_on_a_case_is_on_disk_and_comes_back(tmp_path: Path) -> None:
+    """A case and what a technician said of it outlive a restart, with or without a checkpoint."""
+    async with bench_in(tmp_path, assets=[ASSET]) as bench:
+        await bench.take_in(frame(120.0))
+        (case,) = bench.cases.cases()
+        told = bench.pipeline.decide(case.id, Verdict.FALSE, note="a: test", operator="kim")
+        await bench.log.durable(bench.log.append([]))
+        cases = bench.cases.cases()
+        assert [each.condition for each in events_in(bench.log.path)] == [
+            "total_high",
+            "case_opened",
+            told.condition,
+        ]
+    async with bench_in(tmp_path, assets=[ASSET]) as again:
+        again.restore()
+        assert again.cases.cases() == cases
+        await again.pipeline.checkpoint()
+    async with bench_in(tmp_path, assets=[ASSET]) as third:
+        third.restore()
+        assert third.cases.cases() == cases
 
 
 async def test_a_frame_that_breaks_a_stage_is_stored_and_the_next_goes_on(tmp_path: Path) -> None:
