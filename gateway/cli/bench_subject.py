@@ -6,6 +6,7 @@ measured is what a user gets who gives no option.
 
 import csv
 import io
+import json
 import time
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
@@ -21,6 +22,7 @@ from analytics.scoring import open_bundle
 from analytics.training.data import Recording
 from gateway.cli import COMMANDS, edgewright
 from gateway.cli.recordings import PLAIN_ASSET, plain_rows
+from gateway.cli.train import command as train
 from gateway.core.errors import ConfigError, ModelError
 from gateway.core.tags import ConfigEpoch, TagTable
 from gateway.proof.subject import Diagnosed, Foreseen, Lives, Watched, Waveform
@@ -34,8 +36,15 @@ WARM_ROWS: Final = 100
 class Product:
     """Trains, scores and diagnoses by `edgewright train`, `score` and `diagnose`."""
 
-    has_life: bool = False
-    has_diagnosis: bool = "diagnose" in COMMANDS
+    @property
+    def has_life(self) -> bool:
+        """Whether `train` knows remaining life."""
+        return "rul" in train.commands
+
+    @property
+    def has_diagnosis(self) -> bool:
+        """Whether there is a command that diagnoses, and something to train for it."""
+        return "diagnose" in COMMANDS and "vibration" in train.commands
 
     def watch(self, healthy: Recording, test: Recording) -> Watched:
         """Run `train anomaly` and `score`; a recording that is refused gives no scores."""
@@ -49,8 +58,7 @@ class Product:
             except (ModelError, ConfigError) as error:
                 return _refused(len(test.time_ns), str(error))
             _run("score", "--model", model, "--data", folder / "test.csv", "--out", scores)
-            with scores.open(encoding="utf-8", newline="") as file:
-                lines = list(csv.DictReader(file))
+            lines = _lines(scores)
             bundle = model.read_bytes()
         assert len(lines) == len(test.time_ns), "a line for every row"
         latency_ms, state_kb = _row_cost(bundle, test)
@@ -64,18 +72,75 @@ class Product:
         )
 
     def foresee(self, runs: Lives, test: Lives, *, cap: float | None) -> Foreseen:
-        """There is nothing yet that foresees remaining life."""
-        raise NotImplementedError
+        """Run `train rul` and `score`."""
+        with TemporaryDirectory(prefix="edgewright-bench-") as name:
+            folder = Path(name)
+            model, scores = folder / "model.ewm", folder / "scores.csv"
+            _write_lives(folder / "runs.csv", runs)
+            _write_lives(folder / "test.csv", test)
+            names = ("--unit", "unit", "--time", "time")
+            capped = () if cap is None else ("--cap", f"{cap:g}")
+            _run("train", "rul", "--data", folder / "runs.csv", *names, *capped, "--out", model)
+            _run("score", "--model", model, "--data", folder / "test.csv", "--out", scores)
+            lines = {(line["unit"], float(line["time"])): line for line in _lines(scores)}
+            size_kb = model.stat().st_size / 1024
+        ordered = [lines[key] for key in zip(test.unit, test.time.tolist(), strict=True)]
+        rul, low, high = (
+            np.array([float(line[column] or "nan") for line in ordered])
+            for column in ("rul", "rul_low", "rul_high")
+        )
+        known = np.array([line["known"] == "1" for line in ordered])
+        return Foreseen(rul=rul, low=low, high=high, known=known, size_kb=size_kb)
 
     def diagnose(self, known: Sequence[Waveform], windows: Sequence[Waveform]) -> Diagnosed:
-        """There is nothing yet that diagnoses vibration."""
-        raise NotImplementedError
+        """Run `train vibration`, and `diagnose` for every window."""
+        with TemporaryDirectory(prefix="edgewright-bench-") as name:
+            folder = Path(name)
+            model, index = folder / "model.ewm", folder / "index.csv"
+            with index.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow(["file", "column", "rate_hz", "speed_rpm", "bearing", "fault"])
+                for k, each in enumerate(known):
+                    np.savez(folder / f"{k}.npz", a=each.acceleration_g)
+                    writer.writerow(
+                        [f"{k}.npz", "a", each.rate_hz, each.speed_rpm, each.bearing, each.fault]
+                    )
+            _run("train", "vibration", "--data", index, "--out", model)
+            answers = [_diagnosis(folder, model, each) for each in windows]
+            size_kb = model.stat().st_size / 1024
+        return Diagnosed(
+            faults=tuple(fault for fault, _ in answers),
+            probabilities=tuple(by_fault for _, by_fault in answers),
+            size_kb=size_kb,
+        )
 
 
-def _run(*words: str | Path) -> None:
-    """Run a command as a user would, its text thrown away."""
-    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+def _diagnosis(
+    folder: Path, model: Path, window: Waveform
+) -> tuple[str, tuple[tuple[str, float], ...]]:
+    """Return the fault of a window, and how probable each one is."""
+    path = folder / "window.csv"
+    path.write_text("a\n" + "\n".join(map(repr, window.acceleration_g.tolist())) + "\n")
+    text = _run(
+        *("diagnose", "--data", path, "--column", "a", "--rate-hz", f"{window.rate_hz:g}"),
+        *("--speed-rpm", f"{window.speed_rpm:g}", "--bearing", window.bearing),
+        *("--model", model, "--json"),
+    )
+    answer = json.loads(text)
+    by_fault = answer["probabilities"]
+    return str(answer["fault"]), tuple((str(name), float(by_fault[name])) for name in by_fault)
+
+
+def _run(*words: str | Path) -> str:
+    """Run a command as a user would, and return what it printed."""
+    with redirect_stdout(io.StringIO()) as printed, redirect_stderr(io.StringIO()):
         edgewright.main([str(word) for word in words], standalone_mode=False)
+    return printed.getvalue()
+
+
+def _lines(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def _write(path: Path, recording: Recording) -> None:
@@ -86,6 +151,16 @@ def _write(path: Path, recording: Recording) -> None:
             recording.time_ns.tolist(), recording.value.tolist(), strict=True
         ):
             writer.writerow([time_ns, *cells])
+
+
+def _write_lives(path: Path, lives: Lives) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["unit", "time", *lives.columns])
+        for unit, moment, cells in zip(
+            lives.unit, lives.time.tolist(), lives.value.tolist(), strict=True
+        ):
+            writer.writerow([unit, moment, *cells])
 
 
 def _refused(count: int, refusal: str) -> Watched:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gateway.proof import nab, skab, smap, smd, tep
+from gateway.proof import cmapss, cwru, femto, nab, skab, smap, smd, tep
 from gateway.proof.rows import Row
 from gateway.proof.subject import Subject
 from gateway.proof.targets import TARGETS
@@ -29,6 +29,11 @@ SETS: Final[Mapping[str, PublicSet]] = {
     smd.NAME: PublicSet(is_there=lambda folder: bool(smd.paths(folder)), measure=smd.measure),
     smap.NAME: PublicSet(is_there=lambda folder: bool(smap.paths(folder)), measure=smap.measure),
     tep.NAME: PublicSet(is_there=lambda folder: bool(tep.paths(folder)), measure=tep.measure),
+    cmapss.NAME: PublicSet(
+        is_there=lambda folder: bool(cmapss.subsets(folder)), measure=cmapss.measure
+    ),
+    femto.NAME: PublicSet(is_there=lambda folder: bool(femto.paths(folder)), measure=femto.measure),
+    cwru.NAME: PublicSet(is_there=cwru.is_there, measure=cwru.measure),
 }
 
 
