@@ -78,7 +78,9 @@ def segments(mask: BoolArray) -> RowArray:
 
 def rising_edges(alarm: BoolArray) -> BoolArray:
     """Return where the alarm comes on, shape (n,); one that is on in the first row does there."""
-    return alarm & ~np.append(np.zeros(1, dtype=np.bool_), alarm[:-1])[: len(alarm)]
+    before = np.zeros_like(alarm)
+    before[1:] = alarm[:-1]
+    return alarm & ~before
 
 
 def edge_score(runs: Sequence[AlarmRun]) -> EdgeScore:

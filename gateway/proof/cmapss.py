@@ -52,7 +52,7 @@ def judge(subject: Subject, folder: Path, subset: str) -> Judged:
     train = numbers(folder / NAME / f"train_{subset}.txt.gz")
     test = numbers(folder / NAME / f"test_{subset}.txt.gz")
     actual = numbers(folder / NAME / f"RUL_{subset}.txt.gz").ravel()
-    runs, tests = _engines(train), _engines(test)
+    runs, tests = engines(train), engines(test)
     lives = np.concatenate([np.minimum(np.arange(len(run))[::-1], CAP) for run in runs])
     return Judged(
         subset=subset,
@@ -140,7 +140,7 @@ def _told(rul: FloatArray) -> tuple[FloatArray, int]:
     return told, int(np.count_nonzero(is_missing))
 
 
-def _engines(rows: FloatArray) -> list[FloatArray]:
+def engines(rows: FloatArray) -> list[FloatArray]:
     """Return settings and sensors of each engine, in the order of the file."""
     starts = np.flatnonzero(np.diff(rows[:, 0])) + 1
     return [engine[:, 2:] for engine in np.split(rows, starts)]

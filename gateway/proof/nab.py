@@ -11,7 +11,7 @@ import numpy as np
 
 from analytics.scorers.alarms import rising_edges
 from analytics.scorers.nab import PROFILES, Corpus, FileTruth, file_truth, probation_rows
-from gateway.core.arrays import BoolArray, FloatArray
+from gateway.core.arrays import BoolArray, FloatArray, TimeArray
 from gateway.core.errors import ConfigError
 from gateway.proof.costs import largest, median
 from gateway.proof.plain import windowed_gaussian
@@ -74,9 +74,7 @@ def files(folder: Path) -> list[File]:
 
 def judge(subject: Subject, file: File) -> Judged:
     """Train on the first rows of a file, and score the whole of it."""
-    _, lines = table(file.path)
-    time_us = np.array([line[0] for line in lines], dtype="datetime64[us]").astype(np.int64)
-    value = np.array([line[1:2] for line in lines], dtype=np.float64)
+    time_us, value = _rows(file)
     whole = recording(time_us * 1_000, ["value"], value)
     healthy = slice(None, probation_rows(len(value)))
     return Judged(
@@ -137,6 +135,18 @@ def measure(
             )
         )
     return [*rows, *_cost_rows(judged)]
+
+
+def truth_of(file: File) -> FileTruth:
+    """Return what alarms are worth in a file."""
+    return file_truth(_rows(file)[0], file.windows)
+
+
+def _rows(file: File) -> tuple[TimeArray, FloatArray]:
+    """Return the times in microseconds, shape (n,), and the values, shape (n, 1)."""
+    _, lines = table(file.path)
+    time_us = np.array([line[0] for line in lines], dtype="datetime64[us]").astype(np.int64)
+    return time_us, np.array([line[1:2] for line in lines], dtype=np.float64)
 
 
 def _cost_rows(judged: list[Judged]) -> list[Row]:

@@ -50,9 +50,10 @@ class Components:
 
     def ratios(self, rows: FloatArray) -> FloatArray:
         """Return the larger of T² and SPE, each as a multiple of its limit, shape (k,)."""
-        return np.asarray((self._statistics(rows) / self.limits).max(axis=1))
+        return np.asarray((self.statistics(rows) / self.limits).max(axis=1))
 
-    def _statistics(self, rows: FloatArray) -> FloatArray:
+    def statistics(self, rows: FloatArray) -> FloatArray:
+        """Return T² and SPE, shape (k, 2)."""
         z = (rows - self.mean) / self.spread
         scores = z @ self.axes
         rest = z - scores @ self.axes.T
@@ -83,7 +84,7 @@ def fit_components(healthy: FloatArray, *, count: int | None = None) -> Componen
         variances=np.maximum(variances[:kept], SPREAD_MIN**2),
         limits=np.ones(2),
     )
-    limits = np.quantile(whole._statistics(healthy), LIMIT_SHARE, axis=0)  # noqa: SLF001 # its own
+    limits = np.quantile(whole.statistics(healthy), LIMIT_SHARE, axis=0)
     return Components(
         mean=mean,
         spread=spread,
