@@ -10,6 +10,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
+from analytics.cases import CaseSettings
 from analytics.limits import AlarmSettings
 from cloud_sync.edge.http import HttpUplinkConfig
 from cloud_sync.edge.influxdb import InfluxdbUplinkConfig
@@ -105,6 +106,8 @@ class Config(Settings):
     """Where records are delivered, by name."""
     models: ModelSourceConfig | None = None
     """Where anomaly and vision models come from; without it, none is ever loaded."""
+    cases: CaseSettings = CaseSettings()
+    """When alarms of an asset become a case for a technician."""
     log: LogSettings = LogSettings()
     """The record log."""
     clock: ClockSettings = ClockSettings()

@@ -24,6 +24,7 @@ ENTRY_NAMES = {
     "SubscriptionGroup": "slow",
     "ModbusConfig": "blower",
     "ScanGroup": "slow",
+    "WaveformSettings": "drive_end",
     "MqttConfig": "mixer",
     "SilenceGroup": "slow",
     "SparkplugConfig": "site",
@@ -38,6 +39,10 @@ ENTRY_NAMES = {
 }
 """A name for the example of each table of tables, by its class."""
 EXAMPLES: dict[str, object] = {
+    "WaveformSettings.address": "input:1000",
+    "WaveformSettings.count": 2048,
+    "WaveformSettings.rate_hz": 12_800,
+    "WaveformSettings.counter": "input:990",
     "GatewaySettings.id": "pumphouse-1",
     "OpcuaConfig.endpoint": "opc.tcp://10.0.4.20:4840",
     "OpcuaConfig.security": "Basic256Sha256",

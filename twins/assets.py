@@ -9,8 +9,9 @@ from gateway.core.rows import AssetId
 from twins.centrifugal_pump import CentrifugalPumps, CentrifugalPumpSettings
 from twins.compressor import Compressors, CompressorSettings
 from twins.generic import GenericAssets, GenericSettings
+from twins.member import Member
 from twins.model import AssetModel
-from twins.twin import AssetTwin, Member
+from twins.twin import AssetTwin
 
 TwinSettings = Annotated[
     CentrifugalPumpSettings | CompressorSettings | GenericSettings, Field(discriminator="type")

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from gateway.core.arrays import FloatArray
+from gateway.core.cases import Diagnosis
 from twins.health import FROZEN_SIGMAS, NORMAL_SIGMAS
 from twins.model import Relation, Signature, ending_of
 
@@ -38,13 +39,13 @@ def worst_sign(
     return f"{spoken(relations[worst].signal)} {float(sigmas[worst]):+.1f} σ"
 
 
-def advice(
+def diagnosis(
     relations: Sequence[Relation],
     signatures: Sequence[Signature],
     sigmas: FloatArray,
     frozen_roles: Sequence[str],
-) -> str:
-    """Return what to check, in a sentence; empty when everything is normal.
+) -> Diagnosis | None:
+    """Return what is likely the matter and what to check; None when everything is normal.
 
     Args:
         relations: All r of them.
@@ -53,21 +54,24 @@ def advice(
         frozen_roles: Signals that repeat themselves.
     """
     if frozen_roles:
-        return f"{spoken(frozen_roles[0])} does not move any more: check the sensor and its wiring"
+        return Diagnosis(
+            cause=f"{spoken(frozen_roles[0])} does not move any more",
+            check="check the sensor and its wiring",
+        )
     if not (np.abs(sigmas) > NORMAL_SIGMAS).any():
-        return ""
+        return None
     by_signal = {relation.signal: float(s) for relation, s in zip(relations, sigmas, strict=True)}
     best = max(signatures, key=lambda each: match(each, by_signal))
     if match(best, by_signal) >= MATCH_MIN:
         seen = sum(_sign(by_signal[signal], way) > SIGN_MIN for signal, way in best.signs)
-        return f"likely: {best.cause} ({seen} of {len(best.signs)} signs): {best.check}"
+        cause = f"likely: {best.cause} ({seen} of {len(best.signs)} signs)"
+        return Diagnosis(cause=cause, check=best.check)
     worst = relations[int(np.abs(sigmas).argmax())]
+    check = "compare with a gauge at the machine"
     if worst.roles == (worst.signal,):
-        return (
-            f"{spoken(worst.signal)} moves faster than usual: compare with a gauge at the machine"
-        )
+        return Diagnosis(cause=f"{spoken(worst.signal)} moves faster than usual", check=check)
     others = ", ".join(spoken(role) for role in worst.roles if role != worst.signal)
-    return f"{spoken(worst.signal)} does not fit {others}: compare with a gauge at the machine"
+    return Diagnosis(cause=f"{spoken(worst.signal)} does not fit {others}", check=check)
 
 
 def spoken(role: str) -> str:

@@ -13,11 +13,11 @@ parameters are still being learnt. The derived frame carries the columns again, 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from gateway.core.arrays import BoolArray, FloatArray, StatusArray, rebased
+from gateway.core.cases import Diagnosis
 from gateway.core.events import Event
 from gateway.core.frame import Frame
 from gateway.core.ports import TwinUpdate
@@ -27,13 +27,13 @@ from gateway.core.tags import Tag, TagId, TagTable
 from gateway.core.twin_state import Signal, TwinState
 from twins.checkpoint import State, joined, pack, part, unpack
 from twins.derived import DerivedTags, Samples, derived_frame
-from twins.diagnosis import advice, worst_sign
+from twins.diagnosis import diagnosis, worst_sign
 from twins.estimator import Estimator
 from twins.health import NORMAL_SIGMAS, Health
 from twins.layout import Layout, beliefs
+from twins.member import Member
 from twins.model import AssetModel, unit_of
 from twins.operating import OperatingStates
-from twins.settings import AssetSettings
 from twins.state import NEVER_NS, SignalBoard, Snapshot
 from twins.stillness import Stillness
 
@@ -64,18 +64,6 @@ _HEALTH_STATUS_BY_STATE: StatusArray = np.array(
 
 
 _Part = SignalBoard | OperatingStates | Estimator | Stillness | Health | DerivedTags
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """One asset of a type: what the twin needs to know of its table in the configuration."""
-
-    asset: AssetId
-    tags: dict[str, TagId]
-    """The tag of each mapped role."""
-    settings: AssetSettings
-    configuration: str
-    """All of the asset's table that the numbers in a checkpoint depend on."""
 
 
 class AssetTwin:
@@ -179,7 +167,6 @@ class AssetTwin:
         state = OperatingState(int(self._operating.state[i]))
         health = float(self._health.value[i])
         is_known = np.isfinite(health) and state is not OperatingState.UNKNOWN
-        frozen = [self._model.roles[k] for k in np.flatnonzero(self._stillness.is_frozen[i])]
         relations, sigmas = self._model.relations, self._health.sigmas[i]
         heard_ns = int(now.source_ns[i].max())
         return TwinState(
@@ -189,10 +176,17 @@ class AssetTwin:
             health=health if is_known else None,
             score=None,
             as_of_ns=0 if heard_ns == NEVER_NS else heard_ns,
-            worst_sign=worst_sign(relations, sigmas, frozen) or self._commissioning_sign(i),
-            advice=advice(relations, self._model.signatures, sigmas, frozen),
+            worst_sign=worst_sign(relations, sigmas, self._frozen(i))
+            or self._commissioning_sign(i),
+            advice=found.sentence if (found := self.diagnosis(asset)) else "",
             signals=self._signals(i, now),
         )
+
+    def diagnosis(self, asset: AssetId) -> Diagnosis | None:
+        """Return what is likely the matter with an asset now; None when everything is normal."""
+        i = self._assets.index(asset)
+        model, sigmas = self._model, self._health.sigmas[i]
+        return diagnosis(model.relations, model.signatures, sigmas, self._frozen(i))
 
     def advice(self, tag: TagId) -> str:
         """Return what to check now, for an alarm on a computed tag; empty when nothing is known."""
@@ -365,6 +359,9 @@ class AssetTwin:
                 )
             )
         return tuple(signals)
+
+    def _frozen(self, i: int) -> list[str]:
+        return [self._model.roles[k] for k in np.flatnonzero(self._stillness.is_frozen[i])]
 
     def _commissioning_sign(self, i: int) -> str:
         progress = float(self._estimator.asset_progress[i])

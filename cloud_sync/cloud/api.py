@@ -16,12 +16,14 @@ from aiohttp.typedefs import Middleware
 from cloud_sync.cloud.database import Database
 from cloud_sync.cloud.ingest import Ingest, IngestSettings
 from cloud_sync.cloud.journal import ENTRIES_MAX, read_events, read_gateways, read_losses
+from cloud_sync.cloud.labels import read_labels
 from cloud_sync.cloud.lake import read_levels
 from cloud_sync.cloud.messages import (
     Accepted,
     EventList,
     GatewayStatus,
     Health,
+    LabelList,
     LossList,
     ModelList,
     ModelRelease,
@@ -146,6 +148,11 @@ class Api:
                 access=Access.OPERATOR, answer=RetrainList, problems=(503,),
             ),
             Route(
+                method="GET", path="/v1/labels", handler=self._list_labels,
+                summary="What technicians found behind cases, the newest first.",
+                access=Access.OPERATOR, answer=LabelList, problems=(503,),
+            ),
+            Route(
                 method="GET", path="/tuf/metadata/{name}", handler=self._give_metadata,
                 summary="Metadata of the TUF repository.",
                 access=Access.OPEN, answer=JSON, problems=(404,),
@@ -234,6 +241,9 @@ class Api:
 
     async def _list_runs(self, _: web.Request) -> web.Response:
         return answer(await self._parts.database.transact(read_runs))
+
+    async def _list_labels(self, _: web.Request) -> web.Response:
+        return answer(await self._parts.database.transact(read_labels))
 
     async def _give_metadata(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]

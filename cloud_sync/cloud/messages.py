@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway.core.cases import Verdict
 from gateway.core.manifest import MODEL_NAME_PATTERN
 
 
@@ -188,6 +189,24 @@ class EventList(Message):
     """Events, the newest first."""
 
     events: tuple[EventEntry, ...]
+
+
+class LabelEntry(Message):
+    """What a technician found behind the case of an asset."""
+
+    gateway: str
+    asset: str
+    verdict: Verdict
+    from_ns: int
+    """When the case was opened, UTC."""
+    to_ns: int | None
+    """When it was closed; null while it is open."""
+
+
+class LabelList(Message):
+    """Labels, the newest first."""
+
+    labels: tuple[LabelEntry, ...]
 
 
 class LossEntry(Message):

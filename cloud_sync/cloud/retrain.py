@@ -19,14 +19,16 @@ from typing import Annotated, Final
 import structlog
 from pydantic import Field, ValidationError
 
+from analytics.training.healthy import unhealthy_spans
 from cloud_sync.cloud.database import Database
+from cloud_sync.cloud.labels import read_happenings
 from cloud_sync.cloud.lake import Lake
 from cloud_sync.cloud.messages import RetrainList, RetrainOutcome, RetrainRun
 from cloud_sync.cloud.registry import Registry, next_version
 from cloud_sync.cloud.rows import AlarmPeriod
 from cloud_sync.cloud.trainer import CANDIDATE, INCUMBENT, JOB, REPORT, TrainingJob, TrainingReport
+from gateway.core.drift_reference import MODEL_DRIFT
 from gateway.core.errors import GatewayError, ModelError
-from gateway.core.events import Transition
 from gateway.core.manifest import VisionManifest
 from gateway.core.ports import Clock
 from gateway.core.settings import Settings
@@ -48,6 +50,8 @@ class RetrainSettings(Settings):
 
     period_h: Annotated[float, Field(gt=0, le=8760)] | None = None
     """Hours between retrainings of every anomaly model; left out, only on request."""
+    on_drift: bool = True
+    """Whether a model is retrained when a gateway tells that its machines have moved away."""
     alarm_margin_s: Annotated[float, Field(ge=0, le=604_800)] = 600.0
     """Time before an alarm whose rows are not taken for healthy either."""
     rows_min: Annotated[int, Field(ge=20)] = 2_000
@@ -141,6 +145,21 @@ class Retrainer:
                 continue  # a vision model: the lake has no pictures
         return tuple(runs)
 
+    async def run_drifted(self) -> tuple[RetrainRun, ...]:
+        """Retrain every model that has drifted since it was last retrained.
+
+        Raises:
+            RetrainBusyError: one is being trained already.
+            StoreError: the disk or the registry fails.
+        """
+        runs = []
+        for name in await self._database.transact(_read_drifted):
+            try:
+                runs.append(await self.run(name))
+            except UnknownModelError:
+                continue  # of a model that this cloud never released
+        return tuple(runs)
+
     async def _incumbent(self, model: str) -> tuple[str, bytes]:
         """Return version and bundle of the release in force."""
         release = await asyncio.to_thread(self._registry.newest, model)
@@ -204,27 +223,15 @@ class Retrainer:
 def read_alarm_periods(
     connection: sqlite3.Connection, *, margin_ns: int
 ) -> tuple[AlarmPeriod, ...]:
-    """Return when which asset had an active alarm, each with a margin before, in a transaction.
+    """Return when which asset is not known to be healthy, in a transaction.
 
-    A period begins at the onset where it is known. An alarm that never returned is still active.
+    What counts, and what technicians say to it: `analytics.training.healthy`.
     """
-    rows = connection.execute(
-        "SELECT gateway, source, condition, transition, time_ns, onset_ns FROM events "
-        "WHERE transition IN (?, ?) ORDER BY time_ns, seq",
-        (Transition.RAISED, Transition.RETURNED),
+    return tuple(
+        AlarmPeriod(gateway=gateway, asset=asset, from_ns=span.from_ns, to_ns=span.to_ns)
+        for gateway, happenings in read_happenings(connection).items()
+        for asset, span in unhealthy_spans(happenings, margin_ns=margin_ns)
     )
-    open_since: dict[tuple[str, str, str], int] = {}
-    periods = []
-    for gateway, source, condition, transition, time_ns, onset_ns in rows:
-        alarm = (gateway, source, condition)
-        if transition == Transition.RAISED:
-            began_ns = time_ns if onset_ns is None else min(onset_ns, time_ns)
-            open_since.setdefault(alarm, began_ns)
-        elif alarm in open_since:
-            periods.append(_period(gateway, source, open_since.pop(alarm) - margin_ns, time_ns))
-    for (gateway, source, _), began_ns in open_since.items():
-        periods.append(_period(gateway, source, began_ns - margin_ns, (1 << 63) - 1))
-    return tuple(periods)
 
 
 def read_runs(connection: sqlite3.Connection) -> RetrainList:
@@ -238,8 +245,15 @@ def read_runs(connection: sqlite3.Connection) -> RetrainList:
     return RetrainList(runs=tuple(runs))
 
 
-def _period(gateway: str, asset: str, from_ns: int, to_ns: int) -> AlarmPeriod:
-    return AlarmPeriod(gateway=gateway, asset=asset, from_ns=max(from_ns, 0), to_ns=to_ns)
+def _read_drifted(connection: sqlite3.Connection) -> list[str]:
+    """Return the models of which a gateway told a drift after their last retraining began."""
+    rows = connection.execute(
+        "SELECT source, MAX(time_ns) AS told_ns FROM events WHERE condition = ? GROUP BY source "
+        "HAVING told_ns > (SELECT COALESCE(MAX(started_ns), 0) FROM retrain_runs "
+        "WHERE model = source) ORDER BY source",
+        (MODEL_DRIFT,),
+    )
+    return [row["source"] for row in rows]
 
 
 def _store_run(connection: sqlite3.Connection, *, run: RetrainRun) -> None:

@@ -1,28 +1,22 @@
 """Rows of healthy running machines out of the lake: what a model is trained on.
 
-A twin writes one derived frame a tick: the columns of all its assets and their `state`, all with
-the time of the tick. A row is an asset and a tick for which every column of the model is there
-and Good while the state is RUNNING. One frame is one record and a record is in one file, so rows
-are put together file by file, the newest first, until there are enough.
+What a row is: `analytics.training.healthy`. One derived frame is one record and a record is in one
+file, so rows are put together file by file, the newest first, until there are enough.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 
+from analytics.training.healthy import STATE, Series, Span, healthy_rows
 from cloud_sync.cloud.parquet import LakeSamples, read_samples, read_tags
 from gateway.core.arrays import BoolArray, FloatArray, TimeArray, frozen
 from gateway.core.quality import is_good
 from gateway.core.records import RecordKind
-from gateway.core.rows import OperatingState
 from gateway.core.settings import Settings
 from gateway.core.tags import TagId
-
-STATE: Final = "state"
-"""The derived tag `asset.state` holds the `OperatingState` as a number."""
 
 
 class AlarmPeriod(Settings):
@@ -153,39 +147,27 @@ def _rows_of(
     periods: Sequence[AlarmPeriod],
 ) -> Run:
     name = samples.gateways[gateway]
-    times, states = _series(samples, gateway, f"{asset}.{STATE}")
-    times = times[states == OperatingState.RUNNING]
-    value = np.full((len(times), len(columns)), np.nan)
-    for column, column_name in enumerate(columns):
-        column_times, column_values = _series(samples, gateway, f"{asset}.{column_name}")
-        _, rows, places = np.intersect1d(
-            times, column_times, assume_unique=True, return_indices=True
-        )
-        value[rows, column] = column_values[places]
-    is_whole = np.isfinite(value).all(axis=1)
-    is_alarmed = _within(times, [p for p in periods if (p.gateway, p.asset) == (name, asset)])
-    keep = is_whole & ~is_alarmed
+    found = healthy_rows(
+        _series(samples, gateway, f"{asset}.{STATE}"),
+        [_series(samples, gateway, f"{asset}.{column}") for column in columns],
+        unhealthy=[
+            Span(from_ns=period.from_ns, to_ns=period.to_ns)
+            for period in periods
+            if (period.gateway, period.asset) == (name, asset)
+        ],
+    )
     return Run(
         asset=f"{name}/{asset}",
-        time_ns=frozen(times[keep]),
-        value=frozen(value[keep]),
-        alarm_row_count=int((is_whole & is_alarmed).sum()),
+        time_ns=frozen(found.time_ns),
+        value=frozen(found.value),
+        alarm_row_count=found.alarm_row_count,
     )
 
 
-def _series(samples: LakeSamples, gateway: int, tag: str) -> tuple[TimeArray, FloatArray]:
-    """Return the Good samples of one tag in the order of time, the last one of equal times."""
+def _series(samples: LakeSamples, gateway: int, tag: str) -> Series:
+    """Return the Good samples of one tag."""
     if TagId(tag) not in samples.tags:
-        return np.zeros(0, np.int64), np.zeros(0)
+        return Series(time_ns=np.zeros(0, np.int64), value=np.zeros(0))
     mine = (samples.tag_index == samples.tags.index(TagId(tag))) & is_good(samples.status)
     mine &= samples.gateway_index == gateway
-    times, first_from_behind = np.unique(samples.time_ns[mine][::-1], return_index=True)
-    return times, samples.value[mine][::-1][first_from_behind]
-
-
-def _within(times: TimeArray, periods: Sequence[AlarmPeriod]) -> BoolArray:
-    """Return which times lie in one of the periods, same shape."""
-    inside = np.zeros(len(times), dtype=np.bool_)
-    for period in periods:
-        inside |= (times >= period.from_ns) & (times <= period.to_ns)
-    return inside
+    return Series.of(samples.time_ns[mine], samples.value[mine])

@@ -13,7 +13,7 @@ import asyncio
 import fcntl
 import signal
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -43,6 +43,8 @@ LAKE_PERIOD_S: Final = 1.0
 """Between looks at the inbox; whether a file is due is the lake's to say."""
 REFRESH_PERIOD_S: Final = 3600.0
 """Between looks at the age of the registry's signatures."""
+DRIFT_PERIOD_S: Final = 60.0
+"""Between two looks whether a gateway told of a drift."""
 PROGRESS_PERIOD_S: Final = 5.0
 """Between proofs that the database still takes transactions."""
 PROGRESS_AGE_S_MAX: Final = 60.0
@@ -139,6 +141,10 @@ async def _work_until(
     async def retrain_all() -> None:
         await parts.retrainer.run_all()
 
+    async def retrain_drifted() -> None:
+        with suppress(RetrainBusyError):  # somebody asked for one by hand: look again later
+            await parts.retrainer.run_drifted()
+
     watchdog = Watchdog({DATABASE: PROGRESS_AGE_S_MAX}, now_ns=clock.monotonic_ns())
 
     async def prove_progress() -> None:
@@ -150,6 +156,8 @@ async def _work_until(
         "registry": (renew_signatures, REFRESH_PERIOD_S),
         DATABASE: (prove_progress, PROGRESS_PERIOD_S),
     }
+    if settings.retrain.on_drift:
+        work["drift"] = (retrain_drifted, DRIFT_PERIOD_S)
     if settings.retrain.period_h is not None:
         work["retrain"] = (retrain_all, settings.retrain.period_h * 3600)
     feeding_s = watchdog_period_s()

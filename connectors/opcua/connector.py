@@ -281,6 +281,11 @@ class OpcuaConnector:
                 for handle, row in enumerate(self._rows)
                 if row.element is not None
             },
+            rates_hz={
+                handle: row.rate_hz
+                for handle, row in enumerate(self._rows)
+                if row.rate_hz is not None
+            },
             rules=ReceptionRules(
                 uses_source_time=config.time == "source",
                 source_ahead_ns_max=round(config.source_ahead_s_max * NS_PER_S),
@@ -298,8 +303,11 @@ class OpcuaConnector:
         return Healer(
             link,
             sink,
-            # A history has whole arrays, and no elements.
-            [row.node if row.element is None else None for row in self._rows],
+            # A history has whole arrays, and no elements; of a waveform it has no times.
+            [
+                row.node if row.element is None and row.rate_hz is None else None
+                for row in self._rows
+            ],
             indices,
             settings=self._config,
             device=self._device,

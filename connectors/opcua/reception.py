@@ -5,7 +5,8 @@ Most values are numbers with sound times, and pass as columns. The rest:
 - an element that was asked for comes as an array of one (OPC 10000-4, 7.27); a server that does
   not know index ranges sends the whole array, and the element is picked here;
 - a text is no sample: it becomes an event (see `text_watch`);
-- arrays, structures and raw bytes are Bad, and their tags unfit: told once, and no more asked for;
+- an array whose tag has a sampling rate is a waveform (see `connectors.waveforms`);
+- other arrays, structures, raw bytes are Bad, and their tags unfit: told once, no more asked for;
 - a source time that cannot be is replaced, and told (see `times`).
 
 What was told is remembered over sessions, so that a connection that comes and goes repeats nothing.
@@ -25,9 +26,10 @@ from connectors.opcua.monitor import Item
 from connectors.opcua.report import ReadFigures, Refusal
 from connectors.opcua.times import marked, sample_times
 from connectors.text_watch import TextWatch
+from connectors.waveforms import SAMPLES_MAX, WaveformTags
 from gateway.core.arrays import BoolArray, IndexArray, index_column, status_column
 from gateway.core.events import Event
-from gateway.core.frame import Frame, split_by_clock
+from gateway.core.frame import ClockSource, Frame, split_by_clock
 from gateway.core.ports import Clock, Sink
 from gateway.core.quality import Status
 from gateway.core.tags import TagId
@@ -65,6 +67,8 @@ class ReceptionMemory:
     """Tags that are odd, each with what was said of it."""
     wrong_times: set[int] = field(default_factory=set)
     """Tags whose wrong source time was told and has not been right since."""
+    waveform_ends_ns: dict[int, int] = field(default_factory=dict)
+    """Time of the last value of each waveform."""
     wrong_times_told_ns: int = -PACE_NS
     ran_out_count: int = 0
     """Tags that were polled for want of monitored items, as told last."""
@@ -79,6 +83,7 @@ class Reception:
         names: Sequence[TagId],
         indices: IndexArray,
         elements: Mapping[int, int],
+        rates_hz: Mapping[int, float],
         rules: ReceptionRules,
         memory: ReceptionMemory,
         sink: Sink,
@@ -92,6 +97,7 @@ class Reception:
             names: Of the connector's tags; a handle is a position in here.
             indices: Position in the tag table of each of them.
             elements: Which element of an array a handle means, where it means one.
+            rates_hz: Sampling rate of the waveform that a handle means, where it means one.
             rules: See there.
             memory: What former sessions said.
             sink: Takes the events about odd values.
@@ -102,6 +108,8 @@ class Reception:
         self._names = names
         self._indices = indices
         self._elements = elements
+        self._waveforms = WaveformTags(rates_hz, indices, memory.waveform_ends_ns)
+        self._arrays: list[tuple[int, int, OtherValue]] = []
         self._rules = rules
         self._memory = memory
         self._sink = sink
@@ -153,9 +161,10 @@ class Reception:
             arrival_ns=arrival_ns,
             server_ns=changes.server_ns if changes.server_ns.any() else None,
         )
+        arrays = self._waveform_frames(frame, is_ours)
         if not is_sample.all():
             frame, is_ours = frame.where(is_sample), is_ours[is_sample]
-        return split_by_clock(frame, is_ours)
+        return [*split_by_clock(frame, is_ours), *arrays]
 
     def refused(self, items: Sequence[Item], codes: Mapping[int, int]) -> Frame:
         """Note that the server does not give some nodes; return what we say of their tags.
@@ -207,13 +216,34 @@ class Reception:
         """Do with one value that is no number what is to be done."""
         handle = int(changes.handles[place])
         element = self._elements.get(handle)
-        if element is not None and other.numbers:
+        if handle in self._waveforms and 0 < len(other.numbers) <= SAMPLES_MAX:
+            is_sample[place] = False
+            changes.status[place] = other.status
+            self._arrays.append((place, handle, other))
+        elif element is not None and other.numbers:
             self._pick(changes, place, element, other, received_ns)
         elif other.text is not None and element is None and other.status < Status.BAD:
             is_sample[place] = False
             self._memory.texts.read(self._names[handle], other.text, self._news)
         elif other.status < Status.BAD:
             self._note_unfit(handle, other.what, _remedy(other, element), received_ns)
+
+    def _waveform_frames(self, frame: Frame, is_ours: BoolArray) -> list[Frame]:
+        """Return the waveforms among the values of a frame, a frame each."""
+        arrays, self._arrays = self._arrays, []
+        found = (
+            self._waveforms.frame(
+                handle,
+                other.numbers,
+                status=int(frame.status[place]),
+                end_ns=int(frame.time_ns[place]),
+                received_ns=frame.received_ns,
+                arrival_ns=frame.arrival_ns,
+                clock=ClockSource.GATEWAY if is_ours[place] else ClockSource.SOURCE,
+            )
+            for place, handle, other in arrays
+        )
+        return [each for each in found if each is not None and len(each)]
 
     def _pick(
         self, changes: Changes, place: int, element: int, other: OtherValue, received_ns: int

@@ -7,8 +7,9 @@ from pathlib import Path
 from connectors.opcua.nodes import MethodAddress, NodeAddress, parse_method, parse_node
 from connectors.sheet import Line, Sheet, read_sheet
 from connectors.taglist import COMMON_COLUMNS, TagEntry, check_names, tag_entry
+from connectors.waveforms import RATE_HZ_MAX
 
-OPCUA_COLUMNS = ("tag", "node", "element", "dead_band", "call", *COMMON_COLUMNS)
+OPCUA_COLUMNS = ("tag", "node", "element", "rate_hz", "dead_band", "call", *COMMON_COLUMNS)
 
 _ELEMENT_MAX = 0xFFFF_FFFF
 _PERCENT_MAX = 100
@@ -33,6 +34,8 @@ class OpcuaRow:
     element: int | None
     """Which element of an array, from 0; None for a value that is no array."""
     dead_band: DeadBand
+    rate_hz: float | None
+    """Sampling rate of an array that is a waveform; None for a value that is none."""
     call: MethodAddress | None
     """What a command to the tag calls; None writes to the node."""
 
@@ -47,13 +50,23 @@ def read_opcua_tags(path: Path) -> tuple[OpcuaRow, ...]:
     rows = []
     for line in sheet.lines:
         entry, node = tag_entry(line), _node(line)
-        element, dead_band, call = _element(line), _dead_band(line), _call(line, entry)
+        element, rate_hz = _element(line), _rate_hz(line)
+        dead_band, call = _dead_band(line), _call(line, entry)
+        if rate_hz is not None and (element is not None or entry.writable):
+            line.mistake(f'"{entry.name}" is a waveform: it has no element and is not writable')
         if element is not None and entry.writable:
             line.mistake(
                 f'"{entry.name}" is writable, but an element of an array cannot be written'
             )
         if node is not None:
-            row = OpcuaRow(entry=entry, node=node, element=element, dead_band=dead_band, call=call)
+            row = OpcuaRow(
+                entry=entry,
+                node=node,
+                element=element,
+                dead_band=dead_band,
+                rate_hz=rate_hz,
+                call=call,
+            )
             rows.append(row)
     check_names(sheet, [row.entry for row in rows])
     _check_nodes(sheet, rows)
@@ -93,6 +106,16 @@ def _element(line: Line) -> int | None:
         line.mistake(f"element {text!r} is not a whole number from 0 on")
         return None
     return int(text)
+
+
+def _rate_hz(line: Line) -> float | None:
+    """Return the sampling rate of a line; None when its value is no waveform."""
+    if not line.text("rate_hz"):
+        return None
+    rate_hz = line.number_of("rate_hz", 0.0)
+    if not 0 < rate_hz <= RATE_HZ_MAX:
+        line.mistake(f"rate_hz {line.text('rate_hz')} is not above 0 and up to {RATE_HZ_MAX:g}")
+    return rate_hz
 
 
 def _dead_band(line: Line) -> DeadBand:

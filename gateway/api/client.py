@@ -29,11 +29,13 @@ from gateway.api.answers import (
     TagList,
     TrendAnswer,
 )
+from gateway.api.case_answers import CaseAnswer, CaseList
 from gateway.api.device_answers import DeviceList, DeviceTags
 from gateway.api.errors import AbsentError, GoneError, RefusedError
 from gateway.api.requests import CommandRequest, TagsRequest
 from gateway.api.stream import HEARTBEAT_S
 from gateway.api.uplink_answers import DeadLetterList, ResentAnswer, UplinkList
+from gateway.core.cases import Verdict
 
 TIMEOUT_S = 5.0
 """Longest time for one answer; the gateway answers from memory."""
@@ -111,6 +113,15 @@ class GatewayClient:
         """Silence an alarm for a time."""
         path = f"/v1/alarms/{_quoted(alarm)}/shelve"
         return await self._post(path, EventAnswer, {"for_s": for_s})
+
+    async def cases(self) -> CaseList:
+        """Return the cases, open ones first."""
+        return await self._get("/v1/cases", CaseList)
+
+    async def decide(self, case: str, verdict: Verdict, *, note: str = "") -> CaseAnswer:
+        """Say what was behind a case."""
+        path = f"/v1/cases/{_quoted(case)}/verdict"
+        return await self._post(path, CaseAnswer, {"verdict": verdict, "note": note})
 
     async def devices(self) -> DeviceList:
         """Return every device."""

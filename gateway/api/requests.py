@@ -8,6 +8,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway.core.cases import Verdict
+
 LIMIT_MAX = 1000
 """Most entries in one answer."""
 SHELVE_S_MAX = 7 * 86_400.0
@@ -82,6 +84,16 @@ class ShelveRequest(AlarmRequest):
 
     for_s: Annotated[float, Field(gt=0, le=SHELVE_S_MAX)]
     """How long."""
+
+
+class VerdictRequest(Request):
+    """Says what was behind a case."""
+
+    case: str
+    """Its id."""
+    verdict: Verdict
+    note: Annotated[str, Field(max_length=500)] = ""
+    """What the technician adds."""
 
 
 class UplinkRequest(Request):

@@ -33,6 +33,8 @@ from gateway.api.answers import (
     TagList,
     TrendAnswer,
 )
+from gateway.api.case_answers import CaseAnswer, CaseList
+from gateway.api.cases import decide, read_cases
 from gateway.api.dead_letters import list_dead_letters, send_dead_letters_again
 from gateway.api.device_answers import DeviceList, DeviceTags
 from gateway.api.reads import (
@@ -65,6 +67,7 @@ from gateway.api.requests import (
     TagsRequest,
     TrustRequest,
     UplinkRequest,
+    VerdictRequest,
 )
 from gateway.api.uplink_answers import DeadLetterList, ResentAnswer, UplinkList
 from gateway.api.view import GatewayView
@@ -203,6 +206,8 @@ ROUTES: tuple[Route, ...] = (
     Read("/v1/alarms", Request, AlarmList, read_alarms),
     Act("/v1/alarms/{alarm}/acknowledge", AlarmRequest, EventAnswer, acknowledge),
     Act("/v1/alarms/{alarm}/shelve", ShelveRequest, EventAnswer, shelve),
+    Read("/v1/cases", Request, CaseList, read_cases),
+    Act("/v1/cases/{case}/verdict", VerdictRequest, CaseAnswer, decide),
     Read("/v1/devices", Request, DeviceList, read_devices),
     Read("/v1/devices/{device}/tags", DeviceTagsRequest, DeviceTags, read_device_tags),
     Act("/v1/devices/{device}/trust", TrustRequest, EventAnswer, trust),

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from gateway.core.alarms import Alarm, AlarmId
 from gateway.core.arrays import BoolArray, FloatArray, IndexArray, StatusArray, TimeArray, frozen
+from gateway.core.cases import Case, CaseId, Verdict
 from gateway.core.commands import Command
 from gateway.core.configuration_status import ConfigurationStatus
 from gateway.core.device_status import DeviceStatus
@@ -150,6 +151,16 @@ class GatewayView(Protocol):
 
         Raises:
             CommandError: there is no such alarm, or the time is not ahead.
+        """
+
+    def cases(self) -> tuple[Case, ...]:
+        """Return the open cases, the most severe first, then the closed ones."""
+
+    async def decide(self, case: CaseId, verdict: Verdict, *, note: str, operator: str) -> Event:
+        """Note what a technician found.
+
+        Raises:
+            CommandError: there is no such case.
         """
 
     async def trust(self, device: str, sha256: str, *, operator: str) -> Event:

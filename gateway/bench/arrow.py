@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MISSING: Final = (
-    "pyarrow is not installed (it comes with `edgewright[cloud]`):"
+    "pyarrow is not installed (it comes with `edgewright[train]`):"
     " nothing is compared with Arrow, and Parquet files are left out"
 )
 

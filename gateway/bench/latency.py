@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from analytics.cases import CaseBook, CaseSettings
 from gateway.bench.figures import Figure
 from gateway.bench.plant import Readings, measured_tags, new_chain
 from gateway.core.events import Event
@@ -48,8 +49,9 @@ async def measure_latency(folder: Path, clock: Clock, *, share: float = 1.0) -> 
     settings = LogSettings(ballast_bytes=0)
     store = RecordLog.open(folder / "log.db", settings, gateway=GatewayId("bench"), clock=clock)
     table = store.intern((*measured_tags(), *chain.derived_tags))
+    cases = CaseBook(chain.twin.assets, settings=CaseSettings(), diagnose=chain.twin.diagnosis)
     processor = Processor(
-        [Chain(name="pumps", twin=chain.twin, detector=chain.detector)], chain.board
+        [Chain(name="pumps", twin=chain.twin, detector=chain.detector)], chain.board, cases
     )
     processor.bind(table)
     ingress = Ingress(size_bytes_max=INGRESS_BYTES)
@@ -58,6 +60,7 @@ async def measure_latency(folder: Path, clock: Clock, *, share: float = 1.0) -> 
         table=table,
         processor=processor,
         board=chain.board,
+        cases=cases,
         store=store,
         clock=clock,
         values=LiveValues(table),

@@ -17,6 +17,7 @@ COMMANDS = {
     "console": "The terminal UI for technicians.",
     "status": "How the gateway is, in a few lines.",
     "tail": "Follow values and events as they come.",
+    "cases": "What is wrong with which asset; say what was behind it.",
     "alarms": "List, acknowledge and shelve alarms.",
     "write": "Write a value to a machine, in two steps.",
     "modbus": "Look into a Modbus device: read values, find units and addresses.",

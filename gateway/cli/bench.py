@@ -61,7 +61,7 @@ def log(*, as_json: bool, data: Path | None) -> None:
 
     With --data, every CSV, Parquet and NumPy file in the folder and below it is taken that has
     columns of numbers; a row counts as a scan, one a second. Arrow and Parquet need pyarrow, which
-    comes with `edgewright[cloud]`.
+    comes with `edgewright[train]`.
     """
     found = None if data is None else _recordings(data)
     report = _log(found)

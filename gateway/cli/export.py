@@ -3,7 +3,6 @@
 import contextlib
 import json
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import BinaryIO
 
 import click
 
+from gateway.cli.past import Time, log_at, log_of
 from gateway.config import read_config
 from gateway.console.format import plural
 from gateway.core.records import LedgerEntry, Seq
@@ -20,35 +20,17 @@ from gateway.service.export import (
     RowSink,
     chosen_tags,
     export_rows,
-    parse_time,
 )
 from gateway.service.export_csv import CsvSink
 from gateway.service.export_parquet import ParquetSink
 from gateway.store import LogReader
-from gateway.store.bodies import Bodies, PlainBodies
-from gateway.store.encryption import EncryptedBodies, bodies_of, read_key
+from gateway.store.bodies import PlainBodies
+from gateway.store.encryption import EncryptedBodies, read_key
 from gateway.wire.files import whole_file
 
 LOSSES_MAX = 20
 """Losses told one by one; `--json` has them all."""
 FORMATS = ("csv", "parquet")
-
-
-class Time(click.ParamType[int]):
-    """A time in nanoseconds UTC; see `parse_time`."""
-
-    name = "time"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        """Return the time; a mistake is one of the command's usage."""
-        try:
-            return (
-                value if isinstance(value, int) else parse_time(str(value), now_ns=time.time_ns())
-            )
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 @click.command("export")
@@ -70,7 +52,7 @@ class Time(click.ParamType[int]):
     type=click.Choice(FORMATS),
     default="csv",
     show_default=True,
-    help="Parquet needs edgewright[cloud].",
+    help="Parquet needs edgewright[train].",
 )
 @click.option("--out", "target", required=True, help="File to write; - is the standard output.")
 @click.option(
@@ -117,9 +99,8 @@ def command(
     """
     if to_ns <= from_ns:
         raise click.UsageError("--to is not after --from")
-    path, bodies = _log(config_path, log_path, key_files)
     damaged: set[Seq] = set()
-    reader = LogReader(path, bodies=bodies, on_corrupt=damaged.add)
+    reader = _reader(config_path, log_path, key_files, damaged)
     tags = chosen_tags(reader.tags(), [name for name in names.split(",") if name])
     try:
         with _opened(target) as file:
@@ -141,25 +122,18 @@ def command(
             click.echo(line, err=True)
 
 
-def _log(
-    config_path: Path | None, log_path: Path | None, key_files: tuple[Path, ...]
-) -> tuple[Path, Bodies]:
-    """Return where the log is and how to read it."""
-    if (config_path is None) == (log_path is None):
-        raise click.UsageError("give either -c FILE or --log FILE")
-    bodies: Bodies = PlainBodies()
-    if config_path is not None:
+def _reader(
+    config_path: Path | None, log_path: Path | None, key_files: tuple[Path, ...], damaged: set[Seq]
+) -> LogReader:
+    if config_path is not None and log_path is None:
         if key_files:
             raise click.UsageError("--key-file is for --log: with -c, the configuration names it")
-        config = read_config(config_path)
-        log_path = config.gateway.state_folder / "log.db"
-        bodies = bodies_of(config.log.encryption)
-    elif key_files:
-        bodies = EncryptedBodies([read_key(file=path) for path in key_files])
-    assert log_path is not None
-    if not log_path.is_file():
-        raise click.ClickException(f"{log_path}: there is no log")
-    return log_path, bodies
+        return log_of(read_config(config_path), on_corrupt=damaged.add)
+    if log_path is None or config_path is not None:
+        raise click.UsageError("give either -c FILE or --log FILE")
+    keys = [read_key(file=path) for path in key_files]
+    bodies = EncryptedBodies(keys) if keys else PlainBodies()
+    return log_at(log_path, bodies, on_corrupt=damaged.add)
 
 
 @contextlib.contextmanager

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from analytics.training.data import read_recording
 from gateway.config import read_config
+from gateway.recordings import read_recording
 from gateway.service.importing import import_recording
 from gateway.wire.messages import set_up_messages
 

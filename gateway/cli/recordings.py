@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from analytics.training.data import Recording, usual_period_s
 from analytics.training.faults import FaultPattern
 from gateway.config import Config
 from gateway.core.arrays import FloatArray, frozen
@@ -16,6 +15,7 @@ from gateway.core.frame import Frame, Origin
 from gateway.core.quality import Status, is_good
 from gateway.core.rows import AssetId, OperatingState, Rows
 from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
+from gateway.recordings import Recording, usual_period_s
 from gateway.wire.settings_file import mistakes_of
 from twins import AssetTwin, TwinSettings, build_twins
 from twins.centrifugal_pump import CentrifugalPumps, PumpRole

@@ -16,7 +16,6 @@ from analytics.defaults import anomaly_alarms
 from analytics.multivariate import AnomalyDetector
 from analytics.runtime import size_warning
 from analytics.scoring import ALARM_SCORE, open_bundle
-from analytics.training.data import read_recording
 from gateway.cli.recordings import PLAIN_ASSET, ROLES_BY_TWIN, TwinRecording, plain_rows
 from gateway.config import read_config
 from gateway.core.errors import ConfigError
@@ -25,6 +24,7 @@ from gateway.core.manifest import AnomalyManifest
 from gateway.core.quality import Quality, quality_of
 from gateway.core.rows import AssetId, Rows
 from gateway.core.tags import ConfigEpoch, TagTable
+from gateway.recordings import read_recording
 
 HEADER = ("time", "score", "threshold", "alarm", "quality", "top_tags", "top_shares")
 TOP_COUNT = 3

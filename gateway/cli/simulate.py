@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from gateway.core.errors import ConfigError
 from gateway.simulate.plant import Plant
 from gateway.simulate.recording import record
-from gateway.simulate.replay import Recording, read_recording
+from gateway.simulate.replay import Play, read_play
 from gateway.simulate.scenario import Scenario, read_scenario
 from gateway.wire.clock import SystemClock
 
@@ -104,7 +104,7 @@ def command(
     if healthy_hours is not None and out is not None:
         _record(seed, healthy_hours * 3600.0, period, out, as_json=as_json)
     elif replay_path is not None:
-        recording = read_recording(replay_path, time_column=time_column)
+        recording = read_play(replay_path, time_column=time_column)
         _run(_replay(recording, opcua, state, speed, as_json=as_json))
     else:
         password = _read_password(user, password_file)
@@ -161,9 +161,7 @@ async def _serve(options: dict[str, object], *, as_json: bool) -> None:
     await run(settings, clock=SystemClock(), on_ready=tell)
 
 
-async def _replay(
-    recording: Recording, opcua: str, state: Path, speed: float, *, as_json: bool
-) -> None:
+async def _replay(recording: Play, opcua: str, state: Path, speed: float, *, as_json: bool) -> None:
     from gateway.simulate.replay_service import Replay
     from gateway.simulate.simulation import book_path, make_state_folder, parse_address
 

@@ -8,12 +8,12 @@ from typing import Final
 import click
 
 from analytics.training.anomaly import Purpose, Trained, train_anomaly
-from analytics.training.data import read_recording, usual_period_s
 from gateway.cli.recordings import GENERIC, ROLES_BY_TWIN, TwinRecording, known_faults
 from gateway.config import read_config
 from gateway.core.arrays import FloatArray
 from gateway.core.errors import ConfigError
 from gateway.core.manifest import MODEL_NAME_PATTERN, VERSION_PATTERN, RolloutRules
+from gateway.recordings import read_recording, usual_period_s
 from gateway.wire.bundle import write_bundle
 
 SMOOTHING_S: Final = 10.0

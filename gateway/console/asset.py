@@ -8,6 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from gateway.api.answers import AssetDetail, SignalAnswer
+from gateway.console.case import ask_verdict, case_line
 from gateway.console.cells import (
     age_cell,
     expected_cell,
@@ -65,6 +66,13 @@ class AssetView(View):
             id="asset.next",
             tooltip="Turn to the asset after this one",
         ),
+        Binding(
+            "c",
+            "verdict",
+            "case",
+            id="asset.verdict",
+            tooltip="Say what was behind the case of the asset: confirmed, false, planned work",
+        ),
     ]
 
     def compose(self) -> ComposeResult:
@@ -103,6 +111,14 @@ class AssetView(View):
             if signal.name == self.table.chosen:
                 self.app.push_screen(TrendScreen(signal.tag))
 
+    def action_verdict(self) -> None:
+        """Ask what was behind the case of the asset."""
+        case = self.snapshot.case
+        if case is None:
+            self.notify("This asset has no open case.", timeout=4)
+        else:
+            self.app.run_worker(ask_verdict(self, case))
+
     @property
     def table(self) -> LiveTable:
         """The table of signals."""
@@ -119,6 +135,8 @@ def _summary(detail: AssetDetail, snapshot: Snapshot) -> Text:
     line.append(f"  data {snapshot.age(summary.as_of)}", style=MUTED)
     if summary.advice:
         line.append(f"\n → {summary.advice}", style=f"bold {WARN}")
+    if snapshot.case is not None:
+        line.append("\n").append_text(case_line(snapshot.case, snapshot))
     return line
 
 

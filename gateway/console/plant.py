@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import DataTable, Static
 
 from gateway.api.answers import AssetAnswer
+from gateway.console.case import ask_verdict
 from gateway.console.cells import health_cell, muted, plain, score_cell, state_cell
 from gateway.console.event_lines import event_lines
 from gateway.console.format import UNKNOWN, plural, spark
@@ -41,6 +42,13 @@ class PlantView(View):
             key_display="enter",
             id="plant.open",
             tooltip="Show all signals of the asset under the cursor",
+        ),
+        Binding(
+            "c",
+            "verdict",
+            "case",
+            id="plant.verdict",
+            tooltip="Say what was behind the case of the asset: confirmed, false, planned work",
         ),
     ]
 
@@ -85,6 +93,14 @@ class PlantView(View):
         """Ask for the view of the asset under the cursor."""
         if self.table.chosen is not None:
             self.post_message(self.AssetChosen(self.table.chosen, opens=True))
+
+    def action_verdict(self) -> None:
+        """Ask what was behind the case of the asset."""
+        case = self.snapshot.case
+        if case is None:
+            self.notify("This asset has no open case.", timeout=4)
+        else:
+            self.app.run_worker(ask_verdict(self, case))
 
     @property
     def table(self) -> LiveTable:

@@ -12,6 +12,7 @@ from gateway.api.answers import (
     ModelAnswer,
     StatusAnswer,
 )
+from gateway.api.case_answers import CaseAnswer
 from gateway.api.client import GatewayClient
 from gateway.api.device_answers import DeviceAnswer
 from gateway.api.errors import RefusedError
@@ -47,6 +48,8 @@ class Snapshot:
     asset: AssetDetail | None = None
     """The chosen asset."""
     alarms: tuple[AlarmAnswer, ...] = ()
+    cases: tuple[CaseAnswer, ...] = ()
+    """Open ones first."""
     devices: tuple[DeviceAnswer, ...] = ()
     uplinks: tuple[UplinkAnswer, ...] = ()
     models: tuple[ModelAnswer, ...] = ()
@@ -57,6 +60,12 @@ class Snapshot:
 
     zone: tzinfo | None = None
     """Zone in which times are written; None is the machine's own."""
+
+    @property
+    def case(self) -> CaseAnswer | None:
+        """The open case of the chosen asset."""
+        chosen = self.asset.summary.asset if self.asset else ""
+        return next((case for case in self.cases if case.is_open and case.asset == chosen), None)
 
     @property
     def now(self) -> datetime:
@@ -93,6 +102,7 @@ async def fetch(client: GatewayClient, asset: str, zone: tzinfo | None) -> Snaps
         assets=ordered,
         asset=await _detail(client, chosen),
         alarms=(await client.alarms()).alarms,
+        cases=(await client.cases()).cases,
         devices=(await client.devices()).devices,
         uplinks=(await client.uplinks()).uplinks,
         models=(await client.models()).models,

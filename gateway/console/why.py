@@ -4,6 +4,7 @@ from rich.text import Text
 from textual.widgets import Static
 
 from gateway.api.answers import AssetDetail, SignalAnswer
+from gateway.console.case import case_line
 from gateway.console.cells import (
     SPARK_WIDTH,
     age_cell,
@@ -41,6 +42,8 @@ class Why(Static):
             lines.append(Text(f" → {summary.advice}", style=f"bold {WARN}"))
         elif not lines:
             lines.append(Text(" ✓ Every signal is as expected.", style=GOOD))
+        if snapshot.case is not None:
+            lines.append(case_line(snapshot.case, snapshot))
         self.update(Text("\n").join(lines))
 
 

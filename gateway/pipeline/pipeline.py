@@ -21,8 +21,9 @@ from typing import Protocol, TypeAlias, assert_never
 import structlog
 
 from gateway.core.alarms import AlarmId
-from gateway.core.errors import CommandError, StoreError
-from gateway.core.events import Event, Transition
+from gateway.core.cases import Case, CaseId, CaseKeeper, Verdict
+from gateway.core.errors import StoreError
+from gateway.core.events import Event
 from gateway.core.frame import Frame, Origin, are_alike, join_frames
 from gateway.core.ports import AlarmBoard, Clock
 from gateway.core.records import Draft, LedgerEntry, LogEntry, RecordKind
@@ -31,6 +32,7 @@ from gateway.core.twin_state import TwinState
 from gateway.pipeline.condition import condition
 from gateway.pipeline.ingress import Entry, Ingress
 from gateway.pipeline.latency import LatencyMeter
+from gateway.pipeline.operator import repeat_operator
 from gateway.pipeline.processor import Processed, Processor
 from gateway.pipeline.timekeeper import Timekeeper, are_of_one_clock, shift_of
 from gateway.pipeline.values import LiveValues
@@ -83,6 +85,7 @@ class Pipeline:
         table: TagTable,
         processor: Processor,
         board: AlarmBoard,
+        cases: CaseKeeper,
         store: RecordLog,
         clock: Clock,
         values: LiveValues,
@@ -100,6 +103,7 @@ class Pipeline:
             table: The tags of the running epoch.
             processor: Decides.
             board: The alarms, for what a person does to them.
+            cases: The cases, for what a technician says of them.
             store: Where entries go.
             clock: For durations, and for stamping what a person does.
             values: The last values.
@@ -115,6 +119,7 @@ class Pipeline:
         self._table = table
         self._processor = processor
         self._board = board
+        self._cases = cases
         self._store = store
         self._clock = clock
         self._listeners = tuple(listeners)
@@ -207,7 +212,7 @@ class Pipeline:
                 other.replay(entry)
             if isinstance(entry, Event):
                 self._move_times(shift_of(entry))
-                self._replay_operator(entry)
+                repeat_operator(entry, self._board, self._cases)
             elif isinstance(entry, Frame):
                 count += len(entry)
                 current = self._current(entry)
@@ -228,6 +233,17 @@ class Pipeline:
         event = self._board.shelve(alarm, time_ns=now_ns, until_ns=until_ns, operator=operator)
         self._append_events([event])
         return event
+
+    def decide(self, case: CaseId, verdict: Verdict, *, note: str, operator: str) -> Event:
+        """Note a technician's verdict on a case, between two frames."""
+        now_ns = self._clock.now_ns()
+        event = self._cases.decide(case, verdict, note=note, time_ns=now_ns, operator=operator)
+        self._append_events([event])
+        return event
+
+    def cases(self) -> tuple[Case, ...]:
+        """Return the cases, open ones first."""
+        return self._cases.cases()
 
     def twin_states(self) -> tuple[TwinState, ...]:
         """Return every asset as known now."""
@@ -347,23 +363,6 @@ class Pipeline:
             severity=QUARANTINE_SEVERITY,
             text=f"A frame of {len(frame)} samples was stored but not analysed: {error!r}",
         )
-
-    def _replay_operator(self, event: Event) -> None:
-        """Repeat what a person did to an alarm; everything else follows from the frames."""
-        if not event.operator:
-            return
-        alarm = AlarmId(f"{event.source}/{event.condition}")
-        time_ns, operator = event.time_ns, event.operator
-        try:
-            if event.transition is Transition.ACKNOWLEDGED:
-                self._board.acknowledge(alarm, time_ns=time_ns, operator=operator)
-            elif event.transition is Transition.SHELVED and event.until_ns is not None:
-                self._board.shelve(
-                    alarm, time_ns=time_ns, until_ns=event.until_ns, operator=operator
-                )
-        except CommandError as error:
-            # The alarm is no longer configured: nothing is left to acknowledge or shelve.
-            log.info("operator_action_dropped", alarm=alarm, reason=str(error))
 
     async def _checkpoint_if_due(self) -> None:
         age_s = (self._clock.monotonic_ns() - self._checkpointed_ns) / 1e9

@@ -1,8 +1,9 @@
-"""The chain twin → detector → alarms, run in memory and in the order of the data. Pure."""
+"""The chain twin → detector → alarms → cases, run in memory and in the order of the data. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.core.cases import CaseKeeper
 from gateway.core.events import Event
 from gateway.core.frame import Frame, Origin, join_frames
 from gateway.core.ports import AlarmBoard, Detector, Twin
@@ -35,13 +36,17 @@ class Processed:
     events: tuple[Event, ...]
 
 
+_Part = Twin | Detector | AlarmBoard | CaseKeeper
+
+
 class Processor:
     """Owns every asset's chain; the same frames in the same order always give the same results."""
 
-    def __init__(self, chains: Sequence[Chain], board: AlarmBoard) -> None:
-        """Put the chains and the alarms together."""
+    def __init__(self, chains: Sequence[Chain], board: AlarmBoard, cases: CaseKeeper) -> None:
+        """Put the chains, the alarms and the cases together."""
         self._chains = tuple(chains)
         self._board = board
+        self._cases = cases
         self._received_ns: int | None = None
 
     @property
@@ -85,6 +90,7 @@ class Processor:
         events += self._board.update(frame)
         if made is not None:
             events += self._board.update(made)
+        events += self._cases.update(events, now_ns=frame.received_ns)
         return Processed(derived=made, events=tuple(events))
 
     def rebase(self, shift_ns: int) -> None:
@@ -144,8 +150,8 @@ class Processor:
                 afresh.append(f"{name}: {error}")
         return tuple(afresh)
 
-    def _parts(self) -> list[tuple[str, Twin | Detector | AlarmBoard]]:
-        parts: list[tuple[str, Twin | Detector | AlarmBoard]] = [("alarms", self._board)]
+    def _parts(self) -> list[tuple[str, _Part]]:
+        parts: list[tuple[str, _Part]] = [("alarms", self._board), ("cases", self._cases)]
         for chain in self._chains:
             parts.append((f"twin.{chain.name}", chain.twin))
             if chain.detector is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analytics.alarms import LimitAlarms
+from analytics.cases import CaseBook
 from analytics.defaults import default_alarms
 from analytics.limits import AlarmLimit, alarm_limit
 from analytics.multivariate import AnomalyDetector
@@ -40,6 +41,7 @@ class Parts:
     detectors: tuple[AnomalyDetector, ...]
     """One for each twin, in the same order; none when no models are configured."""
     board: LimitAlarms
+    cases: CaseBook
     processor: Processor
 
     @property
@@ -70,6 +72,7 @@ def build_parts(config: Config, *, folder: Path, clock: Clock) -> Parts:
     if mistakes:
         raise ConfigError(*mistakes)
     board = LimitAlarms(limits, reasons=detectors, advisers=twins)
+    cases = _case_book(config, twins)
     chains = [
         Chain(name=twin.name, twin=twin, detector=detectors[k] if detectors else None)
         for k, twin in enumerate(twins)
@@ -79,7 +82,8 @@ def build_parts(config: Config, *, folder: Path, clock: Clock) -> Parts:
         twins=twins,
         detectors=detectors,
         board=board,
-        processor=Processor(chains, board),
+        cases=cases,
+        processor=Processor(chains, board, cases),
     )
 
 
@@ -138,6 +142,15 @@ def _detector(twin: AssetTwin, clock: Clock) -> AnomalyDetector:
         assets=twin.assets,
         columns=twin.columns,
         monotonic_ns=clock.monotonic_ns,
+    )
+
+
+def _case_book(config: Config, twins: Sequence[AssetTwin]) -> CaseBook:
+    twin_of = {asset: twin for twin in twins for asset in twin.assets}
+    return CaseBook(
+        twin_of,
+        settings=config.cases,
+        diagnose=lambda asset: twin_of[asset].diagnosis(asset),
     )
 
 

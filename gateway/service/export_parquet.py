@@ -38,7 +38,7 @@ class ParquetSink:
             import pyarrow.parquet as pq
         except ModuleNotFoundError as error:
             raise ConfigError(
-                "--format parquet needs pyarrow: install edgewright[cloud], or take --format csv"
+                "--format parquet needs pyarrow: install edgewright[train], or take --format csv"
             ) from error
         name, time = pa.dictionary(pa.int32(), pa.string()), pa.timestamp("ns", tz="UTC")
         types = (time, name, pa.float64(), name, name, pa.uint32(), time, name)

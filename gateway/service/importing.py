@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from analytics.training.data import Recording
 from gateway.config import Config
 from gateway.core.arrays import FloatArray, IndexArray, TimeArray, status_column
 from gateway.core.errors import ConfigError
 from gateway.core.frame import Frame, Origin
 from gateway.core.tags import TagId
+from gateway.recordings import Recording
 from gateway.service.run import Gateway, opened, restore_state
 from gateway.wire.clock import SystemClock
 

@@ -142,6 +142,7 @@ def _assembled(
         table=table,
         processor=parts.processor,
         board=parts.board,
+        cases=parts.cases,
         store=store,
         clock=clock,
         values=values,

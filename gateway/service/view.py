@@ -12,6 +12,7 @@ from gateway.api.view import Identity, Subscription, Trend, Values
 from gateway.commands import CommandDesk
 from gateway.config import Config
 from gateway.core.alarms import Alarm, AlarmId
+from gateway.core.cases import Case, CaseId, Verdict
 from gateway.core.commands import Command
 from gateway.core.configuration_status import ConfigurationStatus
 from gateway.core.device_status import DeviceStatus
@@ -157,6 +158,14 @@ class ServiceView:
     async def shelve(self, alarm: AlarmId, *, until_ns: int, operator: str) -> Event:
         """Silence an alarm until a time; see `GatewayView`."""
         return self._pipeline.shelve(alarm, until_ns=until_ns, operator=operator)
+
+    def cases(self) -> tuple[Case, ...]:
+        """Return the cases, open ones first."""
+        return self._pipeline.cases()
+
+    async def decide(self, case: CaseId, verdict: Verdict, *, note: str, operator: str) -> Event:
+        """Note what a technician found; see `GatewayView`."""
+        return self._pipeline.decide(case, verdict, note=note, operator=operator)
 
     async def trust(self, device: str, sha256: str, *, operator: str) -> Event:
         """Trust the certificate that a device has shown; see `GatewayView`."""

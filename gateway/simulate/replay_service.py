@@ -7,7 +7,7 @@ from pathlib import Path
 from gateway.core.ports import Clock
 from gateway.simulate.books import OfferedBook
 from gateway.simulate.opcua import Access, OpcuaServer
-from gateway.simulate.replay import CONNECTOR, Recording
+from gateway.simulate.replay import CONNECTOR, Play
 
 NS_PER_S = 1_000_000_000
 LINGER_S = 2.0
@@ -18,7 +18,7 @@ class Replay:
     """One recording on one server."""
 
     def __init__(
-        self, recording: Recording, *, address: tuple[str, int], book: Path, clock: Clock
+        self, recording: Play, *, address: tuple[str, int], book: Path, clock: Clock
     ) -> None:
         """Open the book and prepare the server.
 

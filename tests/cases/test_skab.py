@@ -22,7 +22,6 @@ import numpy as np
 import pytest
 
 from analytics.training.anomaly import Purpose, train_anomaly
-from analytics.training.data import Recording, read_recording
 from cloud_sync.cloud.client import CloudClient
 from cloud_sync.cloud.setup import CONFIGURATION, HAND_OVER, OPERATOR_TOKEN, create_cloud
 from gateway.core.arrays import BoolArray, FloatArray
@@ -30,6 +29,7 @@ from gateway.core.events import Event, Transition
 from gateway.core.quality import is_good
 from gateway.core.tags import TagId
 from gateway.demo.books import read_ledger_and_events
+from gateway.recordings import Recording, read_recording
 from gateway.simulate.replay import identifiers_of
 from gateway.store.reader import LogReader
 from gateway.wire.bundle import write_bundle

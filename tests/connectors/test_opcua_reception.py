@@ -9,7 +9,7 @@ from connectors.news import News
 from connectors.opcua.items import Changes, OtherValue
 from connectors.opcua.reception import Reception, ReceptionMemory, ReceptionRules
 from gateway.core.arrays import index_column
-from gateway.core.frame import ClockSource
+from gateway.core.frame import ClockSource, Frame
 from gateway.core.ports import Clock
 from gateway.core.quality import Status
 from gateway.core.tags import TagId
@@ -32,6 +32,7 @@ def reception_of(
     *,
     memory: ReceptionMemory | None = None,
     elements: Mapping[int, int] | None = None,
+    rates_hz: Mapping[int, float] | None = None,
     clock: Clock | None = None,
 ) -> Reception:
     clock = clock or SystemClock()
@@ -39,6 +40,7 @@ def reception_of(
         names=NAMES,
         indices=index_column([7, 8, 9, 10]),
         elements=elements or {},
+        rates_hz=rates_hz or {},
         rules=ReceptionRules(
             uses_source_time=True,
             source_ahead_ns_max=600 * NS_PER_S,
@@ -183,3 +185,37 @@ def test_a_gateway_in_doubt_about_its_own_clock_judges_no_other() -> None:
     [frame] = reception.frames(changes, received_ns=100 * NS_PER_S, arrival_ns=1)
     assert (frame.time_ns.tolist(), frame.clock) == ([NOW_NS], ClockSource.SOURCE)
     assert frame.status.tolist() == [0]
+
+
+def test_an_array_with_a_rate_is_a_waveform() -> None:
+    """Its values go back from its time; read again it gives nothing, overlapping what is new."""
+    reception = reception_of(KeepingSink(), rates_hz={1: 1000.0})
+    ms = NS_PER_S // 1000
+
+    def received(numbers: tuple[float, ...], source_ns: int, status: int = 0) -> Frame | None:
+        other = OtherValue(what="an array", status=status, numbers=numbers)
+        changes = changes_of([1, 2], {0: other}, source_ns=source_ns)
+        plain, *arrays = reception.frames(changes, received_ns=NOW_NS, arrival_ns=1)
+        assert plain.tag_index.tolist() == [9]
+        assert len(arrays) <= 1
+        return arrays[0] if arrays else None
+
+    frame = received((1.0, float("nan"), 3.0), NOW_NS - 10 * ms)
+    assert frame is not None
+    assert frame.tag_index.tolist() == [8, 8, 8]
+    assert frame.time_ns.tolist() == [NOW_NS - 12 * ms, NOW_NS - 11 * ms, NOW_NS - 10 * ms]
+    np.testing.assert_array_equal(frame.value, [1.0, np.nan, 3.0])
+    assert frame.status.tolist() == [0, Status.BAD_OUT_OF_RANGE, 0]
+    assert received((1.0, float("nan"), 3.0), NOW_NS - 10 * ms) is None
+    frame = received((3.0, 4.0, 5.0), NOW_NS - 8 * ms, status=0x4094_0000)
+    assert frame is not None
+    assert frame.value.tolist() == [4.0, 5.0]
+    assert frame.status.tolist() == [0x4094_0000] * 2
+
+
+def test_a_waveform_that_is_none_is_unfit() -> None:
+    sink = KeepingSink()
+    reception = reception_of(sink, rates_hz={1: 1000.0})
+    other = OtherValue(what="raw bytes", status=0)
+    reception.frames(changes_of([1], {0: other}), received_ns=NOW_NS, arrival_ns=1)
+    assert reception.take_unfit() == [1]

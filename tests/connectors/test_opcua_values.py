@@ -149,3 +149,20 @@ async def test_what_finds_no_monitored_item_is_polled(tmp_path: Path) -> None:
     assert event.condition == "monitored_items_ran_out"
     assert f"for {len(polled)} of 51 tags" in event.text
     assert 21 <= len(polled) < 50
+
+
+@pytest.mark.parametrize("settings", [SUBSCRIBE, POLL], ids=["subscribe", "poll"])
+async def test_an_array_with_a_rate_is_a_waveform(
+    tmp_path: Path, settings: dict[str, object]
+) -> None:
+    """Whole arrays as samples of one tag whose times rise; read twice, they come once."""
+    node_list = "tag,node,rate_hz\nWave,ns=1;s=Array,1000\nPlain,ns=1;s=Plain,\n"
+    async with reading(tmp_path, node_list, settings) as (_, sink, values_of):
+        await until(lambda: len(values_of("Wave")) > 60, what="twenty waveforms")
+    parts = [frame.where(frame.tag_index == 0) for frame in sink.frames]
+    value = np.concatenate([part.value for part in parts]).reshape(-1, 3)
+    time_ns = np.concatenate([part.time_ns for part in parts]).reshape(-1, 3)
+    np.testing.assert_array_equal(value, np.outer(value[:, 0], [1.0, 10.0, 100.0]))
+    assert (np.diff(time_ns) == 1_000_000).all()
+    assert (np.diff(time_ns.ravel()) > 0).all()
+    assert values_of("Plain")

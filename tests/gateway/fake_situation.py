@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 
 from gateway.core.alarms import Alarm, AlarmId, AlarmState
+from gateway.core.cases import Case, Diagnosis, Verdict
 from gateway.core.configuration_status import ConfigurationStatus
 from gateway.core.device_status import ConnectorReport, DeviceState, DeviceStatus, SetAside
 from gateway.core.events import Event, Evidence, Transition
 from gateway.core.log_status import LogStatus
 from gateway.core.models import ModelStage, ModelStatus
 from gateway.core.records import Boot, RecordKind, Seq
+from gateway.core.rows import AssetId
 from gateway.core.tags import TagId
 from gateway.core.uplink_status import DeadLetter, UplinkStatus
 from tests.gateway.fake_plant import DAY, HOUR, NOW_NS, S
@@ -29,6 +31,42 @@ LOG_OF_THE_PLANT = LogStatus(
     written_bytes=845_000_000,
     written_bytes_per_day=1_690_000_000.0,
 )
+
+
+def cases_of_the_plant() -> Iterator[Case]:
+    """Yield an open case, and one that a technician has closed."""
+    yield Case(
+        asset=AssetId("P-101"),
+        opened_ns=NOW_NS - 14 * 60 * S,
+        onset_ns=NOW_NS - 52 * 60 * S,
+        updated_ns=NOW_NS - 9 * 60 * S,
+        severity=700,
+        conditions=("filter_clogged", "anomaly"),
+        active=("filter_clogged", "anomaly"),
+        evidence=(
+            Evidence(name="filter_dp_bar", value=0.497, expected=0.12, share=0.51, unit="bar"),
+            Evidence(name="flow_m3h", value=52.4, expected=61.8, share=0.19, unit="m3/h"),
+        ),
+        diagnosis=Diagnosis(
+            cause="likely: suction filter clogged (4 of 5 signs)",
+            check="read the differential gauge at the filter",
+        ),
+    )
+    yield Case(
+        asset=AssetId("P-102"),
+        opened_ns=NOW_NS - 2 * DAY,
+        onset_ns=NOW_NS - 2 * DAY,
+        updated_ns=NOW_NS - DAY,
+        severity=500,
+        conditions=("bearing_temperature_high",),
+        active=(),
+        evidence=(),
+        diagnosis=None,
+        verdict=Verdict.FALSE,
+        note="sensor cable was loose",
+        operator="operator",
+        closed_ns=NOW_NS - DAY,
+    )
 
 
 def alarms_of_the_plant() -> Iterator[Alarm]:

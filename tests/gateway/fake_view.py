@@ -13,6 +13,7 @@ import numpy as np
 from gateway.api.view import Identity, Subscription, Trend, Values
 from gateway.core.alarms import Alarm, AlarmId, AlarmState
 from gateway.core.arrays import float_column, index_column, status_column, time_column
+from gateway.core.cases import Case, CaseId, Verdict
 from gateway.core.commands import Command, CommandState
 from gateway.core.configuration_status import ConfigurationStatus
 from gateway.core.device_status import DeviceStatus
@@ -33,6 +34,7 @@ from tests.gateway.fake_situation import (
     CONFIGURATION_OF_THE_PLANT,
     LOG_OF_THE_PLANT,
     alarms_of_the_plant,
+    cases_of_the_plant,
     dead_letters_of_the_plant,
     devices_of_the_plant,
     events_of_the_plant,
@@ -52,6 +54,7 @@ class FakeView:
     plant: tuple[AssetPlan, ...] = PLANT
     extra_tags: int = 0
     alarm_list: list[Alarm] = field(default_factory=lambda: list(alarms_of_the_plant()))
+    case_list: list[Case] = field(default_factory=lambda: list(cases_of_the_plant()))
     dead_letter_list: list[DeadLetter] = field(
         default_factory=lambda: list(dead_letters_of_the_plant())
     )
@@ -255,6 +258,24 @@ class FakeView:
             severity=alarm.severity,
             transition=transition,
             text=alarm.text,
+            operator=operator,
+        )
+        self.news.take_events([event])
+        return event
+
+    def cases(self) -> tuple[Case, ...]:
+        return tuple(self.case_list)
+
+    async def decide(self, case: CaseId, verdict: Verdict, *, note: str, operator: str) -> Event:
+        index = next(k for k, each in enumerate(self.case_list) if each.id == case)
+        decided = replace(self.case_list[index], verdict=verdict, note=note, operator=operator)
+        self.case_list[index] = decided
+        event = Event(
+            time_ns=self.clock_ns,
+            source=decided.asset,
+            condition=verdict.condition,
+            severity=decided.severity,
+            text=f"case {case}: {verdict}",
             operator=operator,
         )
         self.news.take_events([event])

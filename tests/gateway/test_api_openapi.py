@@ -8,18 +8,20 @@ from aiohttp import web
 from gateway.api.openapi import Json, openapi_document, path_parameters
 from gateway.api.routes import ROUTES, SPECIALS, Method, Route
 from gateway.api.server import ApiConfig, ApiServer
-from tests.gateway.fake_situation import VAULT_SHA256, vault_of_the_plant
+from tests.gateway.fake_situation import VAULT_SHA256, cases_of_the_plant, vault_of_the_plant
 from tests.gateway.fake_view import FakeView
 
 DOCUMENT = openapi_document(ROUTES, SPECIALS, version="0.1.0")
 PATHS = cast("dict[str, dict[str, Json]]", DOCUMENT["paths"])
 SCHEMAS = cast("dict[str, dict[str, Json]]", DOCUMENT["components"])["schemas"]
 
+OPEN_CASE = next(cases_of_the_plant())
 EXAMPLES: dict[str, dict[str, object]] = {
     "/v1/assets/{asset}": {"asset": "P-101"},
     "/v1/tags/{tag}/trend": {"tag": "pumps.P101.Flow"},
     "/v1/alarms/{alarm}/acknowledge": {"alarm": "P-101/filter_clogged"},
     "/v1/alarms/{alarm}/shelve": {"alarm": "P-101/filter_clogged", "for_s": 60},
+    "/v1/cases/{case}/verdict": {"case": OPEN_CASE.id, "verdict": "confirmed"},
     "/v1/models/{name}/promote": {"name": "pump-anomaly", "version": "1.5"},
     "/v1/models/{name}/rollback": {"name": "pump-anomaly", "version": "1.4"},
     "/v1/devices/{device}/tags": {"device": "pumps"},

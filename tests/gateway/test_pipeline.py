@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from analytics.alarms import LimitAlarms
+from analytics.cases import CaseBook, CaseSettings
 from analytics.limits import AlarmSettings, alarm_limit
 from gateway.core.alarms import AlarmId, AlarmState
+from gateway.core.cases import Verdict
 from gateway.core.events import Event
 from gateway.core.frame import Frame, Origin
 from gateway.core.ports import TwinUpdate
@@ -82,12 +84,14 @@ class SumTwin:
 class Bench:
     """One start of a pipeline on a log."""
 
-    def __init__(self, log: RecordLog) -> None:
+    def __init__(self, log: RecordLog, *, assets: Sequence[AssetId] = ()) -> None:
         self.log = log
         self.twin = SumTwin()
         settings = AlarmSettings(when="total >= 100", text="enough")
         self.board = LimitAlarms([alarm_limit(ASSET, "total_high", settings, signals={})])
-        self.processor = Processor([Chain(name="sum", twin=self.twin, detector=None)], self.board)
+        self.cases = CaseBook(assets, settings=CaseSettings(), diagnose=lambda _: None)
+        chain = Chain(name="sum", twin=self.twin, detector=None)
+        self.processor = Processor([chain], self.board, self.cases)
         self.table = log.intern((*MEASURED, TOTAL))
         self.processor.bind(self.table)
         self.ingress = Ingress(size_bytes_max=1 << 20)
@@ -97,6 +101,7 @@ class Bench:
             table=self.table,
             processor=self.processor,
             board=self.board,
+            cases=self.cases,
             store=log,
             clock=SystemClock(),
             values=LiveValues(self.table),
@@ -120,10 +125,10 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench_in(folder: Path) -> AsyncIterator[Bench]:
+async def bench_in(folder: Path, *, assets: Sequence[AssetId] = ()) -> AsyncIterator[Bench]:
     log = open_log(folder / "log.db")
     try:
-        yield Bench(log)
+        yield Bench(log, assets=assets)
     finally:
         await log.close()
 
@@ -200,6 +205,28 @@ async def test_replay_gives_the_same_state_and_stores_nothing(tmp_path: Path) ->
         assert again.told == []
         assert again.pipeline.values.value[0] == 3.0
         assert again.log.end == end
+
+
+async def test_a_verdict_on_a_case_is_on_disk_and_comes_back(tmp_path: Path) -> None:
+    """A case and what a technician said of it outlive a restart, with or without a checkpoint."""
+    async with bench_in(tmp_path, assets=[ASSET]) as bench:
+        await bench.take_in(frame(120.0))
+        (case,) = bench.cases.cases()
+        told = bench.pipeline.decide(case.id, Verdict.FALSE, note="a: test", operator="kim")
+        await bench.log.durable(bench.log.append([]))
+        cases = bench.cases.cases()
+        assert [each.condition for each in events_in(bench.log.path)] == [
+            "total_high",
+            "case_opened",
+            told.condition,
+        ]
+    async with bench_in(tmp_path, assets=[ASSET]) as again:
+        again.restore()
+        assert again.cases.cases() == cases
+        await again.pipeline.checkpoint()
+    async with bench_in(tmp_path, assets=[ASSET]) as third:
+        third.restore()
+        assert third.cases.cases() == cases
 
 
 async def test_a_frame_that_breaks_a_stage_is_stored_and_the_next_goes_on(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from gateway.core.errors import ConfigError
 from gateway.simulate.books import read_offered
 from gateway.simulate.plant import KEYS, Plant
 from gateway.simulate.recording import record
-from gateway.simulate.replay import read_recording
+from gateway.simulate.replay import read_play
 from gateway.simulate.replay_service import Replay
 from gateway.wire.clock import SystemClock
 from tests.gateway.simulate_peers import until
@@ -33,7 +33,7 @@ def written(path: Path, text: str) -> Path:
 
 
 def test_separator_decimal_comma_and_time_column_are_found(tmp_path: Path) -> None:
-    recording = read_recording(written(tmp_path / "rig.csv", RIG_ROWS))
+    recording = read_play(written(tmp_path / "rig.csv", RIG_ROWS))
     assert recording.columns == ("Current", "Volume Flow RateRMS", "anomaly")
     assert recording.time_s == (0.0, 1.0, 3.0)
     assert recording.rows[0] == (0.871339, 32.0, 0.0)
@@ -62,22 +62,22 @@ def test_times_come_in_many_shapes(
     tmp_path: Path, cells: tuple[str, ...], seconds: tuple[float, ...]
 ) -> None:
     text = "t,a\n" + "".join(f"{cell},1\n" for cell in cells)
-    recording = read_recording(written(tmp_path / "a.csv", text))
+    recording = read_play(written(tmp_path / "a.csv", text))
     assert recording.time_s == pytest.approx(seconds, abs=1e-6)
 
 
 @pytest.mark.parametrize(
     ("text", "line", "remedy"),
     [
-        ("", 1, "name it with --time COLUMN"),
+        ("", 1, "must hold the names"),
         ("a,b\n1,2\n", 1, "name it with --time COLUMN"),
-        ("time\n1\n", 1, "nothing to replay"),
-        ("time,a\n", 1, "export it again, with data"),
+        ("time\n1\n", 1, "no column beside the time"),
+        ("time,a\n", 2, "export it again, with data"),
         ("time,a,a\n1,2,3\n", 1, "rename it"),
         ("time,a\n1,2\n2,3,4\n", 3, "complete the line"),
-        ("time,a\n1,2\n2,off\n", 3, "correct it or leave it empty"),
-        ("time,a\nyesterday,2\n", 2, "2026-01-31 12:00:00"),
-        ("time,a\n5,2\n4,2\n", 3, "sort by time"),
+        ("time,a\n1,2\n2,off\n", 3, "correct it, leave it empty"),
+        ("time,a\nyesterday,2\n", 2, "2026-03-09T10:14:33"),
+        ("time,a\n5,2\n4,2\n", 3, "sort it by time"),
     ],
 )
 def test_a_bad_file_tells_line_and_remedy(
@@ -85,7 +85,7 @@ def test_a_bad_file_tells_line_and_remedy(
 ) -> None:
     path = written(tmp_path / "bad.csv", text)
     with pytest.raises(ConfigError) as caught:
-        read_recording(path)
+        read_play(path)
     (mistake,) = caught.value.mistakes
     assert mistake.startswith(f"{path}:{line}: ")
     assert remedy in mistake
@@ -96,9 +96,9 @@ def test_files_that_are_no_csv_are_mistakes(tmp_path: Path) -> None:
     (tmp_path / "b.csv.gz").write_bytes(b"not compressed")
     for name in ("a.csv", "b.csv.gz", "missing.csv"):
         with pytest.raises(ConfigError, match=name):
-            read_recording(tmp_path / name)
+            read_play(tmp_path / name)
     with pytest.raises(ConfigError, match="no column 'when': it has t, a"):
-        read_recording(written(tmp_path / "c.csv", "t,a\n1,2\n"), time_column="when")
+        read_play(written(tmp_path / "c.csv", "t,a\n1,2\n"), time_column="when")
 
 
 def test_a_recording_of_the_plant_is_read_back(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_recording_of_the_plant_is_read_back(tmp_path: Path) -> None:
     assert record(Plant(7), path, duration_s=120.0, period_s=2.0) == 60
     assert record(Plant(7), zipped, duration_s=120.0, period_s=2.0) == 60
     assert gzip.decompress(zipped.read_bytes()) == path.read_bytes()
-    recording = read_recording(zipped)
+    recording = read_play(zipped)
     assert recording.columns == KEYS
     assert recording.time_s[-1] == pytest.approx(118.0)
     plant = Plant(7)
@@ -119,7 +119,7 @@ def test_a_recording_of_the_plant_is_read_back(tmp_path: Path) -> None:
 async def test_a_replay_keeps_the_timing_divided_by_the_speed(tmp_path: Path) -> None:
     """Source times are spaced as in the file over the speed; every changed value is offered."""
     text = "time,a,b\n" + "".join(f"{second},{second},{-second}\n" for second in range(1, 8))
-    recording = read_recording(written(tmp_path / "a.csv", text))
+    recording = read_play(written(tmp_path / "a.csv", text))
     replay = Replay(
         recording, address=("127.0.0.1", 0), book=tmp_path / "a.book", clock=SystemClock()
     )
@@ -158,6 +158,6 @@ def test_a_recording_of_a_test_rig_is_read() -> None:
     paths = sorted(SKAB.rglob("*.csv.gz"))
     assert len(paths) == 35
     for path in paths:
-        recording = read_recording(path)
+        recording = read_play(path)
         assert len(recording.columns) in (8, 10)
         assert len(recording.rows) > 500

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from analytics.alarms import LimitAlarms
+from analytics.cases import CaseBook, CaseSettings
 from analytics.limits import AlarmSettings, alarm_limit
 from gateway.core.alarms import AlarmState
 from gateway.core.events import Event, Transition
@@ -73,7 +74,8 @@ class Bench:
         settings = AlarmSettings(when="pressure > 10", delay_s=DELAY_S, text="look")
         limit = alarm_limit(ASSET, "high", settings, signals={"pressure": TAGS[0].id})
         self.board = LimitAlarms([limit])
-        self.processor = Processor([], self.board)
+        self.cases = CaseBook([], settings=CaseSettings(), diagnose=lambda _: None)
+        self.processor = Processor([], self.board, self.cases)
         table = log.intern(TAGS)
         self.processor.bind(table)
         self.told: list[Event] = []
@@ -83,6 +85,7 @@ class Bench:
             table=table,
             processor=self.processor,
             board=self.board,
+            cases=self.cases,
             store=log,
             clock=self.watched,
             values=LiveValues(table),

@@ -5,7 +5,7 @@ import pytest
 
 from twins.centrifugal_pump import CentrifugalPumps
 from twins.compressor import Compressors
-from twins.diagnosis import advice, match, spoken, worst_sign
+from twins.diagnosis import diagnosis, match, spoken, worst_sign
 from twins.generic import GenericAssets
 from twins.model import AssetModel, Relation, Signature, Term
 
@@ -15,9 +15,10 @@ SIGNALS = [relation.signal for relation in CentrifugalPumps.relations]
 def pump_advice(sizes: dict[str, float], frozen: tuple[str, ...] = ()) -> tuple[str, str]:
     sigmas = np.array([sizes.get(signal, 0.2) for signal in SIGNALS])
     relations = CentrifugalPumps.relations
+    found = diagnosis(relations, CentrifugalPumps.signatures, sigmas, frozen)
     return (
         worst_sign(relations, sigmas, frozen),
-        advice(relations, CentrifugalPumps.signatures, sigmas, frozen),
+        found.sentence if found else "",
     )
 
 
@@ -77,7 +78,7 @@ def test_a_match_needs_the_signs_and_little_else() -> None:
 def test_an_asset_without_relations_has_nothing_to_say() -> None:
     nothing = np.empty(0)
     assert worst_sign((), nothing, ()) == ""
-    assert advice((), GenericAssets.signatures, nothing, ()) == ""
+    assert diagnosis((), GenericAssets.signatures, nothing, ()) is None
 
 
 @pytest.mark.parametrize("model", [CentrifugalPumps([]), Compressors([])])

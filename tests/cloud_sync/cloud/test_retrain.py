@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from cloud_sync.cloud.database import Database, open_database
 from cloud_sync.cloud.ingest import Ingest, IngestSettings
+from cloud_sync.cloud.labels import read_labels
 from cloud_sync.cloud.lake import Lake, LakeSettings
 from cloud_sync.cloud.messages import RetrainOutcome, RetrainRun
 from cloud_sync.cloud.registry import Registry
@@ -22,7 +24,9 @@ from cloud_sync.cloud.retrain import (
 )
 from cloud_sync.cloud.rows import AlarmPeriod, Run, read_healthy_rows, split_by_time
 from cloud_sync.cloud.signing import RegistrySettings, create_repository
-from gateway.core.events import Transition
+from gateway.core.cases import CLOSED, Verdict
+from gateway.core.drift_reference import MODEL_DRIFT
+from gateway.core.events import Event, Transition
 from gateway.core.rows import OperatingState
 from gateway.wire.clock import SystemClock
 from tests.cloud_sync.cloud.batches import GATEWAY
@@ -146,6 +150,56 @@ async def test_periods_follow_the_events(site: Site) -> None:
         ("P-101", tick_ns(3) - 1_000, tick_ns(9)),
         ("P-102", tick_ns(12) - 1_000, FOREVER_NS),
     ]
+
+
+async def test_a_verdict_is_a_label_and_tells_what_is_healthy(site: Site) -> None:
+    """A false alarm's rows are healthy again, a confirmed case's are left out whole."""
+    events = [
+        alarm("P-101", 5, Transition.RAISED),
+        alarm("P-101", 9, Transition.RETURNED),
+        case("P-101", 6, Verdict.FALSE.condition, opened=5),
+        case("P-101", 10, CLOSED, opened=5),
+        case("P-102", 12, Verdict.CONFIRMED.condition, opened=11),
+    ]
+    await site.take(derived_batch({"P-101": healthy_rows(2)}, events=events))
+    periods = await site.database.transact(lambda c: read_alarm_periods(c, margin_ns=0))
+    assert [(one.asset, one.from_ns, one.to_ns) for one in periods] == [
+        ("P-102", tick_ns(11), FOREVER_NS)
+    ]
+    labels = (await site.database.transact(read_labels)).labels
+    assert [(one.asset, one.verdict, one.from_ns, one.to_ns) for one in labels] == [
+        ("P-102", Verdict.CONFIRMED, tick_ns(11), None),
+        ("P-101", Verdict.FALSE, tick_ns(5), tick_ns(10)),
+    ]
+
+
+async def test_a_drift_leads_to_one_retraining(site: Site) -> None:
+    """What a gateway tells of a model is done once; what comes of it is noted as always."""
+    site.registry.release(model_bytes(healthy_rows(600, seed=5)))
+    assert await site.retrainer.run_drifted() == ()
+    moved = Event(
+        time_ns=SystemClock().now_ns(),
+        source=MODEL,
+        condition=MODEL_DRIFT,
+        severity=300,
+        text="P-101: flow has moved",
+    )
+    unknown = replace(moved, source="of-another-cloud")
+    await site.take(derived_batch({"P-101": healthy_rows(2)}, events=[moved, unknown]))
+    [run] = await site.retrainer.run_drifted()
+    assert (run.model, run.outcome) == (MODEL, RetrainOutcome.TOO_FEW_ROWS)
+    assert await site.retrainer.run_drifted() == ()
+
+
+def case(asset: str, seq: int, condition: str, *, opened: int) -> Event:
+    return Event(
+        time_ns=tick_ns(seq),
+        source=asset,
+        condition=condition,
+        severity=500,
+        text="",
+        onset_ns=tick_ns(opened),
+    )
 
 
 @pytest.mark.slow

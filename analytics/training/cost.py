@@ -1,0 +1,59 @@
+"""Measures what a new model costs, and refuses one that a small gateway should not carry."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from gateway.core.errors import ModelError
+from gateway.core.model_cost import ModelCost
+
+SIZE_BYTES_MAX: Final = 5_000_000
+ROW_MS_MAX: Final = 1.0
+"""Of one row on one core, the median: a percentile further out speaks of the training machine."""
+_CALLS: Final = 300
+_WARM_UP_CALLS: Final = 20
+_DURATION_NS_MAX: Final = 3_000_000_000
+
+
+def measure_cost(run_row: Callable[[], object], *, size_bytes: int) -> ModelCost:
+    """Return what a model costs.
+
+    Args:
+        run_row: Runs one row of one asset through the whole model.
+        size_bytes: Of the bundle.
+    """
+    for _ in range(_WARM_UP_CALLS):
+        run_row()
+    times_ns: list[int] = []
+    began_ns = time.perf_counter_ns()
+    while len(times_ns) < _CALLS:
+        started_ns = time.perf_counter_ns()
+        run_row()
+        ended_ns = time.perf_counter_ns()
+        times_ns.append(ended_ns - started_ns)
+        if ended_ns - began_ns > _DURATION_NS_MAX:
+            break
+    p50, p99 = np.percentile(times_ns, [50, 99]) / 1e6
+    return ModelCost(
+        size_bytes=size_bytes, row_ms_p50=round(float(p50), 4), row_ms_p99=round(float(p99), 4)
+    )
+
+
+def check_cost(cost: ModelCost) -> None:
+    """Refuse a model above the budget.
+
+    Raises:
+        ModelError: it is too large or too slow; says by how much, and what may be done.
+    """
+    complaints = []
+    if cost.size_bytes > SIZE_BYTES_MAX:
+        complaints.append(f"has {cost.size_bytes / 1e6:.1f} MB, at most {SIZE_BYTES_MAX / 1e6:g}")
+    if cost.row_ms_p50 > ROW_MS_MAX:
+        complaints.append(f"takes {cost.row_ms_p50:.2f} ms a row, at most {ROW_MS_MAX:g}")
+    if complaints:
+        raise ModelError(
+            f"the model {' and '.join(complaints)}: train it on fewer columns, or say that it may "
+            "be larger with --over-budget"
+        )
