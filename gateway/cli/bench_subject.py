@@ -10,26 +10,32 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
+from zipfile import ZipFile
 
 import numpy as np
 
 from analytics.multivariate import AnomalyDetector
 from analytics.scoring import open_bundle
-from analytics.training.data import Recording
 from gateway.cli import COMMANDS, edgewright
 from gateway.cli.recordings import PLAIN_ASSET, plain_rows
 from gateway.cli.train import command as train
 from gateway.core.errors import ConfigError, ModelError
+from gateway.core.rows import AssetId, Rows
 from gateway.core.tags import ConfigEpoch, TagTable
 from gateway.proof.subject import Diagnosed, Foreseen, Lives, Watched, Waveform
+from gateway.recordings import Recording
 
 TIMED_ROWS: Final = 400
 WARM_ROWS: Final = 100
 """Before those that are timed."""
+TIMED_CALLS: Final = 40
+WARM_CALLS: Final = 40
+"""The same for many assets at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,15 @@ class Product:
             state_kb=state_kb,
         )
 
+    def crowd_ms(self, healthy: Recording, asset_count: int) -> float | None:
+        """Run `train anomaly`, then the detector on rows of many assets at once."""
+        with TemporaryDirectory(prefix="edgewright-bench-") as name:
+            model = Path(name) / "model.ewm"
+            _write(Path(name) / "healthy.csv", healthy)
+            _run("train", "anomaly", "--data", Path(name) / "healthy.csv", "--out", model)
+            bundle = model.read_bytes()
+        return _row_cost(bundle, healthy, asset_count=asset_count)[0]
+
     def foresee(self, runs: Lives, test: Lives, *, cap: float | None) -> Foreseen:
         """Run `train rul` and `score`."""
         with TemporaryDirectory(prefix="edgewright-bench-") as name:
@@ -83,14 +98,16 @@ class Product:
             _run("train", "rul", "--data", folder / "runs.csv", *names, *capped, "--out", model)
             _run("score", "--model", model, "--data", folder / "test.csv", "--out", scores)
             lines = {(line["unit"], float(line["time"])): line for line in _lines(scores)}
-            size_kb = model.stat().st_size / 1024
+            latency_ms, size_kb = _stated_cost(model)
         ordered = [lines[key] for key in zip(test.unit, test.time.tolist(), strict=True)]
         rul, low, high = (
             np.array([float(line[column] or "nan") for line in ordered])
             for column in ("rul", "rul_low", "rul_high")
         )
         known = np.array([line["known"] == "1" for line in ordered])
-        return Foreseen(rul=rul, low=low, high=high, known=known, size_kb=size_kb)
+        return Foreseen(
+            rul=rul, low=low, high=high, known=known, latency_ms=latency_ms, size_kb=size_kb
+        )
 
     def diagnose(self, known: Sequence[Waveform], windows: Sequence[Waveform]) -> Diagnosed:
         """Run `train vibration`, and `diagnose` for every window."""
@@ -107,10 +124,11 @@ class Product:
                     )
             _run("train", "vibration", "--data", index, "--out", model)
             answers = [_diagnosis(folder, model, each) for each in windows]
-            size_kb = model.stat().st_size / 1024
+            latency_ms, size_kb = _stated_cost(model)
         return Diagnosed(
             faults=tuple(fault for fault, _ in answers),
             probabilities=tuple(by_fault for _, by_fault in answers),
+            latency_ms=latency_ms,
             size_kb=size_kb,
         )
 
@@ -179,25 +197,47 @@ def _shares(names: str, shares: str) -> tuple[tuple[str, float], ...]:
     return tuple((name, float(share)) for name, share in pairs)
 
 
-def _row_cost(bundle: bytes, test: Recording) -> tuple[float | None, float]:
-    """Return the median time of a row in ms, and the size of what is remembered in kB."""
+def _stated_cost(model: Path) -> tuple[float | None, float]:
+    """Return the time of a row in ms as the bundle states it, and its size in kB."""
+    with ZipFile(model) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+    cost = manifest.get("cost") or {}
+    return cost.get("row_ms_p50"), model.stat().st_size / 1024
+
+
+def _row_cost(
+    bundle: bytes, test: Recording, *, asset_count: int = 1
+) -> tuple[float | None, float]:
+    """Return the median time of a call in ms, and the size of what is remembered in kB."""
     _, manifest = open_bundle(bundle)
+    assets = tuple(AssetId(f"{PLAIN_ASSET}-{k}") for k in range(asset_count))
     detector = AnomalyDetector(
         model_name=manifest.name,
         asset_type=manifest.asset_type,
-        assets=(PLAIN_ASSET,),
+        assets=assets,
         columns=test.columns,
         monotonic_ns=time.monotonic_ns,
     )
     detector.bind(TagTable.build(detector.derived_tags, epoch=ConfigEpoch(1)))
     detector.activate(bundle)
+    warm, timed = (WARM_ROWS, TIMED_ROWS) if asset_count == 1 else (WARM_CALLS, TIMED_CALLS)
     taken_ns = []
-    for k, rows in enumerate(plain_rows(test)):
-        if k == WARM_ROWS + TIMED_ROWS:
-            break
+    for rows in islice(plain_rows(test), warm + timed):
+        many = _many(rows, assets)
         begun_ns = time.perf_counter_ns()
-        detector.update(rows)
-        if k >= WARM_ROWS:
-            taken_ns.append(time.perf_counter_ns() - begun_ns)
-    latency_ms = float(np.median(taken_ns)) / 1e6 if taken_ns else None
+        detector.update(many)
+        taken_ns.append(time.perf_counter_ns() - begun_ns)
+    latency_ms = float(np.median(taken_ns[warm:])) / 1e6 if len(taken_ns) > warm else None
     return latency_ms, len(detector.checkpoint()) / 1024
+
+
+def _many(rows: Rows, assets: tuple[AssetId, ...]) -> Rows:
+    """Return the row of one asset as rows of many."""
+    count = len(assets)
+    return replace(
+        rows,
+        assets=assets,
+        value=np.repeat(rows.value, count, axis=0),
+        status=np.repeat(rows.status, count, axis=0),
+        state=np.repeat(rows.state, count),
+    )

@@ -14,6 +14,7 @@ import numpy as np
 from analytics.scorers.life import interval_score, life_score
 from analytics.training.plain_life import plain_remaining_life
 from gateway.core.arrays import FloatArray
+from gateway.proof.costs import largest, median
 from gateway.proof.reading import numbers
 from gateway.proof.rows import Row
 from gateway.proof.subject import Foreseen, Lives, Subject
@@ -71,7 +72,19 @@ def measure(
 ) -> list[Row]:
     """Return all figures of the set."""
     judged = workers.each(partial(judge, subject, folder), subsets(folder), tell)
-    return [row for each in judged for row in (*_error_rows(each), *_interval_rows(each))]
+    told = [each.foreseen for each in judged if each.foreseen is not None]
+    latency_ms = median(each.latency_ms for each in told)
+    cost = Row(
+        set_name=NAME,
+        metric="ms a row",
+        value=latency_ms,
+        target=target(NAME, "ms a row"),
+        latency_ms=latency_ms,
+        size_kb=largest(each.size_kb for each in told),
+        note="as the bundle states it" if told else "not built",
+    )
+    rows = [row for each in judged for row in (*_error_rows(each), *_interval_rows(each))]
+    return [*rows, cost]
 
 
 def _error_rows(judged: Judged) -> list[Row]:

@@ -92,6 +92,7 @@ def measure(
     corpus = Corpus([each.truth for each in judged])
     scores = [each.watched.ranking for each in judged]
     plain = [each.plain for each in judged]
+    regular = [_regular(len(each.plain)) for each in judged]
     rng = np.random.default_rng(RANDOM_SEED)
     random = [rng.random(len(each.plain)) for each in judged]
     latency_ms = median(each.watched.latency_ms for each in judged)
@@ -112,7 +113,10 @@ def measure(
                 target=target(NAME, metric),
                 baseline=corpus.score(_above(plain, best_plain), profile),
                 baseline_name=BASELINE,
-                beside=(("at random", corpus.score(_above(random, best_random), profile)),),
+                beside=(
+                    ("at random", corpus.score(_above(random, best_random), profile)),
+                    ("now and again", corpus.score(regular, profile)),
+                ),
                 latency_ms=latency_ms,
                 size_kb=size_kb,
                 note="; ".join([f"threshold {best:.3g}"] + [note] * bool(note)),
@@ -170,6 +174,11 @@ def _cost_rows(judged: list[Judged]) -> list[Row]:
             note="what the running model remembers, the largest of all files",
         ),
     ]
+
+
+def _regular(count: int) -> BoolArray:
+    """Return a blind alarm that comes twice in the time of what is learnt from."""
+    return np.asarray(np.arange(count) % max(probation_rows(count) // 2, 1) == 0)
 
 
 def _above(scores: list[FloatArray], threshold: float) -> list[BoolArray]:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from analytics.training.data import Recording
 from gateway.core.arrays import FloatArray, TimeArray, frozen
 from gateway.core.errors import ConfigError
+from gateway.recordings import Recording
 
 NS_PER_S = 1_000_000_000
 BEGIN_NS = 1_600_000_000 * NS_PER_S

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gateway.proof import cmapss, cwru, femto, nab, skab, smap, smd, tep
+from gateway.proof import budget, cmapss, cwru, femto, nab, skab, smap, smd, tep
 from gateway.proof.rows import Row
 from gateway.proof.subject import Subject
 from gateway.proof.targets import TARGETS
@@ -34,6 +34,7 @@ SETS: Final[Mapping[str, PublicSet]] = {
     ),
     femto.NAME: PublicSet(is_there=lambda folder: bool(femto.paths(folder)), measure=femto.measure),
     cwru.NAME: PublicSet(is_there=cwru.is_there, measure=cwru.measure),
+    budget.NAME: PublicSet(is_there=budget.is_there, measure=budget.measure),
 }
 
 

@@ -10,8 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
-from analytics.training.data import Recording
 from gateway.core.arrays import BoolArray, FloatArray
+from gateway.recordings import Recording
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -102,6 +102,10 @@ class Subject(Protocol):
 
     def watch(self, healthy: Recording, test: Recording) -> Watched:
         """Learn from a healthy recording, then score another one row by row."""
+        ...
+
+    def crowd_ms(self, healthy: Recording, asset_count: int) -> float | None:
+        """Learn from a healthy recording, and return the time of one call for many assets."""
         ...
 
     def foresee(self, runs: Lives, test: Lives, *, cap: float | None) -> Foreseen:

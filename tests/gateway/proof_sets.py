@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from analytics.training.data import Recording
 from gateway.core.arrays import FloatArray
 from gateway.proof.subject import Diagnosed, Foreseen, Lives, Watched, Waveform
+from gateway.recordings import Recording
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 FAULT_SIZE = 50.0
@@ -43,6 +43,10 @@ class Expert:
             size_kb=3.0,
             state_kb=2.0,
         )
+
+    def crowd_ms(self, healthy: Recording, asset_count: int) -> float | None:
+        """Take a microsecond for each."""
+        return asset_count / 1_000
 
     def foresee(self, runs: Lives, test: Lives, *, cap: float | None) -> Foreseen:
         """Read the remaining life from the last column, which tells it."""
