@@ -78,8 +78,10 @@ class Judged:
 
 
 def is_there(folder: Path) -> bool:
-    """Whether the set is there."""
-    return (folder / NAME / INDEX).is_file()
+    """Whether the set is there, and a normal recording in it."""
+    return (folder / NAME / INDEX).is_file() and any(
+        each.waveform.fault == "none" for each in recordings(folder)
+    )
 
 
 def judge(subject: Subject, folder: Path, size_mil: str) -> Judged:

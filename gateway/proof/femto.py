@@ -65,6 +65,11 @@ class Judged:
         return phm_score(predicted_s[at][known], self.actual_s[at][known]) * float(known.mean())
 
 
+def is_there(folder: Path) -> bool:
+    """Whether there is a bearing to judge and another one to learn from."""
+    return len(paths(folder)) > 1
+
+
 def paths(folder: Path) -> list[Path]:
     """Return the bearings; none where the set is not there."""
     return sorted((folder / NAME).glob("Bearing*.npz"))

@@ -55,13 +55,13 @@ class Judged:
 
 
 def files(folder: Path) -> list[File]:
-    """Return the series that are labelled; none where the set is not there."""
+    """Return the labelled series that are there; none where the set is not there."""
     path = folder / NAME / LABELS
     if not path.is_file():
         return []
     try:
         labels = json.loads(path.read_text(encoding="utf-8"))
-        return [
+        found = [
             File(
                 path=folder / NAME / f"{name}.gz",
                 windows=tuple((_time_us(first), _time_us(last)) for first, last in labels[name]),
@@ -70,6 +70,7 @@ def files(folder: Path) -> list[File]:
         ]
     except (OSError, ValueError, TypeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
+    return [file for file in found if file.path.is_file()]
 
 
 def judge(subject: Subject, file: File) -> Judged:
@@ -98,7 +99,7 @@ def measure(
     latency_ms = median(each.watched.latency_ms for each in judged)
     size_kb = largest(each.watched.size_kb for each in judged)
     refused = sum(bool(each.watched.refusal) for each in judged)
-    note = f"{refused} files refused" if refused else ""
+    note = f"{len(judged)} files" + (f", {refused} refused" if refused else "")
     rows = []
     for profile in PROFILES:
         best, best_plain, best_random = (
@@ -119,7 +120,7 @@ def measure(
                 ),
                 latency_ms=latency_ms,
                 size_kb=size_kb,
-                note="; ".join([f"threshold {best:.3g}"] + [note] * bool(note)),
+                note=f"{note}; threshold {best:.3g}",
             )
         )
         metric = f"{TITLES[profile.name]}, threshold fixed"

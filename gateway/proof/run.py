@@ -32,7 +32,7 @@ SETS: Final[Mapping[str, PublicSet]] = {
     cmapss.NAME: PublicSet(
         is_there=lambda folder: bool(cmapss.subsets(folder)), measure=cmapss.measure
     ),
-    femto.NAME: PublicSet(is_there=lambda folder: bool(femto.paths(folder)), measure=femto.measure),
+    femto.NAME: PublicSet(is_there=femto.is_there, measure=femto.measure),
     cwru.NAME: PublicSet(is_there=cwru.is_there, measure=cwru.measure),
     budget.NAME: PublicSet(is_there=budget.is_there, measure=budget.measure),
 }
