@@ -171,6 +171,14 @@ class AssetAnswer(Answer):
     as_of: datetime | None
     """Time of the newest data in it."""
     worst_sign: str
+    reasons: tuple[str, ...]
+    """Why the health is not what it should be, the weightiest first."""
+    remaining_h: float | None
+    """Hours until it has to be stopped; null where nobody can tell."""
+    remaining_low_h: float | None
+    """Lower end of the interval that holds nine of ten."""
+    remaining_high_h: float | None
+    """Upper end; null where there may be no end."""
     advice: str
     bad_count: int
     """Signals that are Bad or stale."""

@@ -112,7 +112,8 @@ def trend_answer(tag: Tag, trend: Trend) -> TrendAnswer:
 
 def asset_answer(state: TwinState, view: GatewayView, values: Values) -> AssetAnswer:
     """Return an asset without its signals."""
-    health_tag = TagId(f"{state.asset}.health")
+    health_tag = TagId(f"{state.asset}.health_index")
+    left = state.prognosis
     has_trend = health_tag in view.table()
     troubled = (is_troubled(signal, view, values) for signal in state.signals)
     return AssetAnswer(
@@ -124,6 +125,10 @@ def asset_answer(state: TwinState, view: GatewayView, values: Values) -> AssetAn
         score=number_or_none(state.score),
         as_of=moment_or_none(state.as_of_ns),
         worst_sign=state.worst_sign,
+        reasons=state.reasons,
+        remaining_h=left.hours if left else None,
+        remaining_low_h=left.low_hours if left else None,
+        remaining_high_h=number_or_none(left.high_hours) if left else None,
         advice=state.advice,
         bad_count=sum(troubled),
         signal_count=len(state.signals),

@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from analytics.assessment import Assessment
 from analytics.cases import CaseBook, CaseSettings
 from gateway.bench.figures import Figure
 from gateway.bench.plant import Readings, measured_tags, new_chain
@@ -51,7 +52,10 @@ async def measure_latency(folder: Path, clock: Clock, *, share: float = 1.0) -> 
     table = store.intern((*measured_tags(), *chain.derived_tags))
     cases = CaseBook(chain.twin.assets, settings=CaseSettings(), diagnose=chain.twin.diagnosis)
     processor = Processor(
-        [Chain(name="pumps", twin=chain.twin, detector=chain.detector)], chain.board, cases
+        [Chain(name="pumps", twin=chain.twin, detector=chain.detector)],
+        Assessment([]),
+        chain.board,
+        cases,
     )
     processor.bind(table)
     ingress = Ingress(size_bytes_max=INGRESS_BYTES)

@@ -12,6 +12,7 @@ from gateway.console.format import (
     bar,
     number,
     percent,
+    remaining,
     spark,
 )
 from gateway.console.palette import (
@@ -83,6 +84,12 @@ def score_cell(score: float | None) -> Text:
     if score is None:
         return muted(UNKNOWN)
     return Text(f"{score:.2f}", style=BAD if score > 1 else TEXT)
+
+
+def remaining_cell(asset: AssetAnswer) -> Text:
+    """Return how long the asset has until it must be stopped."""
+    told = remaining(asset.remaining_h, asset.remaining_low_h, asset.remaining_high_h)
+    return muted(told) if told == UNKNOWN else Text(told, style=WARN)
 
 
 def state_cell(state: str) -> Text:

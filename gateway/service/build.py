@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analytics.alarms import LimitAlarms
+from analytics.assessment import PHYSICS, SCORE, Assessment
 from analytics.cases import CaseBook
 from analytics.defaults import default_alarms
 from analytics.limits import AlarmLimit, alarm_limit
@@ -83,7 +84,7 @@ def build_parts(config: Config, *, folder: Path, clock: Clock) -> Parts:
         detectors=detectors,
         board=board,
         cases=cases,
-        processor=Processor(chains, board, cases),
+        processor=Processor(chains, _assessment(twins, has_scores=bool(detectors)), board, cases),
     )
 
 
@@ -142,6 +143,13 @@ def _detector(twin: AssetTwin, clock: Clock) -> AnomalyDetector:
         assets=twin.assets,
         columns=twin.columns,
         monotonic_ns=clock.monotonic_ns,
+    )
+
+
+def _assessment(twins: Sequence[AssetTwin], *, has_scores: bool) -> Assessment:
+    found = [PHYSICS, SCORE] if has_scores else [PHYSICS]
+    return Assessment(
+        [(asset, finding) for twin in twins for asset in twin.assets for finding in found]
     )
 
 

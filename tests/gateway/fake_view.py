@@ -106,7 +106,7 @@ class FakeView:
                 status.append(signal.status)
                 time_ns.append(self.clock_ns - ago_ns - round(signal.silent_s * S))
             if plan.health is not None:
-                index.append(table.index(TagId(f"{plan.asset}.health")))
+                index.append(table.index(TagId(f"{plan.asset}.health_index")))
                 value.append(plan.health_before + (plan.health - plan.health_before) * grown)
                 status.append(Status.GOOD)
                 time_ns.append(self.clock_ns - ago_ns)
@@ -181,6 +181,8 @@ class FakeView:
             as_of_ns=self.clock_ns - S // 2,
             worst_sign=plan.worst_sign,
             advice=plan.advice,
+            reasons=plan.reasons,
+            prognosis=plan.prognosis,
             signals=tuple(signals),
         )
 

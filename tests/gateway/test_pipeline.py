@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from analytics.alarms import LimitAlarms
+from analytics.assessment import Assessment
 from analytics.cases import CaseBook, CaseSettings
 from analytics.limits import AlarmSettings, alarm_limit
 from gateway.core.alarms import AlarmId, AlarmState
@@ -91,7 +92,7 @@ class Bench:
         self.board = LimitAlarms([alarm_limit(ASSET, "total_high", settings, signals={})])
         self.cases = CaseBook(assets, settings=CaseSettings(), diagnose=lambda _: None)
         chain = Chain(name="sum", twin=self.twin, detector=None)
-        self.processor = Processor([chain], self.board, self.cases)
+        self.processor = Processor([chain], Assessment([]), self.board, self.cases)
         self.table = log.intern((*MEASURED, TOTAL))
         self.processor.bind(self.table)
         self.ingress = Ingress(size_bytes_max=1 << 20)

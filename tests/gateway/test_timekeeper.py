@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from analytics.alarms import LimitAlarms
+from analytics.assessment import Assessment
 from analytics.cases import CaseBook, CaseSettings
 from analytics.limits import AlarmSettings, alarm_limit
 from gateway.core.alarms import AlarmState
@@ -75,7 +76,7 @@ class Bench:
         limit = alarm_limit(ASSET, "high", settings, signals={"pressure": TAGS[0].id})
         self.board = LimitAlarms([limit])
         self.cases = CaseBook([], settings=CaseSettings(), diagnose=lambda _: None)
-        self.processor = Processor([], self.board, self.cases)
+        self.processor = Processor([], Assessment([]), self.board, self.cases)
         table = log.intern(TAGS)
         self.processor.bind(table)
         self.told: list[Event] = []
