@@ -17,7 +17,7 @@ def tables(rows: Sequence[Row]) -> str:
         (
             row.set_name,
             row.metric,
-            "not measured" if row.value is None else _text(row.value),
+            "not measured" if row.value is None else _text(row.value, digits=4),
             _named(row.baseline, row.baseline_name),
             _named(row.target.published, row.target.published_by),
             _limit(row, row.target.gate, is_reached=row.gate_held),
@@ -52,7 +52,7 @@ def _limit(row: Row, limit: float | None, *, is_reached: bool | None) -> str:
     return f"{SIGNS[row.target.better]} {_text(limit)}{tolerance}: {answer}"
 
 
-def _text(value: float) -> str:
+def _text(value: float, *, digits: int = 3) -> str:
     if not np.isfinite(value):
         return "none"
-    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.{digits}g}"
