@@ -186,7 +186,7 @@ def test_a_row_is_a_flat_object_and_a_line() -> None:
     assert set(document) >= ROW_KEYS
     assert (document["value"], document["gate_held"], document["goal_met"]) == (0.8123, True, False)
     figures, beside = tables([row]).split("\n\n")
-    assert "| 0.812 | 0.7 (PCA) |" in figures
+    assert "| 0.8123 | 0.7 (PCA) |" in figures
     assert "≥ 0.8: yes" in figures
     assert "≥ 0.9: NO" in figures
     assert "always on 0.03" in beside
