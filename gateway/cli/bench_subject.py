@@ -97,17 +97,9 @@ class Product:
             capped = () if cap is None else ("--cap", f"{cap:g}")
             _run("train", "rul", "--data", folder / "runs.csv", *names, *capped, "--out", model)
             _run("score", "--model", model, "--data", folder / "test.csv", "--out", scores)
-            lines = {(line["unit"], float(line["time"])): line for line in _lines(scores)}
             latency_ms, size_kb = _stated_cost(model)
-        ordered = [lines[key] for key in zip(test.unit, test.time.tolist(), strict=True)]
-        rul, low, high = (
-            np.array([float(line[column] or "nan") for line in ordered])
-            for column in ("rul", "rul_low", "rul_high")
-        )
-        known = np.array([line["known"] == "1" for line in ordered])
-        return Foreseen(
-            rul=rul, low=low, high=high, known=known, latency_ms=latency_ms, size_kb=size_kb
-        )
+            foreseen = _foreseen(_lines(scores), test)
+        return replace(foreseen, latency_ms=latency_ms, size_kb=size_kb)
 
     def diagnose(self, known: Sequence[Waveform], windows: Sequence[Waveform]) -> Diagnosed:
         """Run `train vibration`, and `diagnose` for every window."""
@@ -144,9 +136,26 @@ def _diagnosis(
         *("--speed-rpm", f"{window.speed_rpm:g}", "--bearing", window.bearing),
         *("--model", model, "--json"),
     )
+    return _answer(text)
+
+
+def _answer(text: str) -> tuple[str, tuple[tuple[str, float], ...]]:
+    """Return fault and probabilities from what `diagnose --json` printed."""
     answer = json.loads(text)
     by_fault = answer["probabilities"]
     return str(answer["fault"]), tuple((str(name), float(by_fault[name])) for name in by_fault)
+
+
+def _foreseen(lines: Sequence[dict[str, str]], test: Lives) -> Foreseen:
+    """Return the lines that `score` wrote, in the order of the table."""
+    by_row = {(line["unit"], float(line["time"])): line for line in lines}
+    ordered = [by_row[row] for row in zip(test.unit, test.time.tolist(), strict=True)]
+    rul, low, high = (
+        np.array([float(line[column] or "nan") for line in ordered])
+        for column in ("rul", "rul_low", "rul_high")
+    )
+    known = np.array([line["known"] == "1" for line in ordered])
+    return Foreseen(rul=rul, low=low, high=high, known=known)
 
 
 def _run(*words: str | Path) -> str:

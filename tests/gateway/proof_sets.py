@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from gateway.core.arrays import FloatArray
+from gateway.core.errors import ModelError
 from gateway.proof.subject import Diagnosed, Foreseen, Lives, Watched, Waveform
 from gateway.recordings import Recording
 
@@ -69,6 +70,14 @@ class Expert:
             ),
             latency_ms=0.5,
         )
+
+
+class Refusing(Expert):
+    """Cannot learn to diagnose."""
+
+    def diagnose(self, known: Sequence[Waveform], windows: Sequence[Waveform]) -> Diagnosed:
+        """Refuse."""
+        raise ModelError("too few recordings")
 
 
 def write_all(folder: Path) -> Path:

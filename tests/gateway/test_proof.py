@@ -4,22 +4,25 @@ import json
 import os
 from functools import cache, partial
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from analytics.scorers.nab import probation_rows
+from gateway.cli import bench_subject
 from gateway.cli.bench import command
 from gateway.cli.bench_subject import Product
 from gateway.proof import cwru, nab, skab
 from gateway.proof.reading import BEGIN_NS, recording, steady_times
 from gateway.proof.rows import Better, Row, Target
 from gateway.proof.run import SETS, measure_sets
+from gateway.proof.subject import Lives
 from gateway.proof.table import tables
 from gateway.proof.targets import TARGETS
 from gateway.proof.workers import Here, processes
-from tests.gateway.proof_sets import Expert, write_all, write_skab
+from tests.gateway.proof_sets import Expert, Refusing, write_all, write_skab
 
 ROW_KEYS = {
     "set", "metric", "value", "baseline", "published", "gate", "gate_held", "goal", "goal_met",
@@ -165,6 +168,12 @@ def test_a_refusal_is_told(folder: Path) -> None:
     assert "too few rows" in rows["FDR %"].note
 
 
+def test_a_task_that_cannot_be_learnt_leaves_the_others_their_figures(folder: Path) -> None:
+    rows = measure_sets(folder, ["cwru", "tep"], Refusing(), Here(), silent)
+    assert {row.note for row in rows if row.set_name == "cwru"} == {"refused: too few recordings"}
+    assert all(row.value is not None for row in rows if row.set_name == "tep")
+
+
 def test_limits_are_reached_from_the_right_side() -> None:
     high, low = Target(gate=2, goal=3), Target(better=Better.LOWER, gate=2)
     near = Target(better=Better.NEAR, goal=90, tolerance=2)
@@ -226,6 +235,40 @@ def test_the_product_learns_and_scores_as_its_commands_do() -> None:
     assert refused.refusal
     assert not refused.alarm.any()
     assert refused.ranking.tolist() == [0] * 600
+
+
+def test_what_is_told_of_lives_is_read_in_the_order_of_the_table() -> None:
+    """Also where a machine has no figure yet, and the lines come in another order."""
+    test = Lives(
+        unit=("b", "a", "a"),
+        time=np.array([1.0, 1.0, 2.0]),
+        columns=("s",),
+        value=np.zeros((3, 1)),
+    )
+    lines = [
+        {"unit": "a", "time": "1", "rul": "", "rul_low": "", "rul_high": "", "known": "0"},
+        {"unit": "a", "time": "2.0", "rul": "7", "rul_low": "5", "rul_high": "9", "known": "1"},
+        {"unit": "b", "time": "1.0", "rul": "3", "rul_low": "2", "rul_high": "4", "known": "1"},
+    ]
+    foreseen = bench_subject._foreseen(lines, test)
+    assert foreseen.known.tolist() == [True, False, True]
+    assert foreseen.rul[[0, 2]].tolist() == [3, 7]
+    assert np.isnan([foreseen.rul[1], foreseen.low[1], foreseen.high[1]]).all()
+
+
+def test_a_diagnosis_is_its_fault_and_the_probabilities() -> None:
+    text = json.dumps({"fault": "inner", "probabilities": {"inner": 0.9, "none": 0.1}})
+    assert bench_subject._answer(text) == ("inner", (("inner", 0.9), ("none", 0.1)))
+
+
+@pytest.mark.parametrize(("cost", "stated"), [({"row_ms_p50": 0.04}, 0.04), (None, None)])
+def test_a_bundle_states_what_a_row_costs(
+    tmp_path: Path, cost: dict[str, float] | None, stated: float | None
+) -> None:
+    path = tmp_path / "x.ewm"
+    with ZipFile(path, "w") as archive:
+        archive.writestr("manifest.json", json.dumps({"cost": cost}))
+    assert bench_subject._stated_cost(path) == (stated, path.stat().st_size / 1024)
 
 
 @pytest.mark.slow
