@@ -10,6 +10,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
+from analytics.alarms import AlarmRules
 from analytics.cases import CaseSettings
 from analytics.limits import AlarmSettings
 from cloud_sync.edge.http import HttpUplinkConfig
@@ -100,6 +101,8 @@ class Config(Settings):
     """The machines, by name; the name opens the ids of their tags."""
     twins: dict[Name, TwinConfig] = Field(default_factory=dict)
     """The assets, by name."""
+    alarms: AlarmRules = AlarmRules()
+    """What holds for all alarms: targets, floods, chattering and shelving."""
     cameras: dict[Name, CameraConfig] = Field(default_factory=dict)
     """The cameras, by name."""
     uplinks: dict[Name, UplinkConfig] = Field(default_factory=dict)

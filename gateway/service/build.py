@@ -72,7 +72,7 @@ def build_parts(config: Config, *, folder: Path, clock: Clock) -> Parts:
         mistakes += _unknown_tags(config, connectors, twins, limits)
     if mistakes:
         raise ConfigError(*mistakes)
-    board = LimitAlarms(limits, reasons=detectors, advisers=twins)
+    board = LimitAlarms(limits, rules=config.alarms, reasons=detectors, advisers=twins)
     cases = _case_book(config, twins)
     chains = [
         Chain(name=twin.name, twin=twin, detector=detectors[k] if detectors else None)
@@ -196,6 +196,14 @@ def _unknown_tags(
         f"twins.{limit.source}.alarms.{limit.condition}.when: there is no tag {limit.tag!r}"
         for limit in limits
         if limit.tag not in known
+    ]
+    ids = {limit.id for limit in limits}
+    mistakes += [
+        f"twins.{limit.source}.alarms.{limit.condition}.suppress_when: {each.text!r} names what is "
+        "neither a tag nor an alarm"
+        for limit in limits
+        for each in limit.suppressors
+        if (each.tag not in known if each.alarm is None else each.alarm not in ids)
     ]
     return mistakes
 
