@@ -32,7 +32,7 @@ from analytics.vibration.diagnosis import (
 )
 from analytics.vibration.evidence import FEATURES, is_measurable, windows
 from analytics.vibration.indicators import Machine, indicators
-from gateway.core.arrays import FloatArray
+from gateway.core.arrays import BoolArray, FloatArray
 from gateway.core.errors import ModelError
 from gateway.core.vibration_manifest import FaultLabel, VibrationManifest
 from gateway.wire.bundle import Bundle
@@ -68,6 +68,40 @@ class KnownFault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Fit:
+    """A classifier in numpy."""
+
+    faults: tuple[FaultLabel, ...]
+    """Without "none", k of them."""
+    weight: FloatArray
+    """Shape (m, k)."""
+    offset: FloatArray
+    """Shape (k,)."""
+    health: Health | None
+    """None when no healthy machine was seen."""
+    neutral: FloatArray
+    """What stands for a value that is not known, shape (m,)."""
+
+    @property
+    def labels(self) -> tuple[FaultLabel, ...]:
+        """Of the probabilities."""
+        return self.faults if self.health is None else ("none", *self.faults)
+
+    def probabilities(self, rows: FloatArray, temperature: float) -> FloatArray:
+        """Return probabilities, shape (n, k) or (n, k + 1), of rows of shape (n, m)."""
+        known = np.where(np.isfinite(rows), rows, self.neutral)
+        logits = (known @ self.weight + self.offset) / temperature
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        fault = odds / odds.sum(axis=1, keepdims=True)
+        if self.health is None:
+            return np.asarray(fault)
+        above = np.maximum(0.0, (known - self.health.center) * self.health.weight)
+        distance = np.sqrt(np.sum(above * above, axis=1))
+        any_fault = 1 / (1 + np.exp(-self.health.steepness * (distance - self.health.start)))
+        return np.column_stack((1 - any_fault, fault * any_fault[:, None]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrainedVibration:
     """A bundle, and what was noticed."""
 
@@ -77,6 +111,14 @@ class TrainedVibration:
     """That of the bundle."""
     notes: tuple[str, ...]
     """What whoever trains should know."""
+    fit: Fit
+    """What the graph computes, in numpy."""
+    temperature: float
+    """Logits are divided by it."""
+
+    def probabilities(self, rows: FloatArray) -> FloatArray:
+        """Return what the graph returns, by the formulas; rows of `MODEL_COLUMNS`, shape (n, m)."""
+        return self.fit.probabilities(rows, self.temperature)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -88,41 +130,14 @@ class _Rows:
     fault: tuple[FaultLabel, ...]
     group: tuple[str, ...]
 
-    def chosen(self, mask: FloatArray) -> "_Rows":
+    def chosen(self, mask: BoolArray) -> "_Rows":
+        """Return the rows where the mask, shape (n,), is true."""
         at = np.flatnonzero(mask)
         return _Rows(
             value=self.value[at],
             fault=tuple(self.fault[k] for k in at),
             group=tuple(self.group[k] for k in at),
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Fit:
-    """A classifier in numpy."""
-
-    faults: tuple[FaultLabel, ...]
-    """Without "none"."""
-    weight: FloatArray
-    offset: FloatArray
-    health: Health | None
-    neutral: FloatArray
-
-    @property
-    def labels(self) -> tuple[FaultLabel, ...]:
-        return self.faults if self.health is None else ("none", *self.faults)
-
-    def probabilities(self, rows: FloatArray, temperature: float) -> FloatArray:
-        known = np.where(np.isfinite(rows), rows, self.neutral)
-        logits = (known @ self.weight + self.offset) / temperature
-        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        fault = odds / odds.sum(axis=1, keepdims=True)
-        if self.health is None:
-            return np.asarray(fault)
-        above = np.maximum(0.0, (known - self.health.center) * self.health.weight)
-        distance = np.sqrt(np.sum(above * above, axis=1))
-        any_fault = 1 / (1 + np.exp(-self.health.steepness * (distance - self.health.start)))
-        return np.column_stack((1 - any_fault, fault * any_fault[:, None]))
 
 
 def train_vibration(
@@ -160,7 +175,11 @@ def train_vibration(
     if fit.health is None:
         notes = (*notes, "no recording is of a healthy machine: it tells which fault, not whether")
     return TrainedVibration(
-        bundle=Bundle(manifest=manifest, model=model, canary=None), manifest=manifest, notes=notes
+        bundle=Bundle(manifest=manifest, model=model, canary=None),
+        manifest=manifest,
+        notes=notes,
+        fit=fit,
+        temperature=temperature,
     )
 
 
@@ -193,7 +212,7 @@ def _rows(recordings: Sequence[KnownFault]) -> _Rows:
     return _Rows(value=np.array(value), fault=tuple(fault), group=tuple(group))
 
 
-def _fit(rows: _Rows) -> _Fit:
+def _fit(rows: _Rows) -> Fit:
     present = set(rows.fault)
     faults = tuple(label for label in FAULTS if label in present and label != "none")
     label, group = np.array(rows.fault), np.array(rows.group)
@@ -205,7 +224,7 @@ def _fit(rows: _Rows) -> _Fit:
     value = np.where(np.isfinite(rows.value), rows.value, neutral)
     weight, offset = _discriminants(value, label, group, faults)
     health = None if not len(healthy) else _health(value[label == "none"])
-    return _Fit(faults=faults, weight=weight, offset=offset, health=health, neutral=neutral)
+    return Fit(faults=faults, weight=weight, offset=offset, health=health, neutral=neutral)
 
 
 def _discriminants(
@@ -251,7 +270,7 @@ def _health(healthy: FloatArray) -> Health:
     )
 
 
-def _kept_apart(rows: _Rows, whole: _Fit) -> tuple[float, dict[str, float], tuple[str, ...]]:
+def _kept_apart(rows: _Rows, whole: Fit) -> tuple[float, dict[str, float], tuple[str, ...]]:
     """Return the temperature, and what was measured with whole groups kept apart."""
     label, fold = np.array(rows.fault), _folds(rows)
     told = np.full((len(rows.value), len(_TEMPERATURES), len(FAULTS)), np.nan)

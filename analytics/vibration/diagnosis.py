@@ -48,11 +48,19 @@ PATTERN_COLUMNS: Final = ("share_1x", "share_2x", "share_other", "severity_db")
 MODEL_COLUMNS: Final = (*FEATURES, *CONDITION_COLUMNS, *PATTERN_COLUMNS)
 """Of the row that a model sees; all in decibels, or on a scale like theirs."""
 
-_EVIDENCE_DB: Final = 3.5
-"""Mean evidence of a fault's lines where it becomes likely; noise reaches it in one of 1000."""
-_CAGE_DB: Final = 10.0
+_NOISE_DB: Final = 1.1
+"""Mean evidence of a raceway's or a ball's lines in noise."""
+_RAISED_DB: Final = 4.4
+"""So far above it a fault becomes likely in one window; noise gets there in one of 200."""
+_RAISED_DB_MIN: Final = 1.5
+"""The same over any number of windows: more of them average the noise, but not what a machine
+always has."""
+_CAGE_NOISE_DB: Final = -0.7
+_CAGE_RAISED_DB: Final = 9.5
+_CAGE_RAISED_DB_MIN: Final = 3.0
 """The cage has one line, and it is also how the load of balls varies."""
-_STEP_DB: Final = 0.7
+_CAGE_BEHIND: Final = 2.0
+_STEP_DB: Final = 0.8
 """So much more evidence multiplies the odds by e."""
 _SEVERITY_STEP_DB: Final = 2.0
 _SHARE_WEIGHT: Final = 8.0
@@ -166,7 +174,7 @@ def windowed(
             frequency_hz=frozen(np.median([one.frequency_hz for one in known], axis=0)),
             ratio=frozen(np.mean([one.ratio for one in known], axis=0)),
         )
-    return Indicators(value=frozen(np.asarray(value)), lines=lines)
+    return Indicators(value=frozen(np.asarray(value)), lines=lines, window_count=len(each))
 
 
 def physics(found: Indicators, machine: Machine) -> FloatArray:
@@ -207,14 +215,16 @@ def _bearing_scores(found: Indicators) -> tuple[float, float, float, float]:
     outer = (2 * level["outer_db"] + level["outer_second_db"]) / 3
     around = max(level["ball_sidebands_db"], level["ball_half_db"])
     ball = (2 * level["ball_db"] + level["ball_second_db"] + around) / 4
-    # A ball's blows, and those of a raceway, vary with the cage: it is blamed only when alone.
-    cage = level["cage_db"] - max(inner, outer, ball)
-    return (
-        (inner - _EVIDENCE_DB) / _STEP_DB,
-        (outer - _EVIDENCE_DB) / _STEP_DB,
-        (ball - _EVIDENCE_DB) / _STEP_DB,
-        (cage - _CAGE_DB) / _STEP_DB,
-    )
+    root = np.sqrt(found.window_count)
+    likely = _NOISE_DB + max(_RAISED_DB_MIN, _RAISED_DB / root)
+    scores = [(each - likely) / _STEP_DB for each in (inner, outer, ball)]
+    likely_cage = _CAGE_NOISE_DB + max(_CAGE_RAISED_DB_MIN, _CAGE_RAISED_DB / root)
+    cage = (level["cage_db"] - max(inner, outer, ball) - likely_cage) / _STEP_DB
+    # A ball's blows vary with the cage: where anything else is likely, the cage is not to blame.
+    highest = max(scores)
+    if highest > 0:
+        cage = min(cage, highest - _CAGE_BEHIND)
+    return scores[0], scores[1], scores[2], cage
 
 
 def _pattern(found: Indicators, machine: Machine) -> tuple[FloatArray, float]:

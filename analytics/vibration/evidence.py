@@ -26,8 +26,8 @@ SLIP: Final = 0.015
 EVIDENCE_DB_MAX: Final = 20.0
 WINDOW_TURNS: Final = 10
 """Turns of the shaft in the window that one spectrum is made of, as near as a power of two is."""
-TURNS_MIN: Final = 4.0
-"""With fewer, neighbouring lines run into one."""
+TURNS_MIN: Final = 2.4
+"""With fewer, neighbouring lines run into one; ten and more are better."""
 SAMPLES_A_BLOW_MIN: Final = 8.0
 """With fewer samples between two blows, their ringing cannot be told from the blows."""
 WINDOWS_MAX: Final = 64

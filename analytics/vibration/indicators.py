@@ -43,7 +43,7 @@ IMPACT_HZ: Final = (2000.0, 5000.0)
 """Where blows ring in most machines, against the band of the velocity."""
 HARMONICS_MAX: Final = 10
 
-_CLEAR_RATIO: Final = 4.0
+_CLEAR_RATIO: Final = 6.0
 """A harmonic of the shaft stands out when it is so many times its background."""
 
 
@@ -70,6 +70,8 @@ class Indicators:
     waveform is too slow or too short for it. Read-only."""
     lines: LineEvidence | None
     """The bearing's lines; None without speed or bearing."""
+    window_count: int = 1
+    """Of how many windows these are the means."""
 
     def named(self, name: str) -> float:
         """Return one of the values."""
@@ -147,12 +149,15 @@ def _impact_ratio_db(amplitude: FloatArray, bin_hz: float) -> float:
 
 
 def _of_shaft(amplitude: FloatArray, bin_hz: float, speed_hz: float) -> FloatArray:
-    """Return RMS velocities of 0.5x, 1x, 2x, 3x and 4x to 10x, and how many stand out."""
+    """Return RMS velocities of 0.5x, 1x, 2x, 3x and 4x to 10x, and how many stand out.
+
+    One that does not stand out of its background is 0: noise alone has a velocity, too.
+    """
     orders = np.array([0.5, *range(1, HARMONICS_MAX + 1)])
     middle = np.rint(orders * speed_hz / bin_hz).astype(int)
     # The speed is known to a per cent, and half an order further is the neighbour.
     reach = np.maximum(2, np.rint(0.01 * middle)).astype(int)
-    room = max(3, int(0.25 * speed_hz / bin_hz))
+    room = max(3, int(0.45 * speed_hz / bin_hz))
     offsets = np.arange(-room, room + 1)
     bins = middle[:, None] + offsets
     is_there = (bins >= 1) & (bins < len(amplitude))
@@ -163,6 +168,6 @@ def _of_shaft(amplitude: FloatArray, bin_hz: float, speed_hz: float) -> FloatArr
     is_known = (reach <= room) & (middle + room < len(amplitude))
     is_clear = is_known & (line.max(axis=1) > _CLEAR_RATIO * beside)
     velocity = line * (1000 * G_M_S2 / (2 * np.pi * bin_hz * np.maximum(bins, 1)))
-    rms = np.where(is_known, np.sqrt(np.einsum("ij,ij->i", velocity, velocity) / (2 * 1.5)), 0.0)
+    rms = np.sqrt(np.einsum("ij,ij->i", velocity, velocity) / (2 * 1.5)) * is_clear
     higher = float(np.sqrt(rms[4:] @ rms[4:]))
     return np.array([rms[0], rms[1], rms[2], rms[3], higher, float(is_clear[1:].sum())])

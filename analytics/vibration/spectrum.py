@@ -143,12 +143,12 @@ def acceleration_of(velocity_mm_s: FloatArray, *, rate_hz: float) -> FloatArray:
 
 
 def row_medians(rows: FloatArray) -> FloatArray:
-    """Return the median of each row without its NaN, the upper of two; 0 where all are NaN.
+    """Return the median of each row without its NaN, the lower of two; 0 where all are NaN.
 
     Args:
         rows: Shape (n, m).
     """
     ordered = np.sort(rows, axis=1)  # NaN stand last
     count = np.isfinite(ordered).sum(axis=1)
-    middle = ordered[np.arange(len(rows)), np.minimum(count // 2, rows.shape[1] - 1)]
+    middle = ordered[np.arange(len(rows)), np.maximum(count - 1, 0) // 2]
     return np.where(count > 0, np.nan_to_num(middle), 0.0)

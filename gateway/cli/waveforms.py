@@ -70,11 +70,12 @@ def _column(path: Path, column: str | None, rate_hz: float) -> FloatArray:
 
 def _array(path: Path, name: str | None) -> FloatArray:
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            array = loaded
-        else:
-            with loaded:
+        # numpy would leave a damaged file open.
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                array = loaded
+            else:
                 array = loaded[_chosen(path, loaded.files, name)]
                 name = None
         if array.ndim == 2 and 1 in array.shape:

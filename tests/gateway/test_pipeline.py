@@ -13,6 +13,7 @@ from analytics.alarms import LimitAlarms
 from analytics.assessment import Assessment
 from analytics.cases import CaseBook, CaseSettings
 from analytics.limits import AlarmSettings, alarm_limit
+from analytics.vibration.watch import VibrationWatch
 from gateway.core.alarms import AlarmAction, AlarmId, AlarmOrder, AlarmState
 from gateway.core.cases import Verdict
 from gateway.core.events import Event
@@ -93,7 +94,9 @@ class Bench:
         self.board = LimitAlarms([alarm_limit(ASSET, "total_high", settings, signals={})])
         self.cases = CaseBook(assets, settings=CaseSettings(), diagnose=lambda _: None)
         chain = Chain(name="sum", twin=self.twin, detector=None)
-        self.processor = Processor([chain], Assessment([]), self.board, self.cases)
+        self.processor = Processor(
+            [chain], VibrationWatch([]), Assessment([]), self.board, self.cases
+        )
         self.table = log.intern((*MEASURED, TOTAL))
         self.processor.bind(self.table)
         self.ingress = Ingress(size_bytes_max=1 << 20)

@@ -12,6 +12,7 @@ from analytics.alarms import LimitAlarms
 from analytics.assessment import Assessment
 from analytics.cases import CaseBook, CaseSettings
 from analytics.limits import AlarmSettings, alarm_limit
+from analytics.vibration.watch import VibrationWatch
 from gateway.core.alarms import AlarmAction, AlarmOrder, AlarmState
 from gateway.core.events import Event, Transition
 from gateway.core.frame import ClockSource, Frame
@@ -76,7 +77,7 @@ class Bench:
         limit = alarm_limit(ASSET, "high", settings, signals={"pressure": TAGS[0].id})
         self.board = LimitAlarms([limit])
         self.cases = CaseBook([], settings=CaseSettings(), diagnose=lambda _: None)
-        self.processor = Processor([], Assessment([]), self.board, self.cases)
+        self.processor = Processor([], VibrationWatch([]), Assessment([]), self.board, self.cases)
         table = log.intern(TAGS)
         self.processor.bind(table)
         self.told: list[Event] = []
