@@ -162,7 +162,7 @@ def measure(
             value=latency_ms,
             target=target(NAME, "ms a window"),
             latency_ms=latency_ms,
-            note=f"{WINDOW} samples, as the bundle states it" if ours else "not built",
+            note=f"{WINDOW} samples" if ours else "not built",
         )
     )
     return rows

@@ -18,7 +18,7 @@ from gateway.proof import cwru, nab, skab
 from gateway.proof.reading import BEGIN_NS, recording, steady_times
 from gateway.proof.rows import Better, Row, Target
 from gateway.proof.run import SETS, measure_sets
-from gateway.proof.subject import Lives
+from gateway.proof.subject import Lives, Waveform
 from gateway.proof.table import tables
 from gateway.proof.targets import TARGETS
 from gateway.proof.workers import Here, processes
@@ -254,6 +254,35 @@ def test_what_is_told_of_lives_is_read_in_the_order_of_the_table() -> None:
     assert foreseen.known.tolist() == [True, False, True]
     assert foreseen.rul[[0, 2]].tolist() == [3, 7]
     assert np.isnan([foreseen.rul[1], foreseen.low[1], foreseen.high[1]]).all()
+
+
+def test_the_product_diagnoses_as_its_commands_do() -> None:
+    """Impacts of the inner and the outer race, and noise alone, learnt and told apart."""
+    rng = np.random.default_rng(2)
+    time_s = np.arange(4 * 4_096) / 12_000
+
+    def waveform(name: str, order: float | None, fault: str) -> Waveform:
+        signal = 0.3 * rng.normal(size=len(time_s))
+        if order is not None:
+            since_impact_s = time_s % (60 / 1_797 / order)
+            signal += np.exp(-since_impact_s * 800) * np.sin(2 * np.pi * 3_000 * since_impact_s)
+        return Waveform(
+            name=name,
+            acceleration_g=signal,
+            rate_hz=12_000.0,
+            speed_rpm=1_797.0,
+            bearing="6205",
+            fault=fault,
+        )
+
+    kinds = (("inner", 5.4152), ("outer", 3.5848), ("none", None))
+    known = [waveform(f"{fault} {k}", order, fault) for k in range(3) for fault, order in kinds]
+    test = [waveform(fault, order, fault) for fault, order in kinds]
+    windows = [window for each in test for window in cwru.windows(each)]
+    diagnosed = Product().diagnose(known, windows)
+    assert list(diagnosed.faults) == [window.fault for window in windows]
+    assert dict(diagnosed.probabilities[0])["inner"] > 0.5
+    assert diagnosed.latency_ms is not None
 
 
 def test_a_diagnosis_is_its_fault_and_the_probabilities() -> None:
