@@ -90,6 +90,11 @@ SCORE: Final = Finding(
 )
 
 
+def vibration_zone(column: str) -> Finding:
+    """Return the finding that a vibration sensor's zone is."""
+    return Finding(column=column, words="vibrates more than it should", health=zone_health)
+
+
 class Assessment:
     """Assesses all assets of a gateway; implements the port `Assessor`."""
 

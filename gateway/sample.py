@@ -32,6 +32,7 @@ ENTRY_NAMES = {
     "CompressorConfig": "K-01",
     "GenericConfig": "M-7",
     "AlarmSettings": "vibration_high",
+    "SensorSettings": "drive_end",
     "CameraConfig": "gate",
     "HttpUplinkConfig": "cloud",
     "MqttUplinkConfig": "broker",
@@ -39,6 +40,7 @@ ENTRY_NAMES = {
 }
 """A name for the example of each table of tables, by its class."""
 EXAMPLES: dict[str, object] = {
+    "SensorSettings.tag": "pumps.P101.Acceleration",
     "WaveformSettings.address": "input:1000",
     "WaveformSettings.count": 2048,
     "WaveformSettings.rate_hz": 12_800,

@@ -30,16 +30,18 @@ SLOW_ROWS: Final = 100.0
 BANDS: Final = 3
 """Differences between averages."""
 FEATURES: Final = BANDS + 1
+POINT_COUNT_MIN: Final = 2
+"""One for the tag at its level, one for what is new."""
 RADIUS: Final = 1.0
 """A row within one trained spread of a point is that point again."""
 DISPERSION_WEIGHT: Final = 2.0
 """A dispersion that grows by e^(1/2) counts as much as one spread of a band."""
 DISPERSION_FLOOR: Final = 0.1
 """Added to the dispersion (in trained spreads), so that silence is no infinite distance."""
-OFFSET_MAX: Final = 1e4
+OFFSET_MAX: Final = 300.0
 """Values are taken for no farther from their level than this, in the largest spread of the bands:
-one wild reading is forgotten after some hundred rows, and squares of nonsense stay exact enough. A
-column that stood still in training, whose every move is beyond it, is told by the signs of them."""
+the averages come back from one wild reading before the limit has grown to its size. A column that
+stood still in training, whose every move is beyond it, is told by the signs of its moves."""
 _FAR: Final = -1e30
 """Stands for minus half the square of the length where there is no point."""
 
@@ -65,9 +67,9 @@ def empty_memory(level: FloatArray, spread: FloatArray, *, point_count: int) -> 
     Args:
         level: Shape (m,).
         spread: Shape (m, BANDS), above 0.
-        point_count: P, at least 2.
+        point_count: P, at least `POINT_COUNT_MIN`.
     """
-    assert point_count >= 2, point_count
+    assert point_count >= POINT_COUNT_MIN, point_count
     points = np.zeros((len(level), point_count, FEATURES + 1))
     points[:, 1:, -1] = _FAR
     points[:, 0, BANDS] = DISPERSION_WEIGHT * np.log(1.0 + DISPERSION_FLOOR)
@@ -120,13 +122,13 @@ class NoveltyMemory:
         np.matmul(self._points, self._column_probe, out=self._product)
         nearest = self._closeness.argmax(axis=1)
         nearest += self._first
-        step = self._features - self._flat_points[nearest, :-1]
+        step = self._features - self._flat_points.take(nearest, axis=0)[:, :-1]
         # The difference, not the product: it is exact where a row matches its point.
         squared: FloatArray = np.vecdot(step, step)
-        is_new = squared > RADIUS**2
+        is_new = squared > _SQUARED_RADIUS
         if usable is not None:
             is_new &= usable
-        if is_new.any():
+        if np.count_nonzero(is_new):
             new = np.flatnonzero(is_new)
             nearest[new] = self._last_met[new].argmin(axis=1) + self._first[new]
             features = self._features[new]
@@ -153,27 +155,32 @@ class NoveltyMemory:
         recent, dispersion = self._recent, self._dispersion
         offset = value - self._level
         offset *= self._scale
-        np.maximum(offset, -OFFSET_MAX, out=offset)
-        np.minimum(offset, OFFSET_MAX, out=offset)
+        np.maximum(offset, _OFFSET_LEAST, out=offset)
+        np.minimum(offset, _OFFSET_MOST, out=offset)
         if usable is not None:
             recent, dispersion = recent.copy(), dispersion.copy()
             offset = np.where(usable, offset, recent[:, 0])
         recent[:, 0] = offset
-        moved = recent @ _RECURSION
+        moved = np.dot(recent, _RECURSION)
         recent[:, 1:] = moved[:, :2]
         np.multiply(moved[:, 2:], self._band_scale, out=self._bands)
         step = np.abs(self._bands[:, 0])
         step -= dispersion
-        step /= FAST_ROWS
+        step *= _FAST_SHARE
         dispersion += step
-        feature = np.log(dispersion + DISPERSION_FLOOR)
-        feature *= DISPERSION_WEIGHT
+        feature = dispersion + _FLOOR
+        np.log(feature, out=feature)
+        feature *= _WEIGHT
         self._probe[:, BANDS] = feature
         if usable is not None:
             np.copyto(self._recent, recent, where=usable[:, np.newaxis])
             np.copyto(self._dispersion, dispersion, where=usable)
 
 
+# As arrays: a number of Python is converted anew in each call.
+_OFFSET_LEAST, _OFFSET_MOST = np.array([-OFFSET_MAX]), np.array([OFFSET_MAX])
+_FAST_SHARE, _FLOOR = np.array([1 / FAST_ROWS]), np.array([DISPERSION_FLOOR])
+_WEIGHT, _SQUARED_RADIUS = np.array([DISPERSION_WEIGHT]), np.array([RADIUS**2])
 _FAST, _SLOW = 1 / FAST_ROWS, 1 / SLOW_ROWS
 _RECURSION: FloatArray = np.array(
     [

@@ -16,7 +16,10 @@ REST_ROWS: Final = 100.0
 """Rows in which an event is forgotten, by e: as long as the slow average of the memory takes."""
 GROWTH_MIN: Final = 4 / 3
 """A row during an event is another one when it is worse by this factor."""
-_LOG_GROWTH: Final = float(np.log(GROWTH_MIN))
+
+# As arrays: a number of Python is converted anew in each call.
+_ZERO, _LOG_STEP = np.array([0.0]), np.array([LOG_STEP])
+_FADING, _LOG_GROWTH = np.array([1 / REST_ROWS]), np.log(np.array([GROWTH_MIN]))
 
 
 class RunningLimit:
@@ -40,8 +43,8 @@ class RunningLimit:
             rate: Share of the rows that may lie above, 0 to 1.
         """
         assert 0 < rate < 1, rate
-        self._rate = rate
-        self._log_limit_min = log_limit_min
+        self._rate = np.array([rate])
+        self._log_limit_min = np.array([log_limit_min])
         self.log_limit: FloatArray = np.maximum(log_limit, log_limit_min)
 
     def update(self, log_statistic: FloatArray, usable: BoolArray | None) -> FloatArray:
@@ -52,8 +55,9 @@ class RunningLimit:
             usable: Which columns count, shape (c,); the others keep their limit. None for all.
         """
         excess = log_statistic - self.log_limit
-        step = (excess > 0) - self._rate
-        step *= LOG_STEP
+        step = np.heaviside(excess, _ZERO)
+        step -= self._rate
+        step *= _LOG_STEP
         if usable is not None:
             step *= usable
         self.log_limit += step
@@ -84,7 +88,7 @@ class EventGate:
             log_surprise: Natural logarithms, finite, shape (c,).
             usable: Which columns count, shape (c,); the others do not pass. None for all.
         """
-        self.log_least -= 1 / REST_ROWS
+        self.log_least -= _FADING
         passes = log_surprise > self.log_least
         if usable is not None:
             passes &= usable

@@ -77,7 +77,11 @@ def fit_trackers(
     for k, (row, counts) in enumerate(zip(values, usable, strict=True)):
         squared = memory.update(row, counts)
         logs[k] = np.where(counts, 0.5 * np.log(squared + DISTANCE_FLOOR**2), np.nan)
-    log_limit = np.nanquantile(logs[_SETTLING_ROWS:], 1 - rate, axis=0)
+    settled = logs[_SETTLING_ROWS:]
+    log_limit = np.maximum(np.nanquantile(settled, 1 - rate, axis=0), LOG_LIMIT_MIN)
+    # Of many tags one is always a little unusual: the rate is to be that of the asset.
+    largest = np.where(np.isnan(settled), -np.inf, settled - log_limit).max(axis=1, initial=-np.inf)
+    margin = float(np.exp(np.quantile(largest, 1 - rate, method="higher")))
     points, last_met = memory.seen()
     return TrackerModel(
         memory=MemoryModel(
@@ -86,8 +90,9 @@ def fit_trackers(
             points=frozen(points),
             last_met=frozen(last_met),
         ),
-        log_limit=frozen(np.maximum(log_limit, LOG_LIMIT_MIN)),
+        log_limit=frozen(log_limit),
         rate=rate,
+        tag_margin=max(1.0, margin) if values.shape[1] > 1 else 1.0,
     )
 
 

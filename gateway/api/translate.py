@@ -7,8 +7,6 @@ from typing import Literal
 import numpy as np
 
 from gateway.api.answers import (
-    AlarmAnswer,
-    AlarmCounts,
     AssetAnswer,
     BooksAnswer,
     CommandAnswer,
@@ -26,7 +24,6 @@ from gateway.api.answers import (
 from gateway.api.device_answers import DeviceAnswer, SetAsideAnswer
 from gateway.api.uplink_answers import DeadLetterAnswer, DeliveryClassAnswer, UplinkAnswer
 from gateway.api.view import GatewayView, Trend, Values
-from gateway.core.alarms import Alarm, AlarmState
 from gateway.core.commands import Command
 from gateway.core.configuration_status import ConfigurationStatus
 from gateway.core.device_status import DeviceStatus, SetAside
@@ -176,33 +173,6 @@ def evidence_answer(evidence: Evidence) -> EvidenceAnswer:
     )
 
 
-def alarm_answer(alarm: Alarm) -> AlarmAnswer:
-    """Return one alarm."""
-    return AlarmAnswer(
-        id=alarm.id,
-        source=alarm.source,
-        condition=alarm.condition,
-        severity=alarm.severity,
-        state=alarm.state.value,
-        is_active=alarm.active,
-        raised=moment_or_none(alarm.raised_ns),
-        onset=moment_or_none(alarm.onset_ns),
-        shelved_until=moment_or_none(alarm.shelved_until_ns),
-        text=alarm.text,
-        evidence=tuple(map(evidence_answer, alarm.evidence)),
-    )
-
-
-def alarm_counts(alarms: tuple[Alarm, ...]) -> AlarmCounts:
-    """Return how many alarms ask for what."""
-    states = [alarm.state for alarm in alarms]
-    return AlarmCounts(
-        unacknowledged=states.count(AlarmState.UNACKNOWLEDGED) + states.count(AlarmState.RETURNED),
-        acknowledged=states.count(AlarmState.ACKNOWLEDGED),
-        shelved=states.count(AlarmState.SHELVED),
-    )
-
-
 def event_answer(event: Event) -> EventAnswer:
     """Return one event."""
     return EventAnswer(
@@ -214,6 +184,10 @@ def event_answer(event: Event) -> EventAnswer:
         transition=event.transition.value,
         text=event.text,
         operator=event.operator,
+        reason=event.reason,
+        is_quiet=event.is_quiet,
+        group=event.group,
+        group_order=event.group_order,
     )
 
 

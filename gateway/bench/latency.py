@@ -16,6 +16,7 @@ import numpy as np
 
 from analytics.assessment import Assessment
 from analytics.cases import CaseBook, CaseSettings
+from analytics.vibration.watch import VibrationWatch
 from gateway.bench.figures import Figure
 from gateway.bench.plant import Readings, measured_tags, new_chain
 from gateway.core.events import Event
@@ -53,6 +54,7 @@ async def measure_latency(folder: Path, clock: Clock, *, share: float = 1.0) -> 
     cases = CaseBook(chain.twin.assets, settings=CaseSettings(), diagnose=chain.twin.diagnosis)
     processor = Processor(
         [Chain(name="pumps", twin=chain.twin, detector=chain.detector)],
+        VibrationWatch([]),
         Assessment([]),
         chain.board,
         cases,

@@ -15,7 +15,11 @@ ALARM_WORDS = {
     "unacknowledged": "new",
     "returned": "new, gone",
     "acknowledged": "acknowledged",
+    "latched_unacknowledged": "new, latched",
+    "latched_acknowledged": "latched",
     "shelved": "shelved",
+    "suppressed": "suppressed",
+    "out_of_service": "out of service",
     "normal": "normal",
 }
 """The states of ISA-18.2 in the words of the plant."""

@@ -11,6 +11,7 @@ from gateway.core.ports import AlarmBoard, Detector, Twin
 from gateway.core.rows import AssetId
 from gateway.core.tags import Tag, TagTable
 from gateway.core.twin_state import TwinState
+from gateway.core.watch import Watch
 
 STEP_BACK_NS_MIN = 60 * 1_000_000_000
 """A receive time that falls by more is a clock that was set, not frames in another order."""
@@ -37,7 +38,7 @@ class Processed:
     events: tuple[Event, ...]
 
 
-_Part = Twin | Detector | Assessor | AlarmBoard | CaseKeeper
+_Part = Twin | Detector | Watch | Assessor | AlarmBoard | CaseKeeper
 
 
 class Processor:
@@ -46,11 +47,13 @@ class Processor:
     def __init__(
         self,
         chains: Sequence[Chain],
+        watch: Watch,
         assessor: Assessor,
         board: AlarmBoard,
         cases: CaseKeeper,
     ) -> None:
         """Put the stages together, in their order."""
+        self._watch = watch
         self._assessor = assessor
         self._chains = tuple(chains)
         self._board = board
@@ -63,7 +66,7 @@ class Processor:
         parts = [part for chain in self._chains for part in (chain.twin, chain.detector)]
         return tuple(
             tag
-            for part in (*parts, self._assessor)
+            for part in (*parts, self._watch, self._assessor)
             if part is not None
             for tag in part.derived_tags
         )
@@ -74,6 +77,7 @@ class Processor:
             chain.twin.bind(table)
             if chain.detector is not None:
                 chain.detector.bind(table)
+        self._watch.bind(table)
         self._assessor.bind(table)
         self._board.bind(table)
 
@@ -94,6 +98,9 @@ class Processor:
                 events += detected.events
                 if detected.frame is not None:
                     derived.append(detected.frame)
+        watched = self._watch.update(frame)
+        if watched is not None:
+            derived.append(watched)
         # One frame costs the alarms as much as one of a hundred times as many samples.
         made = join_frames(derived) if derived else None
         assessed = None if made is None else self._assessor.update(made)
@@ -165,6 +172,7 @@ class Processor:
 
     def _parts(self) -> list[tuple[str, _Part]]:
         parts: list[tuple[str, _Part]] = [
+            ("vibration", self._watch),
             ("assessment", self._assessor),
             ("alarms", self._board),
             ("cases", self._cases),

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from analytics.anomaly.memory import BANDS, FEATURES, NoveltyMemory, empty_memory
 from analytics.anomaly.surprise import EventGate, RunningLimit
-from analytics.anomaly.trackers import TagTracker, Tracked, asset_event
+from analytics.anomaly.trackers import (
+    TagTracker,
+    Tracked,
+    asset_event,
+    tracker_arrays,
+    tracker_of,
+)
 from analytics.training.trackers import POINT_COUNT, ROWS_MIN, fit_trackers
 from gateway.core.arrays import BoolArray, FloatArray
 from tests.naive import trackers as naive
@@ -128,6 +134,29 @@ def test_a_step_is_one_event_and_soon_usual(offset: float) -> None:
     assert (novelty[2_000:, 0] > 1).mean() < 0.02
 
 
+def test_a_wild_reading_does_not_blind_the_tag() -> None:
+    """One event; a thousand rows later a step is found as ever."""
+    values = noise()
+    values[1_000] = 1e300
+    values[2_000:] += 8.0
+    novelty, event = run(trained(values), values)
+    assert np.isfinite(novelty).all()
+    assert event[1_000, 0] > 1
+    assert event[2_000, 0] > 1
+
+
+def test_many_tags_have_the_false_alarms_of_one() -> None:
+    """The largest of 20 tags of noise, over the margin, is novel about as often as one tag."""
+    values = noise(ROWS, 20)
+    begin = values[:TRAINED]
+    model = fit_trackers(begin, all_known(begin), point_count=64)
+    novelty, event = run(TagTracker(model, asset_count=1), values)
+    assert (novelty[TRAINED:] > 1).any(axis=1).mean() > 0.03
+    score, _ = asset_event(event[TRAINED:], margin=model.tag_margin)
+    assert model.tag_margin > 1
+    assert (score > 1).mean() < EVENTS_PER_ROW_MAX
+
+
 def test_what_comes_again_is_not_new() -> None:
     """The same dip ten times: the first is an event, the last ones are not."""
     values = noise()
@@ -246,6 +275,37 @@ def test_a_training_with_gaps_is_a_training_without_those_rows() -> None:
     plain = fit_trackers(kept, all_known(kept), point_count=64)
     np.testing.assert_allclose(gaps.memory.spread, plain.memory.spread)
     np.testing.assert_allclose(gaps.memory.level, plain.memory.level)
+
+
+def test_a_model_is_the_same_after_a_file() -> None:
+    """Through named arrays, as an `.npz` would hold them."""
+    values = noise(1_200, 2)
+    model = fit_trackers(values[:TRAINED], all_known(values[:TRAINED]), point_count=32)
+    again = tracker_of(tracker_arrays(model))
+    expected = run(TagTracker(model, asset_count=1), values)
+    np.testing.assert_array_equal(expected, run(TagTracker(again, asset_count=1), values))
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("level", None),
+        ("spread", np.zeros((1, BANDS))),
+        ("points", np.zeros((1, 3, FEATURES + 1))),
+        ("log_limit", np.array([np.nan])),
+        ("rate", np.array([1.5])),
+        ("tag_margin", np.array([0.5])),
+    ],
+)
+def test_arrays_that_hold_no_model_are_refused(name: str, wrong: FloatArray | None) -> None:
+    values = noise(TRAINED)
+    arrays = tracker_arrays(fit_trackers(values, all_known(values), point_count=8))
+    if wrong is None:
+        del arrays[name]
+    else:
+        arrays[name] = wrong
+    with pytest.raises(ValueError, match="tracker"):
+        tracker_of(arrays)
 
 
 def test_too_few_rows_are_refused() -> None:

@@ -75,7 +75,7 @@ class Memory:
     def update(self, value: float) -> float:
         """Return the distance and learn the row."""
         self.row += 1
-        bound = 1e4 * max(self.spread)
+        bound = 300.0 * max(self.spread)
         offset = min(max(value - self.level, -bound), bound)
         self.fast += (offset - self.fast) / 10
         self.slow += (offset - self.slow) / 100
