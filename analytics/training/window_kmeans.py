@@ -20,9 +20,9 @@ from analytics.training.graph_part import GraphPart, Operation
 from gateway.core.arrays import FloatArray, frozen
 from gateway.core.errors import ModelError
 
-WINDOW_ROWS: Final = 8
-"""L. On recordings of servers and satellites 4 to 16 rank alike; shorter windows have no shape,
-longer ones blur short faults."""
+WINDOW_ROWS: Final = 16
+"""L. On recordings of servers and satellites 12 to 32 rank alike; shorter windows have no shape,
+longer ones make a machine wait for its first score."""
 CENTER_COUNT: Final = 16
 """8 to 32 rank alike."""
 STEPS_MAX: Final = 20.0

@@ -8,7 +8,9 @@ import pytest
 from analytics.runtime import Session
 from analytics.training.graph_part import part_graph
 from analytics.training.window_kmeans import (
+    CENTER_COUNT,
     STEPS_MAX,
+    WINDOW_ROWS,
     WINDOWS_MAX,
     WindowCenters,
     fit_window_centers,
@@ -20,6 +22,7 @@ from gateway.core.errors import ModelError
 from tests.naive import window_kmeans as naive
 
 L = 8
+"""Shorter than a real model's: the properties do not depend on it."""
 
 
 def waves(rows: int = 1_200, columns: int = 3, seed: int = 1) -> FloatArray:
@@ -31,6 +34,10 @@ def waves(rows: int = 1_200, columns: int = 3, seed: int = 1) -> FloatArray:
 def windows(rows: FloatArray) -> FloatArray:
     view = np.lib.stride_tricks.sliding_window_view(rows, L, axis=0)
     return np.ascontiguousarray(view.swapaxes(1, 2))
+
+
+def fit(*runs: FloatArray) -> WindowCenters:
+    return fit_window_centers(runs, window_rows=L)
 
 
 def run(model: WindowCenters, tried: FloatArray) -> tuple[Float32Array, Float32Array]:
@@ -49,7 +56,7 @@ def run(model: WindowCenters, tried: FloatArray) -> tuple[Float32Array, Float32A
 @pytest.mark.parametrize("size", [1.0, 5.0, 1e6])
 def test_the_graph_is_the_definition(columns: int, size: float) -> None:
     """Statistic and contributions within 1e-4 of the loop, also where values are cut."""
-    model = fit_window_centers([waves(columns=columns)])
+    model = fit(waves(columns=columns))
     tried = size * windows(waves(rows=60, columns=columns, seed=2))
     statistic, contribution = run(model, tried)
     expected = [
@@ -61,20 +68,20 @@ def test_the_graph_is_the_definition(columns: int, size: float) -> None:
 
 
 def test_contributions_average_to_the_square_of_the_statistic() -> None:
-    statistic, contribution = run(fit_window_centers([waves()]), 3.0 * windows(waves(seed=3)))
+    statistic, contribution = run(fit(waves()), 3.0 * windows(waves(seed=3)))
     np.testing.assert_allclose(contribution.mean(axis=1), statistic**2, rtol=1e-5)
 
 
 def test_a_shape_never_seen_is_found_though_each_value_is_usual() -> None:
     """A signal that freezes in mid-wave: no value is out of range."""
-    model = fit_window_centers([waves()])
+    model = fit(waves())
     healthy = window_distance(model, windows(waves(seed=4)))
     frozen_at = np.full((1, L, 3), 0.0)
     assert window_distance(model, frozen_at)[0] > np.quantile(healthy, 0.999)
 
 
 def test_the_column_that_is_off_contributes_most() -> None:
-    model = fit_window_centers([waves()])
+    model = fit(waves())
     tried = np.stack([windows(waves())[100]] * 3)
     tried[np.arange(3), :, np.arange(3)] += 4.0
     _, contribution = run(model, tried)
@@ -83,7 +90,7 @@ def test_the_column_that_is_off_contributes_most() -> None:
 
 def test_distance_does_not_depend_on_the_machines_beside() -> None:
     """A thousand assets in one call get what each gets alone."""
-    model = fit_window_centers([waves()])
+    model = fit(waves())
     tried = windows(waves(rows=1_000 + L - 1, seed=5))
     together, _ = run(model, tried)
     alone = np.concatenate([run(model, tried[k : k + 1])[0] for k in (0, 500, 999)])
@@ -91,7 +98,7 @@ def test_distance_does_not_depend_on_the_machines_beside() -> None:
 
 
 def test_a_machine_that_stood_still_has_one_centre() -> None:
-    model = fit_window_centers([np.full((100, 2), 0.5)])
+    model = fit(np.full((100, 2), 0.5))
     assert len(model.centers) == 1
     statistic, _ = run(model, np.full((1, L, 2), 0.5))
     assert statistic[0] == 0.0
@@ -99,16 +106,14 @@ def test_a_machine_that_stood_still_has_one_centre() -> None:
 
 def test_recordings_shorter_than_a_window_are_left_out() -> None:
     short, long = waves(rows=L - 1), waves(rows=200)
-    np.testing.assert_array_equal(
-        fit_window_centers([short, long]).centers, fit_window_centers([long]).centers
-    )
+    np.testing.assert_array_equal(fit(short, long).centers, fit(long).centers)
     with pytest.raises(ModelError, match="record longer"):
-        fit_window_centers([short])
+        fit(short)
 
 
 def test_no_window_spans_two_recordings() -> None:
     """Two machines at levels far apart: nothing in between is usual."""
-    model = fit_window_centers([waves() - 8.0, waves() + 8.0])
+    model = fit(waves() - 8.0, waves() + 8.0)
     between = np.concatenate([np.full((1, L // 2, 3), -8.0), np.full((1, L // 2, 3), 8.0)], axis=1)
     assert window_distance(model, between)[0] > 8.0
 
@@ -119,11 +124,9 @@ def test_a_day_of_a_minute_each_trains_in_seconds() -> None:
     begun = time.process_time()
     model = fit_window_centers([rows])
     assert time.process_time() - begun < 30.0
-    assert model.centers.shape == (16, L, 38)
+    assert model.centers.shape == (CENTER_COUNT, WINDOW_ROWS, 38)
     assert len(rows) > WINDOWS_MAX
 
 
 def test_the_same_rows_give_the_same_model() -> None:
-    np.testing.assert_array_equal(
-        fit_window_centers([waves()]).centers, fit_window_centers([waves()]).centers
-    )
+    np.testing.assert_array_equal(fit(waves()).centers, fit(waves()).centers)
