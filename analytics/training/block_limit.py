@@ -23,29 +23,31 @@ from gateway.core.arrays import FloatArray
 EXCEEDED_SHARE: Final = 0.01
 """Share of stretches as long as a block in which a healthy machine exceeds the limit, where its
 maxima are about normal. Half of it finds alike; with 0.05 false alarms are many."""
-STUDENT_QUANTILE: Final = 3.7469
-"""Of Student's distribution with `BLOCK_COUNT` - 1 = 4 degrees of freedom, exceeded with
-`EXCEEDED_SHARE`."""
 LIMIT_SHARE_MIN: Final = 0.05
 """Of the mean of the maxima above the usual, that the limit lies above that mean at the least: the
 maxima of five stretches may happen to be the same."""
 
 
-def block_limit(values: FloatArray) -> FloatArray:
+def block_limit(values: FloatArray, *, exceeded_share: float = EXCEEDED_SHARE) -> FloatArray:
     """Return the limit of each of k statistics, shape (k,).
 
     Args:
         values: Healthy values in the order of time, of rows that were not fitted, finite, shape
             (r, k), r >= B = `BLOCK_COUNT`.
+        exceeded_share: Of stretches as long as a block; above 0, below 1.
     Source:
         Hahn (1969), "Factors for Calculating Two-Sided Prediction Intervals for Samples from a
         Normal Distribution", for one further value, one-sided; the block maxima as in Gumbel
         (1958). A normal distribution of the maxima is ours: five do not tell it from Gumbel's.
     """
+    # Heavy: imported when a training begins.
+    from scipy.stats import t as student
+
     assert len(values) >= BLOCK_COUNT, values.shape
     maxima = np.stack([block.max(axis=0) for block in np.array_split(values, BLOCK_COUNT)])
     mean, deviation = maxima.mean(axis=0), maxima.std(axis=0, ddof=1)
-    width = STUDENT_QUANTILE * deviation * np.sqrt(1.0 + 1.0 / BLOCK_COUNT)
+    quantile = float(student.isf(exceeded_share, BLOCK_COUNT - 1))
+    width = quantile * deviation * np.sqrt(1.0 + 1.0 / BLOCK_COUNT)
     least = LIMIT_SHARE_MIN * np.abs(mean - values.mean(axis=0))
     limit: FloatArray = mean + np.maximum(width, least)
     return limit
