@@ -1,4 +1,4 @@
-"""`edgewright train`: models from recordings of healthy machines."""
+"""`edgewright train`: models from recordings."""
 
 import json
 import re
@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from analytics.training.anomaly import Purpose, Trained, train_anomaly
+from gateway.cli import train_rul
 from gateway.cli.recordings import GENERIC, ROLES_BY_TWIN, TwinRecording, known_faults
 from gateway.config import read_config
 from gateway.core.arrays import FloatArray
@@ -22,6 +23,9 @@ SMOOTHING_S: Final = 10.0
 @click.group("train")
 def command() -> None:
     """Train a model from recordings."""
+
+
+command.add_command(train_rul.command)
 
 
 @command.command("anomaly")

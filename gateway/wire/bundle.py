@@ -25,6 +25,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from gateway.core.arrays import Float32Array, frozen
 from gateway.core.errors import ModelError
 from gateway.core.manifest import AnomalyManifest, VisionManifest
+from gateway.core.rul_manifest import RulManifest
 
 BUNDLE_SIZE_BYTES_MAX: Final = 64 * 1024 * 1024
 """A larger file is refused unread."""
@@ -50,8 +51,8 @@ _ZIP64_LOCATOR_SIZE_BYTES: Final = 20
 _WRITTEN: Final = (1980, 1, 1, 0, 0, 0)
 """The earliest date a zip can hold: the date says nothing and must not change the bytes."""
 
-type_of_manifest: TypeAdapter[AnomalyManifest | VisionManifest] = TypeAdapter(
-    Annotated[AnomalyManifest | VisionManifest, Field(discriminator="kind")]
+type_of_manifest: TypeAdapter[AnomalyManifest | VisionManifest | RulManifest] = TypeAdapter(
+    Annotated[AnomalyManifest | VisionManifest | RulManifest, Field(discriminator="kind")]
 )
 
 
@@ -76,11 +77,11 @@ class Canary:
 class Bundle:
     """A model with its manifest and its canary cases."""
 
-    manifest: AnomalyManifest | VisionManifest
+    manifest: AnomalyManifest | VisionManifest | RulManifest
     model: bytes
     """The ONNX graph, not looked at here."""
     canary: Canary | None
-    """An anomaly model always has cases, a vision model never."""
+    """An anomaly model always has cases, another one never."""
 
     def __post_init__(self) -> None:
         """Check that manifest and canary cases belong together."""
@@ -141,10 +142,12 @@ def read_bundle(data: bytes) -> Bundle:
     return Bundle(manifest=manifest, model=parts[_MODEL], canary=canary)
 
 
-def _mismatch(manifest: AnomalyManifest | VisionManifest, canary: Canary | None) -> str | None:
+def _mismatch(
+    manifest: AnomalyManifest | VisionManifest | RulManifest, canary: Canary | None
+) -> str | None:
     """Return why these two cannot be one bundle; None when they can."""
-    if isinstance(manifest, VisionManifest):
-        return None if canary is None else "a vision model has no canary cases"
+    if not isinstance(manifest, AnomalyManifest):
+        return None if canary is None else f"a model of kind {manifest.kind} has no canary cases"
     if canary is None:
         return "an anomaly model must bring its canary cases"
     column_count = len(manifest.columns)
