@@ -46,14 +46,21 @@ class Intervals:
 
 
 def fit_intervals(
-    predicted: Sequence[FloatArray], truth: Sequence[FloatArray], *, level: float
+    predicted: Sequence[FloatArray],
+    truth: Sequence[FloatArray],
+    *,
+    level: float,
+    ceiling: float = np.inf,
 ) -> Intervals:
     """Return the intervals that hold a share `level` of the truths.
+
+    Half of what they miss lies on either side; all of it below, where they reach the ceiling.
 
     Args:
         predicted: Of each unit, made by a model that has not seen it; finite, at least one value.
         truth: The same shapes.
         level: Between 0 and 1.
+        ceiling: No truth is above it.
     Source:
         Vovk, Gammerman and Shafer (2005), "Algorithmic Learning in a Random World", 4.5 (Mondrian);
         finite samples: the quantile of n values and one at infinity. Ours: units in place of rows
@@ -66,21 +73,19 @@ def fit_intervals(
     at, error = np.concatenate(predicted), np.concatenate(truth) - np.concatenate(predicted)
     edges = _edges(at, unit)
     parts = np.searchsorted(edges, at, side="right")
-    tail = (1.0 - level) / 2.0
     table = []
     for part in range(len(edges) + 1):
         own = parts == part
         count = len(np.unique(unit[own]))
-        share = min(1.0, (1.0 - tail) * (count + 1) / count)
-        table.append(
-            (
-                np.average(at[own], weights=weight[own]),
-                -_quantile(-error[own], weight[own], share),
-                _quantile(error[own], weight[own], share),
-            )
-        )
-    middle, below, above = np.array(table).T.copy()
-    return Intervals(at=middle, below=np.minimum(below, 0.0), above=np.maximum(above, 0.0))
+        middle = float(np.average(at[own], weights=weight[own]))
+        missed = (1.0 - level) / 2.0
+        above = _quantile(error[own], weight[own], _share(missed, count))
+        if middle + above >= ceiling:
+            missed = 1.0 - level
+        below = -_quantile(-error[own], weight[own], _share(missed, count))
+        table.append((middle, min(below, 0.0), max(above, 0.0)))
+    middles, belows, aboves = np.array(table).T.copy()
+    return Intervals(at=middles, below=belows, above=aboves)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +137,11 @@ def _edges(at: FloatArray, unit: np.ndarray[tuple[int], np.dtype[np.int64]]) -> 
         if min(len(np.unique(unit[inside])), len(np.unique(unit[rest]))) >= needed:
             kept.append(float(edge))
     return np.array(kept)
+
+
+def _share(missed: float, count: int) -> float:
+    """Return the share of n values to be held so that one more is missed as seldom as said."""
+    return min(1.0, (1.0 - missed) * (count + 1) / count)
 
 
 def _quantile(values: FloatArray, weight: FloatArray, share: float) -> float:

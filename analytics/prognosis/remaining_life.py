@@ -103,7 +103,7 @@ class RemainingLife:
         """
         steps, is_usable = self._conditions.standardise(rows)
         is_usable &= ~(time <= self._statistics.newest[at])
-        if is_usable.all():
+        if len(at) and is_usable.all():
             return self._estimate(at, time, steps)
         rul, low, high = np.full((3, len(at)), np.nan)
         is_known = np.zeros(len(at), dtype=np.bool_)

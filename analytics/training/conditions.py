@@ -28,7 +28,7 @@ EXPLAINED_MIN: Final = 0.5
 """Share of the other columns' variance, in the median, that conditions must explain."""
 GAIN_MIN: Final = 0.02
 """What a further column must add to it."""
-SPREAD_SHARE_MIN: Final = 1e-6
+SPREAD_SHARE_MIN: Final = 1e-9
 """A column that varies less than this part of its size does not vary."""
 
 
@@ -41,7 +41,7 @@ def fit_conditions(runs: Sequence[FloatArray]) -> Conditions:
     rows = np.concatenate(runs)
     young = np.concatenate([run[: max(1, int(len(run) * YOUNG_SHARE))] for run in runs])
     cuts = _cuts(rows)
-    selecting = _selecting(young, cuts)
+    selecting = _selecting(rows, young, cuts)
     codes = _codes(rows, [(k, cuts[k]) for k in selecting])
     seen, count = np.unique(codes[codes >= 0], return_counts=True)
     seen = seen[count >= ROWS_SHARE_MIN * len(rows)]
@@ -83,23 +83,32 @@ def _cuts(rows: FloatArray) -> dict[int, FloatArray]:
     return cuts
 
 
-def _selecting(young: FloatArray, cuts: dict[int, FloatArray]) -> list[int]:
-    """Return the columns that tell the conditions apart, the most telling first."""
+def _selecting(rows: FloatArray, young: FloatArray, cuts: dict[int, FloatArray]) -> list[int]:
+    """Return the columns that tell the conditions apart, the most telling first.
+
+    Of columns that tell as much, the one whose levels are narrowest: the setting itself, and not
+    a measurement that follows it and shows wear, too.
+    """
     chosen: list[int] = []
     explained = EXPLAINED_MIN - GAIN_MIN
     while True:
-        best, best_at = explained + GAIN_MIN, -1
+        shares: dict[int, float] = {}
         for k in sorted(cuts.keys() - set(chosen)):
             codes = _codes(young, [(c, cuts[c]) for c in [*chosen, k]])
-            if len(np.unique(codes[codes >= 0])) > CONDITIONS_MAX:
-                continue
-            share = _explained(young, codes, without=[*chosen, k])
-            if share > best:
-                best, best_at = share, k
-        if best_at < 0:
+            if len(np.unique(codes[codes >= 0])) <= CONDITIONS_MAX:
+                shares[k] = _explained(young, codes, others=_others(rows, [*chosen, k]))
+        best = max(shares.values(), default=0.0)
+        if best <= explained + GAIN_MIN:
             return chosen
-        chosen.append(best_at)
+        good = [k for k, share in shares.items() if share >= best - GAIN_MIN]
+        chosen.append(
+            max(good, key=lambda k: _explained(rows, _codes(rows, [(k, cuts[k])]), others=[k]))
+        )
         explained = best
+
+
+def _others(rows: FloatArray, chosen: Sequence[int]) -> list[int]:
+    return [k for k in range(rows.shape[1]) if k not in chosen]
 
 
 def _codes(rows: FloatArray, cuts: Sequence[tuple[int, FloatArray]]) -> NDArray[np.int64]:
@@ -112,9 +121,8 @@ def _codes(rows: FloatArray, cuts: Sequence[tuple[int, FloatArray]]) -> NDArray[
     return np.where(is_known, codes, -1)
 
 
-def _explained(rows: FloatArray, codes: NDArray[np.int64], *, without: Sequence[int]) -> float:
-    """Return the share of the other columns' variance between the codes, in the median."""
-    others = [k for k in range(rows.shape[1]) if k not in without]
+def _explained(rows: FloatArray, codes: NDArray[np.int64], *, others: Sequence[int]) -> float:
+    """Return the share of these columns' variance between the codes, in the median."""
     whole = codes >= 0
     shares = []
     for k in others:

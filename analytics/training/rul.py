@@ -122,6 +122,7 @@ def train_rul(lives: Sequence[Life], purpose: RulPurpose) -> TrainedLife:
         [cap * np.clip(each, 0.0, 1.0) for each in foretold],
         [cap * each.share for each in past],
         level=LEVEL,
+        ceiling=cap,
     )
     low, high = _range(past)
     model = life_graph(pairs, low=low, high=high)
