@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from gateway.core.arrays import BoolArray
 
-ROWS: Final = 10
-"""Rows that must say so more often than not; on the recordings, 5 to 20 give the same figures."""
+ROWS: Final = 4
+"""Rows that must say so more often than not. With 1, one C-MAPSS engine in two is taken back after
+its onset; from 3 to 10, onsets move by one per cent of a life and hardly any is taken back."""
 
 
 class Onset:

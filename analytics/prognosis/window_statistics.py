@@ -70,14 +70,13 @@ class WindowStatistics:
             time: Later than their last row, shape (r,).
             steps: Standardised rows, finite, shape (r, p).
         """
-        passed = time - self.newest[at]
-        np.copyto(passed, self._period, where=np.isnan(passed))
+        passed = np.where(self.rows[at] > 0, time - self.newest[at], self._period)
         gain = -np.expm1(-passed[:, np.newaxis] / self._windows)
         weight = self.weight[at] * (1.0 - gain) + gain
         mean = self.mean[at]
         mean += (gain / weight)[:, :, np.newaxis] * (steps[:, np.newaxis] - mean)
-        began = self.began[at]
-        np.copyto(began, time, where=np.isnan(began))
+        # The earlier of both, whatever a machine without a past has.
+        began = np.fmin(self.began[at], time)
         self.weight[at], self.mean[at] = weight, mean
         self.began[at], self.newest[at] = began, time
         self.rows[at] += 1
