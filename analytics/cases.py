@@ -27,7 +27,14 @@ EVIDENCE_MAX: Final = 12
 NOTE_LENGTH_MAX: Final = 500
 
 _CASES: Final = TypeAdapter(list[Case])
-_ENDS: Final = frozenset({Transition.RETURNED, Transition.SHELVED})
+_ENDS: Final = frozenset(
+    (
+        Transition.RETURNED,
+        Transition.SHELVED,
+        Transition.SUPPRESSED,
+        Transition.OUT_OF_SERVICE,
+    )
+)
 """After these an alarm no longer asks for anything."""
 
 

@@ -8,6 +8,9 @@ gives the same switches at the same nanosecond.
 
 A Bad sample is no information: the comparator keeps its state, and while the newest sample is Bad
 no delay runs out. A delay that would have run out meanwhile does so with the next good sample.
+
+An output that goes on too often within a window chatters (ISA-18.2-2016, 16.5): from then on it is
+held, which lengthens its off-delay, until it was within for all of that time once.
 """
 
 from dataclasses import dataclass
@@ -25,6 +28,24 @@ _WITHIN, _KEEP, _BEYOND, _BAD = np.uint8(0), np.uint8(1), np.uint8(2), np.uint8(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChatterRule:
+    """When an output chatters, and what is done about it."""
+
+    raises: int
+    """It chatters when it goes on so many times within the window; 2 at the least."""
+    window_ns: int
+    """Positive."""
+    hold_ns: int
+    """Off-delay while it is held, where its own is not longer; positive."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        assert self.raises >= 2, self.raises
+        assert self.window_ns > 0, self.window_ns
+        assert self.hold_ns > 0, self.hold_ns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Switch:
     """One comparator's output went on or off."""
 
@@ -38,6 +59,8 @@ class Switch:
     """Whether it went on."""
     value: float
     """The newest known value at that time."""
+    is_held: bool = False
+    """Gone on: whether it chatters from here on. Gone off: whether it did until now."""
 
 
 class Comparators:
@@ -51,6 +74,8 @@ class Comparators:
         dead_band: FloatArray,
         on_delay_ns: TimeArray,
         off_delay_ns: TimeArray,
+        chatter: ChatterRule | None = None,
+        can_chatter: BoolArray | None = None,
     ) -> None:
         """Begin with all outputs off and nothing known.
 
@@ -60,12 +85,19 @@ class Comparators:
             dead_band: How far back it must come to be within, not negative, shape (k,).
             on_delay_ns: How long it must be beyond before the output goes on, shape (k,).
             off_delay_ns: How long it must be within before the output goes off, shape (k,).
+            chatter: When an output is held; None never holds one.
+            can_chatter: Which outputs the rule is for, shape (k,); None is all.
         """
         self._sign = np.where(is_above, 1.0, -1.0)
         self._limit = self._sign * limit
         self._back = self._limit - dead_band
         self._delay_ns = np.stack([off_delay_ns, on_delay_ns])
         count = len(limit)
+        self._chatter = chatter
+        self._can_chatter = np.ones(count, np.bool_) if can_chatter is None else can_chatter
+        self.is_held: BoolArray = np.zeros(count, dtype=np.bool_)
+        remembered = chatter.raises - 1 if chatter else 0
+        self.went_on_ns: TimeArray = np.full((count, remembered), NEVER_NS, dtype=np.int64)
         self.is_on: BoolArray = np.zeros(count, dtype=np.bool_)
         self.is_beyond: BoolArray = np.zeros(count, dtype=np.bool_)
         self.is_known: BoolArray = np.zeros(count, dtype=np.bool_)
@@ -137,6 +169,19 @@ class Comparators:
         self.since_ns = rebased(self.since_ns, shift_ns)
         self.resumed_ns = rebased(self.resumed_ns, shift_ns)
         self.newest_ns = rebased(self.newest_ns, shift_ns)
+        shift_of_each = np.broadcast_to(np.asarray(shift_ns, dtype=np.int64), self.is_on.shape)
+        self.went_on_ns = rebased(
+            self.went_on_ns, np.broadcast_to(shift_of_each[:, None], self.went_on_ns.shape)
+        )
+
+    def forget(self, position: int) -> None:
+        """Let one comparator begin anew, off and with nothing known."""
+        self.is_on[position] = self.is_beyond[position] = self.is_known[position] = False
+        self.is_held[position] = False
+        for times_ns in (self.since_ns, self.resumed_ns, self.newest_ns):
+            times_ns[position] = NEVER_NS
+        self.went_on_ns[position] = NEVER_NS
+        self.value[position] = np.nan
 
     def advance(self, now_ns: TimeArray) -> list[Switch]:
         """Let time pass up to an instant for each comparator, shape (k,), and return switches."""
@@ -191,11 +236,15 @@ class Comparators:
         if not waits.any():
             return []
         position, now_ns, is_beyond = position[waits], now_ns[waits], is_beyond[waits]
-        due_ns = self.since_ns[position] + self._delay_ns[is_beyond.astype(np.intp), position]
-        due_ns = np.maximum(due_ns, self.resumed_ns[position])
+        delay_ns = self._delay_ns[is_beyond.astype(np.intp), position]
+        if self._chatter is not None:
+            is_kept = self.is_held[position] & ~is_beyond
+            delay_ns = np.where(is_kept, np.maximum(delay_ns, self._chatter.hold_ns), delay_ns)
+        due_ns = np.maximum(self.since_ns[position] + delay_ns, self.resumed_ns[position])
         is_due = due_ns <= now_ns
-        switched = position[is_due]
+        switched, due_ns = position[is_due], due_ns[is_due]
         self.is_on[switched] = is_beyond[is_due]
+        is_held = self._hold(switched, due_ns)
         return [
             Switch(
                 position=int(k),
@@ -203,9 +252,27 @@ class Comparators:
                 onset_ns=int(self.since_ns[k]),
                 is_on=bool(self.is_on[k]),
                 value=float(self.value[k]),
+                is_held=bool(held),
             )
-            for k, time in zip(switched, due_ns[is_due], strict=True)
+            for k, time, held in zip(switched, due_ns, is_held, strict=True)
         ]
+
+    def _hold(self, switched: PositionArray, time_ns: TimeArray) -> BoolArray:
+        """Note what has just switched, each once; return which begin or end to be held."""
+        if self._chatter is None or not len(switched):
+            return np.zeros(len(switched), dtype=np.bool_)
+        is_on, was_held = self.is_on[switched], self.is_held[switched]
+        oldest_ns = self.went_on_ns[switched, 0]
+        is_often = (oldest_ns != NEVER_NS) & (time_ns <= oldest_ns + self._chatter.window_ns)
+        begins = is_on & is_often & self._can_chatter[switched]
+        ends = ~is_on & was_held
+        on = switched[is_on]
+        self.went_on_ns[on, :-1] = self.went_on_ns[on, 1:]
+        self.went_on_ns[on, -1] = time_ns[is_on]
+        self.went_on_ns[switched[ends]] = NEVER_NS
+        self.is_held[switched] = (was_held & is_on) | begins
+        changed: BoolArray = begins | ends
+        return changed
 
 
 def _is_first(position: PositionArray) -> BoolArray:

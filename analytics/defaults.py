@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from analytics.limits import AlarmLimit, AlarmSettings, alarm_limit
 from analytics.multivariate import SCORE_COLUMN
+from analytics.vibration.sensor import Sensor
+from analytics.vibration.watch import FAULT_COUNT, FAULT_COUNT_MIN, ZONE
 from gateway.core.rows import AssetId
 
 ANOMALY_ALARM = AlarmSettings(
@@ -52,6 +54,33 @@ def default_alarms(
     healths = [alarm_limit(asset, "health_low", HEALTH_ALARM, signals={}) for asset in watched]
     frozen = [alarm_limit(asset, "sensor_frozen", FROZEN_ALARM, signals={}) for asset in assets]
     return (*healths, *frozen, *(anomaly_alarms(assets) if has_scores else ()))
+
+
+def vibration_alarms(sensors: Sequence[Sensor]) -> tuple[AlarmLimit, ...]:
+    """Return the alarms of vibration sensors: the zones, and a fault that was seen again."""
+    found = []
+    for sensor in sensors:
+        where = sensor.name.replace("_", " ")
+        found += [
+            _sensor_alarm(sensor, ZONE, 3, 500, f"Vibration at {where} is in zone C or worse"),
+            _sensor_alarm(sensor, ZONE, 4, 800, f"Vibration at {where} is in zone D"),
+            _sensor_alarm(
+                sensor, FAULT_COUNT, FAULT_COUNT_MIN, 600, f"Vibration at {where} speaks of a fault"
+            ),
+        ]
+    return tuple(found)
+
+
+def _sensor_alarm(sensor: Sensor, column: str, limit: int, severity: int, text: str) -> AlarmLimit:
+    tag = f"{sensor.prefix}{column}"
+    name = f"{sensor.name}_" + ("fault" if column == FAULT_COUNT else f"zone_{'abcd'[limit - 1]}")
+    settings = AlarmSettings(
+        when=f"{tag} >= {limit}",
+        severity=severity,
+        text=text,
+        advice="look at the spectrum, compare it with the last ones",
+    )
+    return alarm_limit(sensor.asset, name, settings, signals={})
 
 
 def anomaly_alarms(assets: Sequence[AssetId]) -> tuple[AlarmLimit, ...]:

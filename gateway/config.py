@@ -10,8 +10,10 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
+from analytics.alarms import AlarmRules
 from analytics.cases import CaseSettings
 from analytics.limits import AlarmSettings
+from analytics.vibration.sensor import SensorSettings
 from cloud_sync.edge.http import HttpUplinkConfig
 from cloud_sync.edge.influxdb import InfluxdbUplinkConfig
 from cloud_sync.edge.models import ModelSourceConfig
@@ -58,23 +60,25 @@ class GatewaySettings(Settings):
     """Longest time for the last delivery when the service stops."""
 
 
-class WithAlarms(Settings):
+class Watched(Settings):
     """What the gateway adds to a twin's own settings."""
 
     alarms: dict[Name, AlarmSettings] = Field(default_factory=dict)
     """Alarms of this asset, by the name of their condition, beside those of its type."""
+    vibration: dict[Name, SensorSettings] = Field(default_factory=dict)
+    """Vibration sensors of this asset that give waveforms, by where they sit."""
 
 
-class PumpConfig(CentrifugalPumpSettings, WithAlarms):
-    """A centrifugal pump and its alarms."""
+class PumpConfig(CentrifugalPumpSettings, Watched):
+    """A centrifugal pump, its alarms and vibration sensors."""
 
 
-class CompressorConfig(CompressorSettings, WithAlarms):
-    """A compressor and its alarms."""
+class CompressorConfig(CompressorSettings, Watched):
+    """A compressor, its alarms and vibration sensors."""
 
 
-class GenericConfig(GenericSettings, WithAlarms):
-    """Any asset without physics, and its alarms."""
+class GenericConfig(GenericSettings, Watched):
+    """Any asset without physics, its alarms and vibration sensors."""
 
 
 TwinConfig: TypeAlias = Annotated[
@@ -100,6 +104,8 @@ class Config(Settings):
     """The machines, by name; the name opens the ids of their tags."""
     twins: dict[Name, TwinConfig] = Field(default_factory=dict)
     """The assets, by name."""
+    alarms: AlarmRules = AlarmRules()
+    """What holds for all alarms: targets, floods, chattering and shelving."""
     cameras: dict[Name, CameraConfig] = Field(default_factory=dict)
     """The cameras, by name."""
     uplinks: dict[Name, UplinkConfig] = Field(default_factory=dict)

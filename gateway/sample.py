@@ -24,6 +24,7 @@ ENTRY_NAMES = {
     "SubscriptionGroup": "slow",
     "ModbusConfig": "blower",
     "ScanGroup": "slow",
+    "WaveformSettings": "drive_end",
     "MqttConfig": "mixer",
     "SilenceGroup": "slow",
     "SparkplugConfig": "site",
@@ -31,6 +32,7 @@ ENTRY_NAMES = {
     "CompressorConfig": "K-01",
     "GenericConfig": "M-7",
     "AlarmSettings": "vibration_high",
+    "SensorSettings": "drive_end",
     "CameraConfig": "gate",
     "HttpUplinkConfig": "cloud",
     "MqttUplinkConfig": "broker",
@@ -38,6 +40,11 @@ ENTRY_NAMES = {
 }
 """A name for the example of each table of tables, by its class."""
 EXAMPLES: dict[str, object] = {
+    "SensorSettings.tag": "pumps.P101.Acceleration",
+    "WaveformSettings.address": "input:1000",
+    "WaveformSettings.count": 2048,
+    "WaveformSettings.rate_hz": 12_800,
+    "WaveformSettings.counter": "input:990",
     "GatewaySettings.id": "pumphouse-1",
     "OpcuaConfig.endpoint": "opc.tcp://10.0.4.20:4840",
     "OpcuaConfig.security": "Basic256Sha256",

@@ -18,6 +18,16 @@ from gateway.core.rows import OperatingState
 
 STATE: Final = "state"
 """The derived tag `asset.state` holds the `OperatingState` as a number."""
+ALARM_ENDS: Final = frozenset(
+    (
+        Transition.RETURNED,
+        Transition.UNSHELVED,
+        Transition.UNSUPPRESSED,
+        Transition.IN_SERVICE,
+    )
+)
+"""What is silenced tells nothing of its condition: such an alarm ends with its silence, and one
+that is still active is raised again at the same instant."""
 EVER_NS: Final = (1 << 63) - 1
 
 
@@ -170,7 +180,7 @@ def _alarm_spans(
             onset_ns = each.time_ns if each.onset_ns is None else each.onset_ns
             began_ns = max(min(onset_ns, each.time_ns) - margin_ns, 0)
             active.setdefault(alarm, (each.time_ns, began_ns))
-        elif each.transition is Transition.RETURNED and alarm in active:
+        elif each.transition in ALARM_ENDS and alarm in active:
             raised_ns, began_ns = active.pop(alarm)
             yield each.asset, raised_ns, Span(from_ns=began_ns, to_ns=each.time_ns)
     for (asset, _), (raised_ns, began_ns) in active.items():

@@ -4,7 +4,7 @@ import json
 import sqlite3
 from typing import Final
 
-from analytics.training.healthy import EVER_NS, Happening, findings
+from analytics.training.healthy import ALARM_ENDS, EVER_NS, Happening, findings
 from cloud_sync.cloud.messages import LabelEntry, LabelList
 from gateway.core.cases import CLOSED, VERDICT_BY_CONDITION
 from gateway.core.events import Transition
@@ -17,11 +17,11 @@ def read_happenings(connection: sqlite3.Connection) -> dict[str, list[Happening]
     """Return what gateways told of alarms and cases, in the order of time, in a transaction."""
     rows = connection.execute(
         "SELECT gateway, source, condition, transition, time_ns, onset_ns FROM events "
-        "WHERE transition IN (?, ?) OR condition IN (SELECT value FROM json_each(?)) "
+        "WHERE transition IN (SELECT value FROM json_each(?)) "
+        "OR condition IN (SELECT value FROM json_each(?)) "
         "ORDER BY time_ns, seq",
         (
-            Transition.RAISED,
-            Transition.RETURNED,
+            json.dumps([Transition.RAISED, *sorted(ALARM_ENDS)]),
             json.dumps([*VERDICT_BY_CONDITION, CLOSED]),
         ),
     )

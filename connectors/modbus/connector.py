@@ -34,6 +34,12 @@ from connectors.modbus.schedule_watch import ScheduleWatch
 from connectors.modbus.set_aside import SetAsidePoints
 from connectors.modbus.tags import ModbusRow, read_modbus_tags
 from connectors.modbus.unit_client import UnitClient
+from connectors.modbus.waveform import (
+    WaveformMemory,
+    WaveformReader,
+    WaveformSettings,
+    WaveformSurroundings,
+)
 from connectors.modbus.write import (
     OTHER_REMEDY,
     REMEDIES,
@@ -45,6 +51,7 @@ from connectors.modbus.write import (
 from connectors.news import News
 from connectors.taglist import check_groups
 from connectors.text_watch import TextWatch
+from connectors.waveforms import WaveformTags
 from gateway.core.arrays import IndexArray
 from gateway.core.device_status import ConnectorReport
 from gateway.core.errors import CommandError, ConfigError
@@ -59,6 +66,10 @@ BACKUP = "backup_address_used"
 """Condition of the events that say which address is in use."""
 BACKUP_SEVERITY = 300
 FIRST_SEVERITY = 100
+
+
+WaveformName = Annotated[str, Field(pattern=r"^[\w.:\[\]-]+$")]
+"""As a tag of a tag list is called."""
 
 
 class ScanGroup(Settings):
@@ -81,6 +92,8 @@ class ModbusConfig(PlanSettings, LineSettings):
     """Time from the start of one scan to the next, for tags without a group."""
     groups: dict[str, ScanGroup] = Field(default_factory=dict)
     """Periods of the groups that the tag list names."""
+    waveforms: dict[WaveformName, WaveformSettings] = Field(default_factory=dict)
+    """Buffers of samples, each a tag of its own, by the tag's name."""
     timeout_s: Annotated[float, Field(gt=0, le=60)] = 2.0
     """Longest wait for the connection and for every answer; then the device counts as lost."""
     stop_s: Annotated[float, Field(gt=0, le=30)] = 2.0
@@ -126,10 +139,16 @@ class ModbusConnector:
         self.address = f"{config.address} unit {config.unit}"
         # Text has no samples, and therefore no tag: it is told in events.
         numbers = [row for row in rows if not row.point.is_text]
-        self.tags = tuple(row.entry.tag(name) for row in numbers)
+        waves = config.waveforms.items()
+        self.tags = (
+            *(row.entry.tag(name) for row in numbers),
+            *(settings.tag(name, wave) for wave, settings in waves),
+        )
+        self._waveform_memory = [WaveformMemory() for _ in waves]
+        self._waveform_ends_ns: dict[int, int] = {}
         self._config = config
         self._clock = clock
-        self._points = {tag.id: row.point for tag, row in zip(self.tags, numbers, strict=True)}
+        self._points = {tag.id: row.point for tag, row in zip(self.tags, numbers, strict=False)}
         self._learned = Learned(config.rules, _first_timing(config))
         self._groups = _point_groups(name, config, rows, self._learned)
         self._schedule = ScheduleWatch(name, self._learned, self._groups, clock)
@@ -173,11 +192,35 @@ class ModbusConnector:
                 await client.connect()
                 self._client = client
                 self._note_address(client.address, sink)
-                await run_scans(self._groups, around)
+                await run_scans(self._groups, around, self._waveforms(around))
             finally:
                 self._client = None
                 client.close()
                 news.close()
+
+    def _waveforms(self, around: Surroundings) -> list[WaveformReader]:
+        """Return the readers of the buffers for a session; their tags follow the others."""
+        settings = list(self._config.waveforms.values())
+        first = len(self.tags) - len(settings)
+        rates_hz = {first + place: each.rate_hz for place, each in enumerate(settings)}
+        shared = WaveformSurroundings(
+            device=around.device,
+            client=around.client,
+            sink=around.sink,
+            tags=WaveformTags(rates_hz, around.indices, self._waveform_ends_ns),
+            rules=self._config.rules,
+            clock=self._clock,
+        )
+        return [
+            WaveformReader(
+                each,
+                first + place,
+                int(around.indices[first + place]),
+                self._waveform_memory[place],
+                shared,
+            )
+            for place, each in enumerate(settings)
+        ]
 
     async def write(self, tag: Tag, value: float) -> float:
         """Write one value in engineering units and return what is read back."""

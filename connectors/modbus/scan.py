@@ -19,6 +19,7 @@ from connectors.modbus.point_group import PointGroup
 from connectors.modbus.registers import decode_text
 from connectors.modbus.schedule_watch import ScheduleWatch
 from connectors.modbus.unit_client import UnitClient
+from connectors.modbus.waveform import WaveformReader
 from connectors.news import News
 from connectors.outbox import Outbox
 from connectors.scan_clock import ScanClock
@@ -55,8 +56,10 @@ class Surroundings:
     schedule: ScheduleWatch
 
 
-async def run_scans(groups: Sequence[PointGroup], around: Surroundings) -> NoReturn:
-    """Run all scans until cancelled, or until the connection ends.
+async def run_scans(
+    groups: Sequence[PointGroup], around: Surroundings, waveforms: Sequence[WaveformReader]
+) -> NoReturn:
+    """Run all scans, and look for waveforms, until cancelled, or until the connection ends.
 
     Raises:
         DeviceError: it ended.
@@ -68,6 +71,7 @@ async def run_scans(groups: Sequence[PointGroup], around: Surroundings) -> NoRet
         )
         for group in groups
     ]
+    tasks += [asyncio.create_task(reader.run(), name="waveform") for reader in waveforms]
     tasks.append(asyncio.create_task(around.client.ended(), name="connection"))
     tasks.append(asyncio.create_task(around.news.run(), name="news"))
     await run_together(tasks)

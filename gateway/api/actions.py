@@ -7,34 +7,18 @@ from gateway.api.answers import AppliedAnswer, CommandAnswer, EventAnswer, Model
 from gateway.api.errors import NotFoundError
 from gateway.api.reads import device_named, read_models
 from gateway.api.requests import (
-    AlarmRequest,
     ApplyRequest,
     CommandRequest,
     ModelRequest,
     Request,
-    ShelveRequest,
     TrustRequest,
 )
 from gateway.api.translate import command_answer, event_answer
 from gateway.api.view import GatewayView
-from gateway.core.alarms import AlarmId
 from gateway.core.commands import Command, CommandId, CommandOrigin
 from gateway.core.errors import CommandError, ConfigError
 from gateway.core.models import ModelStage
 from gateway.core.tags import TagId
-
-
-async def acknowledge(view: GatewayView, request: AlarmRequest, operator: str) -> EventAnswer:
-    """Note that a person has seen an alarm."""
-    alarm = _alarm(view, request.alarm)
-    return event_answer(await view.acknowledge(alarm, operator=operator))
-
-
-async def shelve(view: GatewayView, request: ShelveRequest, operator: str) -> EventAnswer:
-    """Silence an alarm for a time."""
-    alarm = _alarm(view, request.alarm)
-    until_ns = view.now_ns() + round(request.for_s * 1e9)
-    return event_answer(await view.shelve(alarm, until_ns=until_ns, operator=operator))
 
 
 async def trust(view: GatewayView, request: TrustRequest, operator: str) -> EventAnswer:
@@ -87,12 +71,6 @@ async def apply(view: GatewayView, request: ApplyRequest, operator: str) -> Appl
     except ConfigError as error:
         return AppliedAnswer(digest="", is_change=False, mistakes=error.mistakes)
     return AppliedAnswer(digest=digest, is_change=digest != before, mistakes=())
-
-
-def _alarm(view: GatewayView, name: str) -> AlarmId:
-    if not any(alarm.id == name for alarm in view.alarms()):
-        raise NotFoundError(f"there is no alarm {name!r} that is not normal")
-    return AlarmId(name)
 
 
 def _check_version(view: GatewayView, request: ModelRequest, *, stage: ModelStage) -> None:

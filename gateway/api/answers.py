@@ -80,7 +80,11 @@ class AlarmCounts(Answer):
     unacknowledged: int
     """Nobody has seen them, active or not any more."""
     acknowledged: int
+    """Seen, and active or latched."""
     shelved: int
+    suppressed: int = 0
+    """By design, while the plant is in a state in which they mean nothing."""
+    out_of_service: int = 0
 
 
 class ConfigurationAnswer(Answer):
@@ -171,6 +175,14 @@ class AssetAnswer(Answer):
     as_of: datetime | None
     """Time of the newest data in it."""
     worst_sign: str
+    reasons: tuple[str, ...]
+    """Why the health is not what it should be, the weightiest first."""
+    remaining_h: float | None
+    """Hours until it has to be stopped; null where nobody can tell."""
+    remaining_low_h: float | None
+    """Lower end of the interval that holds nine of ten."""
+    remaining_high_h: float | None
+    """Upper end; null where there may be no end."""
     advice: str
     bad_count: int
     """Signals that are Bad or stale."""
@@ -250,31 +262,6 @@ class EvidenceAnswer(Answer):
     """UCUM code."""
 
 
-class AlarmAnswer(Answer):
-    """One alarm that is not normal."""
-
-    id: str
-    source: str
-    condition: str
-    severity: int
-    """1 to 1000."""
-    state: Literal["normal", "unacknowledged", "acknowledged", "returned", "shelved"]
-    is_active: bool
-    """Whether the condition holds, also while shelved."""
-    raised: datetime | None
-    onset: datetime | None
-    """When the cause began, as far as known."""
-    shelved_until: datetime | None
-    text: str
-    evidence: tuple[EvidenceAnswer, ...]
-
-
-class AlarmList(Answer):
-    """Every alarm that is not normal, the worst first."""
-
-    alarms: tuple[AlarmAnswer, ...]
-
-
 class EventAnswer(Answer):
     """Something that happened."""
 
@@ -288,6 +275,14 @@ class EventAnswer(Answer):
     text: str
     operator: str
     """Who did it; empty when the gateway did."""
+    reason: str = ""
+    """Why a person did it, in their words."""
+    is_quiet: bool = False
+    """Whether it is part of a flood, and announced by the flood's event instead."""
+    group: str = ""
+    """Group of alarms whose order of raising is kept; empty is none."""
+    group_order: int = 0
+    """Place in that order: 1 is the first out, 0 is none."""
 
 
 class EventList(Answer):

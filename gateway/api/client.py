@@ -12,8 +12,8 @@ from urllib.parse import quote
 import aiohttp
 from pydantic import ValidationError
 
+from gateway.api.alarm_answers import AlarmList, AlarmMetricsAnswer
 from gateway.api.answers import (
-    AlarmList,
     Answer,
     AppliedAnswer,
     AssetDetail,
@@ -105,14 +105,33 @@ class GatewayClient:
         """Return every alarm that is not normal."""
         return await self._get("/v1/alarms", AlarmList)
 
+    async def alarm_metrics(self) -> AlarmMetricsAnswer:
+        """Return how the alarms did in the last days."""
+        return await self._get("/v1/alarms/metrics", AlarmMetricsAnswer)
+
     async def acknowledge(self, alarm: str) -> EventAnswer:
         """Note that a person has seen an alarm."""
-        return await self._post(f"/v1/alarms/{_quoted(alarm)}/acknowledge", EventAnswer, {})
+        return await self._act_on(alarm, "acknowledge")
 
-    async def shelve(self, alarm: str, *, for_s: float) -> EventAnswer:
+    async def reset(self, alarm: str) -> EventAnswer:
+        """Let a latched alarm go whose condition is gone."""
+        return await self._act_on(alarm, "reset")
+
+    async def shelve(self, alarm: str, *, for_s: float, reason: str = "") -> EventAnswer:
         """Silence an alarm for a time."""
-        path = f"/v1/alarms/{_quoted(alarm)}/shelve"
-        return await self._post(path, EventAnswer, {"for_s": for_s})
+        return await self._act_on(alarm, "shelve", {"for_s": for_s, "reason": reason})
+
+    async def unshelve(self, alarm: str) -> EventAnswer:
+        """Let a shelved alarm speak again before its time."""
+        return await self._act_on(alarm, "unshelve")
+
+    async def take_out(self, alarm: str, *, reason: str) -> EventAnswer:
+        """Take an alarm out of service, until a person puts it back."""
+        return await self._act_on(alarm, "out-of-service", {"reason": reason})
+
+    async def put_back(self, alarm: str) -> EventAnswer:
+        """Put an alarm into service again."""
+        return await self._act_on(alarm, "return-to-service")
 
     async def cases(self) -> CaseList:
         """Return the cases, open ones first."""
@@ -200,6 +219,11 @@ class GatewayClient:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise self._gone(error) from error
         raise GoneError("the gateway has ended the stream: it is stopping")
+
+    async def _act_on(
+        self, alarm: str, action: str, body: Mapping[str, object] | None = None
+    ) -> EventAnswer:
+        return await self._post(f"/v1/alarms/{_quoted(alarm)}/{action}", EventAnswer, body or {})
 
     async def _get(
         self, path: str, answer: type[AnswerT], query: Mapping[str, str | int] | None = None

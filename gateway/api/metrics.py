@@ -91,6 +91,19 @@ class ViewCollector(Collector):
         for state in sorted(set(states)):
             family.add_metric([state.value], states.count(state))
         yield family
+        metrics = self._view.alarm_metrics()
+        gauges = (
+            ("alarms_announced_last_hour", "Announced in the last hour", metrics.last_hour),
+            ("alarms_announced_per_hour", "Average of the last 7 days", metrics.per_hour),
+            ("alarms_target_per_hour", "What is wanted of it", metrics.target_per_hour),
+            ("alarms_peak_per_10min", "Most raised in 10 minutes", metrics.peak_raised_per_10min),
+            ("alarms_flood_ratio", "Part of the last 7 days in a flood", metrics.flood_share),
+            ("alarms_is_flood", "1: a flood goes on", metrics.flood_since_ns is not None),
+            ("alarms_chattering_count", "Held until calm", len(metrics.chattering_now)),
+            ("alarms_stale_count", "Standing for too long", len(metrics.stale)),
+        )
+        for name, about, value in gauges:
+            yield GaugeMetricFamily(name, about, value=float(value))
 
 
 def _devices(devices: tuple[DeviceStatus, ...]) -> Iterable[Metric]:

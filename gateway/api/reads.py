@@ -4,8 +4,8 @@ from collections import Counter
 from enum import IntEnum
 from itertools import islice
 
+from gateway.api.alarms import alarm_counts
 from gateway.api.answers import (
-    AlarmList,
     AssetDetail,
     AssetList,
     EventList,
@@ -27,8 +27,6 @@ from gateway.api.requests import (
     TagsRequest,
 )
 from gateway.api.translate import (
-    alarm_answer,
-    alarm_counts,
     asset_answer,
     books_answer,
     configuration_answer,
@@ -127,11 +125,6 @@ def read_trend(view: GatewayView, request: TagRequest) -> TrendAnswer:
     """
     tag = _tag(view, request.tag)
     return trend_answer(tag, view.trend(tag.id))
-
-
-def read_alarms(view: GatewayView, _request: Request) -> AlarmList:
-    """List the alarms that are not normal, the worst first."""
-    return AlarmList(alarms=tuple(map(alarm_answer, view.alarms())))
 
 
 def read_devices(view: GatewayView, _request: Request) -> DeviceList:

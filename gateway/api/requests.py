@@ -14,6 +14,8 @@ LIMIT_MAX = 1000
 """Most entries in one answer."""
 SHELVE_S_MAX = 7 * 86_400.0
 """ISA-18.2-2016, 11.7: shelving is limited in time; a week outlasts every shift plan."""
+REASON_LENGTH_MAX = 500
+"""Longest reason for what a person does to an alarm."""
 COMMAND_S_MAX = 600.0
 """Longest time a command may wait before it is refused as too late."""
 
@@ -83,7 +85,16 @@ class ShelveRequest(AlarmRequest):
     """Asks for silence on one alarm."""
 
     for_s: Annotated[float, Field(gt=0, le=SHELVE_S_MAX)]
-    """How long."""
+    """How long; the configuration may allow less."""
+    reason: Annotated[str, Field(max_length=REASON_LENGTH_MAX)] = ""
+    """Why, for those who come after."""
+
+
+class ReasonRequest(AlarmRequest):
+    """Asks for something to be done to an alarm, with the reason."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=REASON_LENGTH_MAX)]
+    """Why, for those who come after."""
 
 
 class VerdictRequest(Request):

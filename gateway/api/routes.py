@@ -7,17 +7,19 @@ from typing import Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from gateway.api.actions import (
+from gateway.api.actions import apply, promote, roll_back, submit_command, trust
+from gateway.api.alarm_answers import AlarmList, AlarmMetricsAnswer
+from gateway.api.alarms import (
     acknowledge,
-    apply,
-    promote,
-    roll_back,
+    put_back,
+    read_alarm_metrics,
+    read_alarms,
+    reset,
     shelve,
-    submit_command,
-    trust,
+    take_out,
+    unshelve,
 )
 from gateway.api.answers import (
-    AlarmList,
     Answer,
     AppliedAnswer,
     AssetDetail,
@@ -38,7 +40,6 @@ from gateway.api.cases import decide, read_cases
 from gateway.api.dead_letters import list_dead_letters, send_dead_letters_again
 from gateway.api.device_answers import DeviceList, DeviceTags
 from gateway.api.reads import (
-    read_alarms,
     read_asset,
     read_assets,
     read_device_tags,
@@ -60,6 +61,7 @@ from gateway.api.requests import (
     DeviceTagsRequest,
     LatestRequest,
     ModelRequest,
+    ReasonRequest,
     Request,
     ShelveRequest,
     StreamRequest,
@@ -204,8 +206,13 @@ ROUTES: tuple[Route, ...] = (
     Read("/v1/tags", TagsRequest, TagList, read_tags),
     Read("/v1/tags/{tag}/trend", TagRequest, TrendAnswer, read_trend),
     Read("/v1/alarms", Request, AlarmList, read_alarms),
+    Read("/v1/alarms/metrics", Request, AlarmMetricsAnswer, read_alarm_metrics),
     Act("/v1/alarms/{alarm}/acknowledge", AlarmRequest, EventAnswer, acknowledge),
+    Act("/v1/alarms/{alarm}/reset", AlarmRequest, EventAnswer, reset),
     Act("/v1/alarms/{alarm}/shelve", ShelveRequest, EventAnswer, shelve),
+    Act("/v1/alarms/{alarm}/unshelve", AlarmRequest, EventAnswer, unshelve),
+    Act("/v1/alarms/{alarm}/out-of-service", ReasonRequest, EventAnswer, take_out),
+    Act("/v1/alarms/{alarm}/return-to-service", AlarmRequest, EventAnswer, put_back),
     Read("/v1/cases", Request, CaseList, read_cases),
     Act("/v1/cases/{case}/verdict", VerdictRequest, CaseAnswer, decide),
     Read("/v1/devices", Request, DeviceList, read_devices),

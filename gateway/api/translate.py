@@ -7,8 +7,6 @@ from typing import Literal
 import numpy as np
 
 from gateway.api.answers import (
-    AlarmAnswer,
-    AlarmCounts,
     AssetAnswer,
     BooksAnswer,
     CommandAnswer,
@@ -26,7 +24,6 @@ from gateway.api.answers import (
 from gateway.api.device_answers import DeviceAnswer, SetAsideAnswer
 from gateway.api.uplink_answers import DeadLetterAnswer, DeliveryClassAnswer, UplinkAnswer
 from gateway.api.view import GatewayView, Trend, Values
-from gateway.core.alarms import Alarm, AlarmState
 from gateway.core.commands import Command
 from gateway.core.configuration_status import ConfigurationStatus
 from gateway.core.device_status import DeviceStatus, SetAside
@@ -112,7 +109,8 @@ def trend_answer(tag: Tag, trend: Trend) -> TrendAnswer:
 
 def asset_answer(state: TwinState, view: GatewayView, values: Values) -> AssetAnswer:
     """Return an asset without its signals."""
-    health_tag = TagId(f"{state.asset}.health")
+    health_tag = TagId(f"{state.asset}.health_index")
+    left = state.prognosis
     has_trend = health_tag in view.table()
     troubled = (is_troubled(signal, view, values) for signal in state.signals)
     return AssetAnswer(
@@ -124,6 +122,10 @@ def asset_answer(state: TwinState, view: GatewayView, values: Values) -> AssetAn
         score=number_or_none(state.score),
         as_of=moment_or_none(state.as_of_ns),
         worst_sign=state.worst_sign,
+        reasons=state.reasons,
+        remaining_h=left.hours if left else None,
+        remaining_low_h=left.low_hours if left else None,
+        remaining_high_h=number_or_none(left.high_hours) if left else None,
         advice=state.advice,
         bad_count=sum(troubled),
         signal_count=len(state.signals),
@@ -171,33 +173,6 @@ def evidence_answer(evidence: Evidence) -> EvidenceAnswer:
     )
 
 
-def alarm_answer(alarm: Alarm) -> AlarmAnswer:
-    """Return one alarm."""
-    return AlarmAnswer(
-        id=alarm.id,
-        source=alarm.source,
-        condition=alarm.condition,
-        severity=alarm.severity,
-        state=alarm.state.value,
-        is_active=alarm.active,
-        raised=moment_or_none(alarm.raised_ns),
-        onset=moment_or_none(alarm.onset_ns),
-        shelved_until=moment_or_none(alarm.shelved_until_ns),
-        text=alarm.text,
-        evidence=tuple(map(evidence_answer, alarm.evidence)),
-    )
-
-
-def alarm_counts(alarms: tuple[Alarm, ...]) -> AlarmCounts:
-    """Return how many alarms ask for what."""
-    states = [alarm.state for alarm in alarms]
-    return AlarmCounts(
-        unacknowledged=states.count(AlarmState.UNACKNOWLEDGED) + states.count(AlarmState.RETURNED),
-        acknowledged=states.count(AlarmState.ACKNOWLEDGED),
-        shelved=states.count(AlarmState.SHELVED),
-    )
-
-
 def event_answer(event: Event) -> EventAnswer:
     """Return one event."""
     return EventAnswer(
@@ -209,6 +184,10 @@ def event_answer(event: Event) -> EventAnswer:
         transition=event.transition.value,
         text=event.text,
         operator=event.operator,
+        reason=event.reason,
+        is_quiet=event.is_quiet,
+        group=event.group,
+        group_order=event.group_order,
     )
 
 

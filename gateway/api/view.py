@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from gateway.core.alarms import Alarm, AlarmId
+from gateway.core.alarm_metrics import AlarmMetrics
+from gateway.core.alarms import Alarm, AlarmId, AlarmOrder
 from gateway.core.arrays import BoolArray, FloatArray, IndexArray, StatusArray, TimeArray, frozen
 from gateway.core.cases import Case, CaseId, Verdict
 from gateway.core.commands import Command
@@ -112,6 +113,12 @@ class GatewayView(Protocol):
     def alarms(self) -> tuple[Alarm, ...]:
         """Return every alarm that is not normal, the worst first."""
 
+    def has_alarm(self, alarm: AlarmId) -> bool:
+        """Return whether there is such an alarm, normal or not."""
+
+    def alarm_metrics(self) -> AlarmMetrics:
+        """Return how the alarms did in the last days."""
+
     def devices(self) -> tuple[DeviceStatus, ...]:
         """Return every device, in the order of the configuration."""
 
@@ -139,18 +146,11 @@ class GatewayView(Protocol):
     def subscribe(self) -> AbstractContextManager[Subscription]:
         """Follow what becomes new from now on, until the context is left."""
 
-    async def acknowledge(self, alarm: AlarmId, *, operator: str) -> Event:
-        """Note that a person has seen an alarm.
+    async def act_on_alarm(self, order: AlarmOrder) -> Event:
+        """Do to an alarm what a person wants.
 
         Raises:
-            CommandError: there is no such alarm, or nothing to acknowledge.
-        """
-
-    async def shelve(self, alarm: AlarmId, *, until_ns: int, operator: str) -> Event:
-        """Silence an alarm until a time.
-
-        Raises:
-            CommandError: there is no such alarm, or the time is not ahead.
+            CommandError: there is no such alarm, or in its state this cannot be.
         """
 
     def cases(self) -> tuple[Case, ...]:

@@ -14,7 +14,9 @@ from typing import Final
 
 import numpy as np
 
+from analytics.assessment import Assessment
 from analytics.cases import CaseBook, CaseSettings
+from analytics.vibration.watch import VibrationWatch
 from gateway.bench.figures import Figure
 from gateway.bench.plant import Readings, measured_tags, new_chain
 from gateway.core.events import Event
@@ -51,7 +53,11 @@ async def measure_latency(folder: Path, clock: Clock, *, share: float = 1.0) -> 
     table = store.intern((*measured_tags(), *chain.derived_tags))
     cases = CaseBook(chain.twin.assets, settings=CaseSettings(), diagnose=chain.twin.diagnosis)
     processor = Processor(
-        [Chain(name="pumps", twin=chain.twin, detector=chain.detector)], chain.board, cases
+        [Chain(name="pumps", twin=chain.twin, detector=chain.detector)],
+        VibrationWatch([]),
+        Assessment([]),
+        chain.board,
+        cases,
     )
     processor.bind(table)
     ingress = Ingress(size_bytes_max=INGRESS_BYTES)

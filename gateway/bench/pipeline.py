@@ -11,7 +11,7 @@ from typing import Final
 from analytics.alarms import LimitAlarms
 from analytics.limits import AlarmLimit
 from gateway.bench.figures import Figure, best_cpu_us
-from gateway.bench.plant import TAG_COUNT, Readings, limits, measured_tags, new_chain
+from gateway.bench.plant import RULES, TAG_COUNT, Readings, limits, measured_tags, new_chain
 from gateway.core.frame import Frame
 from gateway.core.ports import Clock
 from gateway.core.quality import Status
@@ -79,7 +79,7 @@ def measure_pipeline(clock: Clock) -> list[Figure]:
     chain = new_chain(clock)
     tags = measured_tags()
     table = TagTable.build((*tags, *chain.derived_tags), epoch=ConfigEpoch(1))
-    board, plain = LimitAlarms(limits()), PlainPath(tags, limits())
+    board, plain = LimitAlarms(limits(), rules=RULES), PlainPath(tags, limits())
     for part in (chain.twin, chain.detector, board):
         part.bind(table)
     readings = Readings(table.indices([tag.id for tag in tags]), start_ns=clock.now_ns())

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from analytics.alarms import LimitAlarms
+from analytics.alarms import AlarmRules, LimitAlarms
 from analytics.defaults import default_alarms
 from analytics.limits import AlarmLimit, AlarmSettings, alarm_limit
 from analytics.multivariate import AnomalyDetector
@@ -47,6 +47,10 @@ _ASSETS: Final = tuple(AssetId(f"P-{number:03d}") for number in range(PUMP_COUNT
 _TRAINING_ROWS: Final = 600
 _PATTERNS: Final = 16
 """Different frames that are shown in turn."""
+
+
+RULES: Final = AlarmRules(chatter_raises=0)
+"""Every frame switches an alarm: held ones would decide nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +122,7 @@ def new_chain(clock: Clock) -> PumpChain:
     return PumpChain(
         twin=twin,
         detector=detector,
-        board=LimitAlarms((*limits(), *own), reasons=[detector]),
+        board=LimitAlarms((*limits(), *own), rules=RULES, reasons=[detector]),
     )
 
 

@@ -53,7 +53,8 @@ def _lines(overview: Overview) -> Iterator[str]:
     alarms = status.alarms
     yield (
         f"{'alarms':<10}{alarms.unacknowledged} new, {alarms.acknowledged} acknowledged, "
-        f"{alarms.shelved} shelved"
+        f"{alarms.shelved} shelved, {alarms.suppressed} suppressed, "
+        f"{alarms.out_of_service} out of service"
     )
     for device in overview.devices:
         since = age(device.since, status.now)

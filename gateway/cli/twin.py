@@ -7,7 +7,7 @@ import click
 from gateway.api.answers import AssetAnswer, AssetDetail, AssetList, SignalAnswer
 from gateway.api.client import GatewayClient
 from gateway.cli.local import ask, json_option, socket_option
-from gateway.console.format import STALE_MARK, around, number, percent
+from gateway.console.format import STALE_MARK, around, number, percent, remaining
 from gateway.core.units import printed_unit
 
 
@@ -45,9 +45,11 @@ def _print_detail(detail: AssetDetail) -> None:
 
 
 def _line(asset: AssetAnswer) -> str:
+    left = remaining(asset.remaining_h, asset.remaining_low_h, asset.remaining_high_h)
     return (
         f"{asset.asset:<10}{asset.asset_type:<19}{asset.state:<10}"
-        f"health {percent(asset.health):>5}  score {number(asset.score):>5}  {asset.worst_sign}"
+        f"health {percent(asset.health):>5}  score {number(asset.score):>5}  left {left:<9}"
+        f"{asset.worst_sign}"
     ).rstrip()
 
 

@@ -15,6 +15,7 @@ from gateway.console.cells import (
     health_cell,
     muted,
     quality_cell,
+    remaining_cell,
     score_cell,
     share_cell,
     spark_cell,
@@ -133,6 +134,9 @@ def _summary(detail: AssetDetail, snapshot: Snapshot) -> Text:
     line.append_text(health_cell(summary))
     line.append("  score ", style=MUTED).append_text(score_cell(summary.score))
     line.append(f"  data {snapshot.age(summary.as_of)}", style=MUTED)
+    if summary.reasons:
+        line.append("\n left ", style=MUTED).append_text(remaining_cell(summary))
+        line.append(" · " + ", ".join(summary.reasons), style=TEXT)
     if summary.advice:
         line.append(f"\n → {summary.advice}", style=f"bold {WARN}")
     if snapshot.case is not None:

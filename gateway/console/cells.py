@@ -2,7 +2,8 @@
 
 from rich.text import Text
 
-from gateway.api.answers import AlarmAnswer, AssetAnswer, SignalAnswer, TagAnswer
+from gateway.api.alarm_answers import AlarmAnswer
+from gateway.api.answers import AssetAnswer, SignalAnswer, TagAnswer
 from gateway.console.format import (
     ALARM_WORDS,
     BAR_FULL,
@@ -12,6 +13,7 @@ from gateway.console.format import (
     bar,
     number,
     percent,
+    remaining,
     spark,
 )
 from gateway.console.palette import (
@@ -39,9 +41,16 @@ ALARM_MARKS = {
     "unacknowledged": "●",
     "returned": "◐",
     "acknowledged": "○",
+    "latched_unacknowledged": "◆",
+    "latched_acknowledged": "◇",
     "shelved": "◌",
+    "suppressed": "▽",
+    "out_of_service": "×",
     "normal": " ",
 }
+NEW_STATES = ("unacknowledged", "returned", "latched_unacknowledged")
+"""Nobody has seen these."""
+SILENT_STATES = ("shelved", "suppressed", "out_of_service")
 
 
 def plain(text: str) -> Text:
@@ -83,6 +92,12 @@ def score_cell(score: float | None) -> Text:
     if score is None:
         return muted(UNKNOWN)
     return Text(f"{score:.2f}", style=BAD if score > 1 else TEXT)
+
+
+def remaining_cell(asset: AssetAnswer) -> Text:
+    """Return how long the asset has until it must be stopped."""
+    told = remaining(asset.remaining_h, asset.remaining_low_h, asset.remaining_high_h)
+    return muted(told) if told == UNKNOWN else Text(told, style=WARN)
 
 
 def state_cell(state: str) -> Text:
@@ -153,16 +168,27 @@ def share_cell(share: float | None) -> Text:
 
 
 def alarm_mark(alarm: AlarmAnswer) -> Text:
-    """Return a mark by state, filled when a person is needed, coloured by severity."""
-    is_new = alarm.state in ("unacknowledged", "returned")
-    colour = severity_colour(alarm.severity) if is_new or alarm.is_active else MUTED
+    """Return a mark by state, filled when a person is needed, coloured by severity.
+
+    What is silenced, and what a flood's event announces, has no colour.
+    """
+    is_loud = alarm.state not in SILENT_STATES and not alarm.is_quiet
+    asks = alarm.state in NEW_STATES or alarm.is_active
+    colour = severity_colour(alarm.severity) if is_loud and asks else MUTED
     return Text(ALARM_MARKS[alarm.state], style=colour)
 
 
 def alarm_state(alarm: AlarmAnswer) -> Text:
     """Return the state of an alarm in a word."""
-    is_new = alarm.state in ("unacknowledged", "returned")
+    is_new = alarm.state in NEW_STATES and not alarm.is_quiet
     return Text(ALARM_WORDS[alarm.state], style=f"bold {TEXT}" if is_new else MUTED)
+
+
+def alarm_severity(alarm: AlarmAnswer) -> Text:
+    """Return the severity, in its colour where the alarm asks for a person by itself."""
+    is_loud = alarm.state not in SILENT_STATES and not alarm.is_quiet
+    colour = severity_colour(alarm.severity) if is_loud else MUTED
+    return Text(str(alarm.severity), style=colour)
 
 
 def link_cell(state: str) -> Text:

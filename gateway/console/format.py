@@ -15,7 +15,11 @@ ALARM_WORDS = {
     "unacknowledged": "new",
     "returned": "new, gone",
     "acknowledged": "acknowledged",
+    "latched_unacknowledged": "new, latched",
+    "latched_acknowledged": "latched",
     "shelved": "shelved",
+    "suppressed": "suppressed",
+    "out_of_service": "out of service",
     "normal": "normal",
 }
 """The states of ISA-18.2 in the words of the plant."""
@@ -91,6 +95,22 @@ def duration(seconds: float | None) -> str:
         if seconds >= length * 2:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s" if seconds >= 10 or seconds == 0 else f"{seconds:.1f} s"
+
+
+def remaining(hours: float | None, low: float | None, high: float | None) -> str:
+    """Return what is left, such as `38 d ±9`; `> 12 d` where there may be no end.
+
+    Args:
+        hours: None where nobody can tell.
+        low: Lower end of the interval, in hours.
+        high: Upper end; None is none.
+    """
+    if hours is None or low is None:
+        return UNKNOWN
+    length_h, unit = (24.0, "d") if hours >= 48 else (1.0, "h")
+    if high is None:
+        return f"> {low / length_h:.0f} {unit}"
+    return f"{hours / length_h:.0f} {unit} ±{max(high - hours, hours - low) / length_h:.0f}"
 
 
 def age(since: datetime | None, now: datetime) -> str:

@@ -23,7 +23,8 @@ MARKS = (
     ("▒ 1.84", MUTED, "Stale: old, the age is struck"),
     ("≠ 61.8 ±2.1", WARN, "outside of what is expected"),
     ("▼ ▲", BAD, "health falls or rises"),
-    ("● ◐ ○ ◌", WARN, "alarm: new, new but gone, acknowledged, shelved"),
+    ("● ◐ ○ ◆ ◇", WARN, "alarm: new, gone, acknowledged, latched (new, seen)"),
+    ("◌ ▽ ×", MUTED, "silent alarm: shelved, suppressed, out of service"),
     ("–", GOOD, "nothing to tell"),
 )
 

@@ -10,7 +10,7 @@ from textual.widgets import DataTable, Static
 
 from gateway.api.answers import AssetAnswer
 from gateway.console.case import ask_verdict
-from gateway.console.cells import health_cell, muted, plain, score_cell, state_cell
+from gateway.console.cells import health_cell, muted, plain, remaining_cell, score_cell, state_cell
 from gateway.console.event_lines import event_lines
 from gateway.console.format import UNKNOWN, plural, spark
 from gateway.console.live_table import Cells, Column, LiveTable
@@ -27,6 +27,7 @@ COLUMNS = (
     Column(key="trend", title="lately", width=12, screen_min=110),
     Column(key="score", title="score", width=5, align="right"),
     Column(key="sign", title="worst sign", width=0),
+    Column(key="left", title="left", width=8, align="right"),
     Column(key="data", title="data", width=7, align="right", screen_min=110),
 )
 
@@ -117,6 +118,7 @@ def _cells(asset: AssetAnswer, snapshot: Snapshot) -> Cells:
         "trend": Text(spark(asset.health_trend, 12), style=SPARK),
         "score": score_cell(asset.score),
         "sign": _sign(asset),
+        "left": remaining_cell(asset),
         "data": muted(snapshot.age(asset.as_of)),
     }
 

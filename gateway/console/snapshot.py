@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 
+from gateway.api.alarm_answers import AlarmAnswer, AlarmMetricsAnswer
 from gateway.api.answers import (
-    AlarmAnswer,
     AssetAnswer,
     AssetDetail,
     EventAnswer,
@@ -48,6 +48,8 @@ class Snapshot:
     asset: AssetDetail | None = None
     """The chosen asset."""
     alarms: tuple[AlarmAnswer, ...] = ()
+    alarm_metrics: AlarmMetricsAnswer | None = None
+    """None until the gateway answered for the first time."""
     cases: tuple[CaseAnswer, ...] = ()
     """Open ones first."""
     devices: tuple[DeviceAnswer, ...] = ()
@@ -102,6 +104,7 @@ async def fetch(client: GatewayClient, asset: str, zone: tzinfo | None) -> Snaps
         assets=ordered,
         asset=await _detail(client, chosen),
         alarms=(await client.alarms()).alarms,
+        alarm_metrics=await client.alarm_metrics(),
         cases=(await client.cases()).cases,
         devices=(await client.devices()).devices,
         uplinks=(await client.uplinks()).uplinks,

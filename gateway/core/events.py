@@ -19,6 +19,18 @@ class Transition(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     SHELVED = "shelved"
     UNSHELVED = "unshelved"
+    RESET = "reset"
+    """A person has let go of a latch."""
+    SUPPRESSED = "suppressed"
+    """By design: the plant is in a state in which the alarm means nothing."""
+    UNSUPPRESSED = "unsuppressed"
+    OUT_OF_SERVICE = "out_of_service"
+    """Taken out by a person, without a time at which it comes back."""
+    IN_SERVICE = "in_service"
+    CHATTERING = "chattering"
+    """The state stays: the alarm came too often, and is held until its condition is calm."""
+    CALMED = "calmed"
+    """It is no longer held; what it returned to is told beside it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +74,15 @@ class Event:
     """When a shelved alarm comes back by itself; None for every other transition."""
     operator: str = ""
     """Who did it; empty when the gateway did."""
+    reason: str = ""
+    """Why a person did it, in their words."""
+    is_quiet: bool = False
+    """Recorded, but not to be announced: part of a flood that an event of its own announces."""
+    group: str = ""
+    """Group of alarms that a raise belongs to, such as a trip; empty is none."""
+    group_order: int = 0
+    """Its place among the raises of the group since all of them were gone: 1 is the first out,
+    0 is none."""
     evidence: tuple[Evidence, ...] = ()
     """The reasons, the weightiest first."""
 

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.core.alarms import Alarm, AlarmId
+from gateway.core.alarm_metrics import AlarmMetrics
+from gateway.core.alarms import Alarm, AlarmId, AlarmOrder
 from gateway.core.arrays import IndexArray
 from gateway.core.commands import Command
 from gateway.core.device_status import ConnectorReport
@@ -232,18 +233,17 @@ class AlarmBoard(Protocol):
     def alarms(self) -> tuple[Alarm, ...]:
         """Return every alarm that is not normal, worst first."""
 
-    def acknowledge(self, alarm: AlarmId, *, time_ns: int, operator: str) -> Event:
-        """Note that a person has seen it.
+    def has(self, alarm: AlarmId) -> bool:
+        """Return whether there is such an alarm, normal or not."""
+
+    def metrics(self, now_ns: int) -> AlarmMetrics:
+        """Return how the alarms did in the last days, up to now by the gateway's clock."""
+
+    def act(self, order: AlarmOrder) -> tuple[Event, ...]:
+        """Do to an alarm what a person wants; returns it as an event, and what follows from it.
 
         Raises:
-            CommandError: there is no such alarm, or nothing to acknowledge.
-        """
-
-    def shelve(self, alarm: AlarmId, *, time_ns: int, until_ns: int, operator: str) -> Event:
-        """Silence it until a time.
-
-        Raises:
-            CommandError: there is no such alarm, or the time is not ahead.
+            CommandError: there is no such alarm, or in its state this cannot be.
         """
 
     def rebase(self, shift_ns: int) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from gateway.core.prognosis import Prognosis
 from gateway.core.rows import AssetId, OperatingState
 from gateway.core.tags import TagId
 
@@ -50,3 +51,7 @@ class TwinState:
     """What to check, in a sentence; empty when nothing is wrong."""
     signals: tuple[Signal, ...]
     """In the asset type's order."""
+    reasons: tuple[str, ...] = ()
+    """Why the health is not what it should be, the weightiest first."""
+    prognosis: Prognosis | None = None
+    """What is left; None where nobody can tell."""

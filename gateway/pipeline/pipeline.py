@@ -20,7 +20,7 @@ from typing import Protocol, TypeAlias, assert_never
 
 import structlog
 
-from gateway.core.alarms import AlarmId
+from gateway.core.alarms import AlarmOrder
 from gateway.core.cases import Case, CaseId, CaseKeeper, Verdict
 from gateway.core.errors import StoreError
 from gateway.core.events import Event
@@ -221,18 +221,11 @@ class Pipeline:
                     self._take_note(current, self._decided(current))
         return count
 
-    def acknowledge(self, alarm: AlarmId, *, operator: str) -> Event:
-        """Acknowledge an alarm for a person, between two frames."""
-        event = self._board.acknowledge(alarm, time_ns=self._clock.now_ns(), operator=operator)
-        self._append_events([event])
-        return event
-
-    def shelve(self, alarm: AlarmId, *, until_ns: int, operator: str) -> Event:
-        """Shelve an alarm for a person, between two frames."""
-        now_ns = self._clock.now_ns()
-        event = self._board.shelve(alarm, time_ns=now_ns, until_ns=until_ns, operator=operator)
-        self._append_events([event])
-        return event
+    def act_on_alarm(self, order: AlarmOrder) -> Event:
+        """Do to an alarm what a person wants, between two frames."""
+        events = self._board.act(order)
+        self._append_events([*events, *self._cases.update(events, now_ns=order.time_ns)])
+        return events[0]
 
     def decide(self, case: CaseId, verdict: Verdict, *, note: str, operator: str) -> Event:
         """Note a technician's verdict on a case, between two frames."""

@@ -1,8 +1,9 @@
-"""The chain twin → detector → alarms → cases, run in memory and in the order of the data. Pure."""
+"""The chain twin → detector → assessment → alarms → cases, in memory, in the data's order. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.core.assessor import Assessor
 from gateway.core.cases import CaseKeeper
 from gateway.core.events import Event
 from gateway.core.frame import Frame, Origin, join_frames
@@ -10,6 +11,7 @@ from gateway.core.ports import AlarmBoard, Detector, Twin
 from gateway.core.rows import AssetId
 from gateway.core.tags import Tag, TagTable
 from gateway.core.twin_state import TwinState
+from gateway.core.watch import Watch
 
 STEP_BACK_NS_MIN = 60 * 1_000_000_000
 """A receive time that falls by more is a clock that was set, not frames in another order."""
@@ -36,14 +38,23 @@ class Processed:
     events: tuple[Event, ...]
 
 
-_Part = Twin | Detector | AlarmBoard | CaseKeeper
+_Part = Twin | Detector | Watch | Assessor | AlarmBoard | CaseKeeper
 
 
 class Processor:
     """Owns every asset's chain; the same frames in the same order always give the same results."""
 
-    def __init__(self, chains: Sequence[Chain], board: AlarmBoard, cases: CaseKeeper) -> None:
-        """Put the chains, the alarms and the cases together."""
+    def __init__(
+        self,
+        chains: Sequence[Chain],
+        watch: Watch,
+        assessor: Assessor,
+        board: AlarmBoard,
+        cases: CaseKeeper,
+    ) -> None:
+        """Put the stages together, in their order."""
+        self._watch = watch
+        self._assessor = assessor
         self._chains = tuple(chains)
         self._board = board
         self._cases = cases
@@ -51,11 +62,11 @@ class Processor:
 
     @property
     def derived_tags(self) -> tuple[Tag, ...]:
-        """Every tag that the chains compute."""
+        """Every tag that the stages compute."""
+        parts = [part for chain in self._chains for part in (chain.twin, chain.detector)]
         return tuple(
             tag
-            for chain in self._chains
-            for part in (chain.twin, chain.detector)
+            for part in (*parts, self._watch, self._assessor)
             if part is not None
             for tag in part.derived_tags
         )
@@ -66,6 +77,8 @@ class Processor:
             chain.twin.bind(table)
             if chain.detector is not None:
                 chain.detector.bind(table)
+        self._watch.bind(table)
+        self._assessor.bind(table)
         self._board.bind(table)
 
     def process(self, frame: Frame) -> Processed:
@@ -85,8 +98,14 @@ class Processor:
                 events += detected.events
                 if detected.frame is not None:
                     derived.append(detected.frame)
+        watched = self._watch.update(frame)
+        if watched is not None:
+            derived.append(watched)
         # One frame costs the alarms as much as one of a hundred times as many samples.
         made = join_frames(derived) if derived else None
+        assessed = None if made is None else self._assessor.update(made)
+        if made is not None and assessed is not None:
+            made = join_frames([made, assessed])
         events += self._board.update(frame)
         if made is not None:
             events += self._board.update(made)
@@ -121,7 +140,8 @@ class Processor:
         for chain in self._chains:
             for asset in chain.twin.assets:
                 state = chain.twin.state(AssetId(asset))
-                states.append(chain.detector.explain(state) if chain.detector else state)
+                scored = chain.detector.explain(state) if chain.detector else state
+                states.append(self._assessor.explain(scored))
         return tuple(states)
 
     def checkpoint(self) -> dict[str, bytes]:
@@ -151,7 +171,12 @@ class Processor:
         return tuple(afresh)
 
     def _parts(self) -> list[tuple[str, _Part]]:
-        parts: list[tuple[str, _Part]] = [("alarms", self._board), ("cases", self._cases)]
+        parts: list[tuple[str, _Part]] = [
+            ("vibration", self._watch),
+            ("assessment", self._assessor),
+            ("alarms", self._board),
+            ("cases", self._cases),
+        ]
         for chain in self._chains:
             parts.append((f"twin.{chain.name}", chain.twin))
             if chain.detector is not None:

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analytics.alarms import LimitAlarms
+from analytics.assessment import PHYSICS, SCORE, Assessment, vibration_zone
 from analytics.cases import CaseBook
-from analytics.defaults import default_alarms
+from analytics.defaults import default_alarms, vibration_alarms
 from analytics.limits import AlarmLimit, alarm_limit
 from analytics.multivariate import AnomalyDetector
+from analytics.vibration.sensor import Sensor
+from analytics.vibration.watch import ZONE, VibrationWatch
 from connectors.modbus.connector import ModbusConfig, ModbusConnector
 from connectors.modbus.line import Lines
 from connectors.mqtt.connector import MqttConfig, MqttConnector
@@ -65,14 +68,21 @@ def build_parts(config: Config, *, folder: Path, clock: Clock) -> Parts:
     connectors = _build_connectors(config, mistakes, folder=folder, clock=clock)
     twins = build_twins({AssetId(name): settings for name, settings in config.twins.items()})
     detectors = tuple(_detector(twin, clock) for twin in twins) if config.models else ()
-    limits = _alarm_limits(config, twins, has_scores=bool(detectors))
+    sensors = _sensors(config)
+    watch = VibrationWatch(sensors)
+    assessment = _assessment(twins, sensors, has_scores=bool(detectors))
+    limits = _alarm_limits(config, twins, sensors, has_scores=bool(detectors))
     mistakes += _camera_mistakes(config)
     if not mistakes:
-        mistakes += _unknown_tags(config, connectors, twins, limits)
+        mistakes += _unknown_tags(
+            config, connectors, (*twins, *detectors, watch, assessment), limits
+        )
     if mistakes:
         raise ConfigError(*mistakes)
-    board = LimitAlarms(limits, reasons=detectors, advisers=twins)
-    cases = _case_book(config, twins)
+    board = LimitAlarms(
+        limits, rules=config.alarms, reasons=(*detectors, watch), advisers=(*twins, watch)
+    )
+    cases = _case_book(config, twins, watch)
     chains = [
         Chain(name=twin.name, twin=twin, detector=detectors[k] if detectors else None)
         for k, twin in enumerate(twins)
@@ -83,7 +93,7 @@ def build_parts(config: Config, *, folder: Path, clock: Clock) -> Parts:
         detectors=detectors,
         board=board,
         cases=cases,
-        processor=Processor(chains, board, cases),
+        processor=Processor(chains, watch, assessment, board, cases),
     )
 
 
@@ -145,19 +155,37 @@ def _detector(twin: AssetTwin, clock: Clock) -> AnomalyDetector:
     )
 
 
-def _case_book(config: Config, twins: Sequence[AssetTwin]) -> CaseBook:
+def _sensors(config: Config) -> tuple[Sensor, ...]:
+    return tuple(
+        Sensor(asset=AssetId(asset), name=name, settings=settings)
+        for asset, twin in config.twins.items()
+        for name, settings in twin.vibration.items()
+    )
+
+
+def _assessment(
+    twins: Sequence[AssetTwin], sensors: Sequence[Sensor], *, has_scores: bool
+) -> Assessment:
+    kinds = [PHYSICS, SCORE] if has_scores else [PHYSICS]
+    findings = [(asset, kind) for twin in twins for asset in twin.assets for kind in kinds]
+    zones = [(sensor.asset, vibration_zone(f"{sensor.name}_{ZONE}")) for sensor in sensors]
+    return Assessment([*findings, *zones])
+
+
+def _case_book(config: Config, twins: Sequence[AssetTwin], watch: VibrationWatch) -> CaseBook:
     twin_of = {asset: twin for twin in twins for asset in twin.assets}
     return CaseBook(
         twin_of,
         settings=config.cases,
-        diagnose=lambda asset: twin_of[asset].diagnosis(asset),
+        # What a waveform says names the part; what the physics says names the signals.
+        diagnose=lambda asset: watch.diagnosis(asset) or twin_of[asset].diagnosis(asset),
     )
 
 
 def _alarm_limits(
-    config: Config, twins: Sequence[AssetTwin], *, has_scores: bool
+    config: Config, twins: Sequence[AssetTwin], sensors: Sequence[Sensor], *, has_scores: bool
 ) -> tuple[AlarmLimit, ...]:
-    limits: list[AlarmLimit] = []
+    limits: list[AlarmLimit] = [*vibration_alarms(sensors)]
     for twin in twins:
         limits += default_alarms(twin.assets, columns=twin.columns, has_scores=has_scores)
     for name, settings in config.twins.items():
@@ -172,12 +200,13 @@ def _alarm_limits(
 def _unknown_tags(
     config: Config,
     connectors: Sequence[Connector],
-    twins: Sequence[AssetTwin],
+    stages: Sequence[AssetTwin | AnomalyDetector | VibrationWatch | Assessment],
     limits: Sequence[AlarmLimit],
 ) -> list[str]:
     measured = {tag.id for connector in connectors for tag in connector.tags}
-    known = measured | {tag.id for twin in twins for tag in twin.derived_tags}
-    known |= {TagId(f"{asset}.anomaly_score") for twin in twins for asset in twin.assets}
+    known = measured | {tag.id for stage in stages for tag in stage.derived_tags}
+    # A score may have an alarm before there are models.
+    known |= {TagId(f"{asset}.anomaly_score") for asset in config.twins}
     mistakes = [
         f"twins.{asset}.tags.{role}: no connector has the tag {tag!r}"
         for asset, settings in config.twins.items()
@@ -185,9 +214,24 @@ def _unknown_tags(
         if tag not in measured
     ]
     mistakes += [
+        f"twins.{asset}.vibration.{name}: no connector has the tag {tag!r}"
+        for asset, settings in config.twins.items()
+        for name, sensor in settings.vibration.items()
+        for tag in (sensor.tag, sensor.speed)
+        if tag is not None and tag not in measured
+    ]
+    mistakes += [
         f"twins.{limit.source}.alarms.{limit.condition}.when: there is no tag {limit.tag!r}"
         for limit in limits
         if limit.tag not in known
+    ]
+    ids = {limit.id for limit in limits}
+    mistakes += [
+        f"twins.{limit.source}.alarms.{limit.condition}.suppress_when: {each.text!r} names what is "
+        "neither a tag nor an alarm"
+        for limit in limits
+        for each in limit.suppressors
+        if (each.tag not in known if each.alarm is None else each.alarm not in ids)
     ]
     return mistakes
 

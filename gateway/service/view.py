@@ -11,7 +11,8 @@ from cloud_sync.edge.keeper import ModelKeeper
 from gateway.api.view import Identity, Subscription, Trend, Values
 from gateway.commands import CommandDesk
 from gateway.config import Config
-from gateway.core.alarms import Alarm, AlarmId
+from gateway.core.alarm_metrics import AlarmMetrics
+from gateway.core.alarms import Alarm, AlarmId, AlarmOrder
 from gateway.core.cases import Case, CaseId, Verdict
 from gateway.core.commands import Command
 from gateway.core.configuration_status import ConfigurationStatus
@@ -112,6 +113,14 @@ class ServiceView:
         """Return every alarm that is not normal, the worst first."""
         return self._board.alarms()
 
+    def has_alarm(self, alarm: AlarmId) -> bool:
+        """Return whether there is such an alarm, normal or not."""
+        return self._board.has(alarm)
+
+    def alarm_metrics(self) -> AlarmMetrics:
+        """Return how the alarms did in the last days."""
+        return self._board.metrics(self._clock.now_ns())
+
     def devices(self) -> tuple[DeviceStatus, ...]:
         """Return every device, in the order of the configuration."""
         return tuple(supervisor.status() for supervisor in self._supervisors)
@@ -151,13 +160,9 @@ class ServiceView:
         """Follow what becomes new from now on, until the context is left."""
         return self._feed.follow()
 
-    async def acknowledge(self, alarm: AlarmId, *, operator: str) -> Event:
-        """Note that a person has seen an alarm; see `GatewayView`."""
-        return self._pipeline.acknowledge(alarm, operator=operator)
-
-    async def shelve(self, alarm: AlarmId, *, until_ns: int, operator: str) -> Event:
-        """Silence an alarm until a time; see `GatewayView`."""
-        return self._pipeline.shelve(alarm, until_ns=until_ns, operator=operator)
+    async def act_on_alarm(self, order: AlarmOrder) -> Event:
+        """Do to an alarm what a person wants; see `GatewayView`."""
+        return self._pipeline.act_on_alarm(order)
 
     def cases(self) -> tuple[Case, ...]:
         """Return the cases, open ones first."""

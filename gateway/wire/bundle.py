@@ -26,6 +26,7 @@ from gateway.core.arrays import Float32Array, frozen
 from gateway.core.errors import ModelError
 from gateway.core.manifest import AnomalyManifest, VisionManifest
 from gateway.core.rul_manifest import RulManifest
+from gateway.core.vibration_manifest import VibrationManifest
 
 BUNDLE_SIZE_BYTES_MAX: Final = 64 * 1024 * 1024
 """A larger file is refused unread."""
@@ -51,8 +52,11 @@ _ZIP64_LOCATOR_SIZE_BYTES: Final = 20
 _WRITTEN: Final = (1980, 1, 1, 0, 0, 0)
 """The earliest date a zip can hold: the date says nothing and must not change the bytes."""
 
-type_of_manifest: TypeAdapter[AnomalyManifest | VisionManifest | RulManifest] = TypeAdapter(
-    Annotated[AnomalyManifest | VisionManifest | RulManifest, Field(discriminator="kind")]
+Manifest = AnomalyManifest | VisionManifest | VibrationManifest | RulManifest
+"""What a bundle can say of itself."""
+
+type_of_manifest: TypeAdapter[Manifest] = TypeAdapter(
+    Annotated[Manifest, Field(discriminator="kind")]
 )
 
 
@@ -77,11 +81,11 @@ class Canary:
 class Bundle:
     """A model with its manifest and its canary cases."""
 
-    manifest: AnomalyManifest | VisionManifest | RulManifest
+    manifest: Manifest
     model: bytes
     """The ONNX graph, not looked at here."""
     canary: Canary | None
-    """An anomaly model always has cases, another one never."""
+    """An anomaly model always has cases, the others never."""
 
     def __post_init__(self) -> None:
         """Check that manifest and canary cases belong together."""
@@ -142,12 +146,10 @@ def read_bundle(data: bytes) -> Bundle:
     return Bundle(manifest=manifest, model=parts[_MODEL], canary=canary)
 
 
-def _mismatch(
-    manifest: AnomalyManifest | VisionManifest | RulManifest, canary: Canary | None
-) -> str | None:
+def _mismatch(manifest: Manifest, canary: Canary | None) -> str | None:
     """Return why these two cannot be one bundle; None when they can."""
     if not isinstance(manifest, AnomalyManifest):
-        return None if canary is None else f"a model of kind {manifest.kind} has no canary cases"
+        return None if canary is None else f"a {manifest.kind} model has no canary cases"
     if canary is None:
         return "an anomaly model must bring its canary cases"
     column_count = len(manifest.columns)

@@ -2,7 +2,9 @@
 
 Field names are those of the nouns in `gateway.core`. Numbers that JSON does not know are written
 as the strings "NaN", "Infinity" and "-Infinity". Unknown fields are ignored when reading, so that
-an older cloud can read a newer gateway.
+an older cloud can read a newer gateway. For the same reason a transition that the first version did
+not have stands in a field of its own, `step`, and `transition` says "noted" beside it: whoever does
+not know the step reads a plain message.
 """
 
 import json
@@ -15,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from gateway.core.commands import Command
 from gateway.core.errors import CorruptRecordError
-from gateway.core.events import Event
+from gateway.core.events import Event, Transition
 from gateway.core.records import Draft, LedgerEntry, RecordKind
 from gateway.core.tags import ConfigEpoch, Tag, TagTable
 from gateway.wire.body import close_body, open_version
@@ -27,13 +29,40 @@ _VERSION = 1
 _TAG_DEFAULTS: Mapping[str, object] = {field.name: field.default for field in fields(Tag)}
 
 
+_FIRST_TRANSITIONS = frozenset(
+    (
+        Transition.NOTED,
+        Transition.RAISED,
+        Transition.RETURNED,
+        Transition.ACKNOWLEDGED,
+        Transition.SHELVED,
+        Transition.UNSHELVED,
+    )
+)
+"""Known to every reader."""
+_LATER_FIELDS: Mapping[str, object] = {
+    field.name: field.default
+    for field in fields(Event)
+    if field.name in ("reason", "is_quiet", "group", "group_order")
+}
+"""Left out at their defaults: most events are as short as they were."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _EventDocument(Event):
+    """An event as it is written."""
+
+    step: str = ""
+    """The exact transition, where `transition` can only say "noted"."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _TagsDocument:
     epoch: ConfigEpoch
     tags: tuple[Tag, ...]
 
 
-_EVENT = TypeAdapter(Event)
+_EVENT = TypeAdapter(_EventDocument)
 _COMMAND = TypeAdapter(Command)
 _LEDGER_ENTRY = TypeAdapter(LedgerEntry)
 _TAGS = TypeAdapter(_TagsDocument)
@@ -41,7 +70,13 @@ _TAGS = TypeAdapter(_TagsDocument)
 
 def encode_event(event: Event) -> bytes:
     """Return the body of an EVENT record."""
-    return _encode(asdict(event))
+    document: dict[str, object] = asdict(event)
+    for name, default in _LATER_FIELDS.items():
+        if document[name] == default:
+            del document[name]
+    if event.transition not in _FIRST_TRANSITIONS:
+        document |= {"transition": Transition.NOTED, "step": event.transition}
+    return _encode(document)
 
 
 def decode_event(body: bytes) -> Event:
@@ -50,7 +85,11 @@ def decode_event(body: bytes) -> Event:
     Raises:
         CorruptRecordError: damaged, or not an event.
     """
-    return _decode(body, _EVENT, what="event")
+    document = _decode(body, _EVENT, what="event")
+    is_known = document.step in tuple(Transition)
+    transition = Transition(document.step) if is_known else document.transition
+    content = {field.name: getattr(document, field.name) for field in fields(Event)}
+    return Event(**{**content, "transition": transition})
 
 
 def encode_command(command: Command) -> bytes:

@@ -150,9 +150,12 @@ def test_a_closed_case_still_takes_a_verdict_and_a_later_one_counts() -> None:
     assert case.closed_ns == T0 + 24 * HOUR + 2 * S
 
 
-def test_a_shelved_alarm_asks_for_nothing_any_more() -> None:
+@pytest.mark.parametrize(
+    "silence", [Transition.SHELVED, Transition.SUPPRESSED, Transition.OUT_OF_SERVICE]
+)
+def test_a_silenced_alarm_asks_for_nothing_any_more(silence: Transition) -> None:
     cases = book()
-    cases.update([raised("anomaly", 1), alarm("anomaly", Transition.SHELVED, 5)], now_ns=T0)
+    cases.update([raised("anomaly", 1), alarm("anomaly", silence, 5)], now_ns=T0)
     (case,) = cases.cases()
     assert case.active == ()
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analytics.comparators import Comparators, Switch
+from analytics.comparators import ChatterRule, Comparators, Switch
 from tests.naive.comparators import NaiveComparator
 
 Sample = tuple[int, int, float, bool]
@@ -46,7 +46,20 @@ class Counting(Comparators):
         super()._apply(*samples)
 
 
-def build(limits: list[tuple[float, bool, float, int, int]]) -> Comparators:
+RULES = st.one_of(
+    st.none(),
+    st.builds(
+        ChatterRule,
+        raises=st.integers(2, 3),
+        window_ns=st.integers(1, 20),
+        hold_ns=st.integers(1, 8),
+    ),
+)
+
+
+def build(
+    limits: list[tuple[float, bool, float, int, int]], chatter: ChatterRule | None
+) -> Comparators:
     limit, is_above, dead_band, on_delay, off_delay = zip(*limits, strict=True)
     return Comparators(
         limit=np.array(limit),
@@ -54,7 +67,17 @@ def build(limits: list[tuple[float, bool, float, int, int]]) -> Comparators:
         dead_band=np.array(dead_band),
         on_delay_ns=np.array(on_delay, dtype=np.int64),
         off_delay_ns=np.array(off_delay, dtype=np.int64),
+        chatter=chatter,
+        can_chatter=np.arange(COUNT) < COUNT - 1,
     )
+
+
+def naive_of(
+    position: int, limit: tuple[float, bool, float, int, int], chatter: ChatterRule | None
+) -> NaiveComparator:
+    if chatter is None or position == COUNT - 1:
+        return NaiveComparator(*limit)
+    return NaiveComparator(*limit, chatter.raises, chatter.window_ns, chatter.hold_ns)
 
 
 def feed(comparators: Comparators, samples: list[Sample]) -> list[Switch]:
@@ -66,25 +89,33 @@ def feed(comparators: Comparators, samples: list[Sample]) -> list[Switch]:
     )
 
 
-def told(switches: list[Switch]) -> list[tuple[int, int, int, bool]]:
+def told(switches: list[Switch]) -> list[tuple[int, int, int, bool, bool]]:
     """What switched, in the order of position; the order in time is kept within one."""
-    found = [(x.position, x.time_ns, x.onset_ns, x.is_on) for x in switches]
+    found = [(x.position, x.time_ns, x.onset_ns, x.is_on, x.is_held) for x in switches]
     return sorted(found, key=lambda entry: entry[0])
 
 
 @settings(max_examples=400, deadline=None)
-@given(limits=LIMITS, samples=SAMPLES, cuts=st.lists(st.integers(0, 40), max_size=5))
+@given(
+    limits=LIMITS,
+    samples=SAMPLES,
+    cuts=st.lists(st.integers(0, 40), max_size=5),
+    chatter=RULES,
+)
 def test_they_do_what_a_loop_does(
-    limits: list[tuple[float, bool, float, int, int]], samples: list[Sample], cuts: list[int]
+    limits: list[tuple[float, bool, float, int, int]],
+    samples: list[Sample],
+    cuts: list[int],
+    chatter: ChatterRule | None,
 ) -> None:
     """However the samples are cut into calls; late, repeated and Bad ones are among them."""
-    comparators = build(limits)
+    comparators = build(limits, chatter)
     edges = [0, *sorted(cuts), len(samples)]
     switches: list[Switch] = []
     for start, end in pairwise(edges):
         switches += feed(comparators, samples[start:end])
     switches += comparators.advance(np.full(COUNT, 60, dtype=np.int64))
-    naive = [NaiveComparator(*limit) for limit in limits]
+    naive = [naive_of(k, limit, chatter) for k, limit in enumerate(limits)]
     expected = [
         (k, *switch)
         for k, time, value, bad in samples
@@ -113,3 +144,21 @@ def test_a_long_run_of_samples_takes_few_rounds() -> None:
     )
     crossings = int(np.count_nonzero(np.diff(value > 0.9999)))
     assert 1 + crossings == comparators.steps
+
+
+def test_an_output_that_goes_on_three_times_a_minute_is_held() -> None:
+    """Two seconds on, two off: after the third time it stays on until it was off for long."""
+    rule = ChatterRule(raises=3, window_ns=60, hold_ns=100)
+    limits = [(0.0, True, 0.0, 0, 0)] * COUNT
+    samples = [(0, time, float(time % 4 < 2), False) for time in range(2, 48)]
+    comparators = build(limits, rule)
+    switches = feed(comparators, [*samples, (0, 300, 0.0, False)])
+    switches += comparators.advance(np.full(COUNT, 300, dtype=np.int64))
+    assert [(x.time_ns, x.is_on, x.is_held) for x in switches] == [
+        (4, True, False),
+        (6, False, False),
+        (8, True, False),
+        (10, False, False),
+        (12, True, True),
+        (146, False, True),
+    ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.api.answers import AlarmAnswer
+from gateway.api.alarm_answers import AlarmAnswer
 from gateway.api.requests import TagsRequest
 from gateway.core.events import Transition
 from gateway.core.records import LedgerReason

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from gateway.core.prognosis import Prognosis
 from gateway.core.quality import Status
 from gateway.core.rows import OperatingState
 from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
@@ -41,6 +42,8 @@ class AssetPlan:
     health_before: float = 1.0
     score: float | None = None
     worst_sign: str = ""
+    reasons: tuple[str, ...] = ()
+    prognosis: Prognosis | None = None
     advice: str = ""
 
 
@@ -162,6 +165,8 @@ PLANT = (
         health_before=0.93,
         score=1.42,
         worst_sign="suction filter clogged: 4 × its normal pressure drop",
+        reasons=("behaves unlike the healthy machine",),
+        prognosis=Prognosis(hours=152.0, low_hours=120.0, high_hours=200.0),
         advice="Clean or change the suction filter; the pump loses flow and suction pressure.",
     ),
 )
@@ -175,6 +180,6 @@ def build_table(plant: tuple[AssetPlan, ...], *, extra_tags: int) -> TagTable:
             Tag(id=TagId(f"{plan.prefix}.{signal.node}"), unit=signal.unit)
             for signal in plan.signals
         ]
-        tags.append(Tag(id=TagId(f"{plan.asset}.health"), is_derived=True))
+        tags.append(Tag(id=TagId(f"{plan.asset}.health_index"), is_derived=True))
     tags += [Tag(id=TagId(f"hall.T{number:05}"), unit="Cel") for number in range(extra_tags)]
     return TagTable.build(tags, epoch=ConfigEpoch(1))

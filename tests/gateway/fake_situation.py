@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from gateway.core.alarm_metrics import AlarmCount, AlarmMetrics
 from gateway.core.alarms import Alarm, AlarmId, AlarmState
 from gateway.core.cases import Case, Diagnosis, Verdict
 from gateway.core.configuration_status import ConfigurationStatus
@@ -110,6 +111,32 @@ def alarms_of_the_plant() -> Iterator[Alarm]:
         onset_ns=None,
         shelved_until_ns=NOW_NS + 6 * HOUR,
         text="Bearing temperature is above 75 °C.",
+    )
+
+
+def metrics_of_the_plant(now_ns: int) -> AlarmMetrics:
+    """Return the figures of a busy hour in a calm week."""
+    return AlarmMetrics(
+        from_ns=now_ns - 7 * DAY,
+        to_ns=now_ns,
+        announced=412,
+        raised=640,
+        last_hour=12,
+        per_hour=412 / 168,
+        target_per_hour=6.0,
+        peak_per_10min=14,
+        peak_raised_per_10min=61,
+        flood_count=2,
+        flood_share=0.004,
+        flood_since_ns=None,
+        high=20,
+        medium=80,
+        low=312,
+        fleeting=17,
+        chattering=3,
+        chattering_now=(AlarmId("K-01/flow_low"),),
+        stale=(AlarmId("K-01/discharge_temperature_high"),),
+        most_frequent=(AlarmCount(alarm=AlarmId("K-01/flow_low"), count=160, share=0.25),),
     )
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from gateway.api.view import Identity, Subscription, Trend, Values
-from gateway.core.alarms import Alarm, AlarmId, AlarmState
+from gateway.core.alarm_metrics import AlarmMetrics
+from gateway.core.alarms import Alarm, AlarmAction, AlarmId, AlarmOrder, AlarmState
 from gateway.core.arrays import float_column, index_column, status_column, time_column
 from gateway.core.cases import Case, CaseId, Verdict
 from gateway.core.commands import Command, CommandState
@@ -38,12 +39,22 @@ from tests.gateway.fake_situation import (
     dead_letters_of_the_plant,
     devices_of_the_plant,
     events_of_the_plant,
+    metrics_of_the_plant,
     models_of_the_plant,
     uplinks_of_the_plant,
 )
 
 STALE_AFTER_S = 30
 TREND_LENGTH = 120
+UNSEEN = (AlarmState.UNACKNOWLEDGED, AlarmState.RETURNED, AlarmState.LATCHED_UNACKNOWLEDGED)
+OUTCOMES = {
+    AlarmAction.ACKNOWLEDGE: (Transition.ACKNOWLEDGED, AlarmState.ACKNOWLEDGED),
+    AlarmAction.RESET: (Transition.RESET, AlarmState.NORMAL),
+    AlarmAction.SHELVE: (Transition.SHELVED, AlarmState.SHELVED),
+    AlarmAction.UNSHELVE: (Transition.UNSHELVED, AlarmState.UNACKNOWLEDGED),
+    AlarmAction.TAKE_OUT: (Transition.OUT_OF_SERVICE, AlarmState.OUT_OF_SERVICE),
+    AlarmAction.PUT_BACK: (Transition.IN_SERVICE, AlarmState.UNACKNOWLEDGED),
+}
 
 
 @dataclass
@@ -106,7 +117,7 @@ class FakeView:
                 status.append(signal.status)
                 time_ns.append(self.clock_ns - ago_ns - round(signal.silent_s * S))
             if plan.health is not None:
-                index.append(table.index(TagId(f"{plan.asset}.health")))
+                index.append(table.index(TagId(f"{plan.asset}.health_index")))
                 value.append(plan.health_before + (plan.health - plan.health_before) * grown)
                 status.append(Status.GOOD)
                 time_ns.append(self.clock_ns - ago_ns)
@@ -181,6 +192,8 @@ class FakeView:
             as_of_ns=self.clock_ns - S // 2,
             worst_sign=plan.worst_sign,
             advice=plan.advice,
+            reasons=plan.reasons,
+            prognosis=plan.prognosis,
             signals=tuple(signals),
         )
 
@@ -235,22 +248,30 @@ class FakeView:
     def subscribe(self) -> AbstractContextManager[Subscription]:
         return self.news.subscribe()
 
-    async def acknowledge(self, alarm: AlarmId, *, operator: str) -> Event:
-        index, found = self._alarm(alarm)
-        if found.state not in (AlarmState.UNACKNOWLEDGED, AlarmState.RETURNED):
-            raise CommandError(f"{alarm} is {found.state.value}: there is nothing to acknowledge")
-        self.alarm_list[index] = replace(found, state=AlarmState.ACKNOWLEDGED)
-        return self._note(found, Transition.ACKNOWLEDGED, operator)
+    def has_alarm(self, alarm: AlarmId) -> bool:
+        return any(each.id == alarm for each in self.alarm_list)
 
-    async def shelve(self, alarm: AlarmId, *, until_ns: int, operator: str) -> Event:
-        index, found = self._alarm(alarm)
-        self.alarm_list[index] = replace(found, state=AlarmState.SHELVED, shelved_until_ns=until_ns)
-        return self._note(found, Transition.SHELVED, operator)
+    def alarm_metrics(self) -> AlarmMetrics:
+        return metrics_of_the_plant(self.clock_ns)
+
+    async def act_on_alarm(self, order: AlarmOrder) -> Event:
+        index, found = self._alarm(order.alarm)
+        transition, state = OUTCOMES[order.action]
+        if order.action is AlarmAction.ACKNOWLEDGE and found.state not in UNSEEN:
+            raise CommandError(f"{found.id} is {found.state}: there is nothing to acknowledge")
+        self.alarm_list[index] = replace(
+            found,
+            state=state,
+            shelved_until_ns=order.until_ns,
+            silenced_by=order.operator,
+            silenced_reason=order.reason,
+        )
+        return self._note(found, transition, order)
 
     def _alarm(self, wanted: AlarmId) -> tuple[int, Alarm]:
         return next((i, a) for i, a in enumerate(self.alarm_list) if a.id == wanted)
 
-    def _note(self, alarm: Alarm, transition: Transition, operator: str) -> Event:
+    def _note(self, alarm: Alarm, transition: Transition, order: AlarmOrder) -> Event:
         event = Event(
             time_ns=self.clock_ns,
             source=alarm.source,
@@ -258,7 +279,8 @@ class FakeView:
             severity=alarm.severity,
             transition=transition,
             text=alarm.text,
-            operator=operator,
+            operator=order.operator,
+            reason=order.reason,
         )
         self.news.take_events([event])
         return event

@@ -118,6 +118,47 @@ async def test_shelving_lasts_as_long_as_asked() -> None:
     assert view.alarm_list[0].shelved_until_ns == view.clock_ns + 3600 * 10**9
 
 
+async def test_an_alarm_that_is_not_there_is_not_found() -> None:
+    """Whatever is wanted of it, it is no refusal by its state."""
+    async with client_of(FakeView()) as client:
+        for wish in (
+            client.acknowledge("P-9/none"),
+            client.reset("P-9/none"),
+            client.shelve("P-9/none", for_s=60),
+            client.unshelve("P-9/none"),
+            client.take_out("P-9/none", reason="repair"),
+            client.put_back("P-9/none"),
+        ):
+            with pytest.raises(RefusedError, match="there is no alarm 'P-9/none'"):
+                await wish
+
+
+async def test_a_silence_keeps_who_wanted_it_and_why() -> None:
+    view = FakeView()
+    async with client_of(view) as client:
+        event = await client.take_out("P-101/filter_clogged", reason="new sensor")
+        (alarm,) = [a for a in (await client.alarms()).alarms if a.state == "out_of_service"]
+        counts = (await client.status()).alarms
+    assert (event.transition, event.reason) == ("out_of_service", "new sensor")
+    assert (alarm.silenced_by, alarm.silenced_reason) == (getpass.getuser(), "new sensor")
+    assert (counts.unacknowledged, counts.out_of_service) == (0, 1)
+
+
+async def test_out_of_service_without_a_reason_is_refused() -> None:
+    async with client_of(FakeView()) as client:
+        with pytest.raises(RefusedError, match="reason"):
+            await client.take_out("P-101/filter_clogged", reason="")
+
+
+async def test_the_figures_of_the_alarms_stand_beside_their_target() -> None:
+    async with client_of(FakeView()) as client:
+        metrics = await client.alarm_metrics()
+    assert (metrics.last_hour, metrics.target_per_hour) == (12, 6.0)
+    assert metrics.is_within_target
+    assert metrics.per_day == pytest.approx(412 / 7)
+    assert metrics.most_frequent[0].alarm == "K-01/flow_low"
+
+
 async def test_a_second_acknowledgement_is_refused_with_a_remedy() -> None:
     async with client_of(FakeView()) as client:
         with pytest.raises(RefusedError, match="nothing to acknowledge") as refusal:

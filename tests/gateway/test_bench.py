@@ -14,7 +14,7 @@ from analytics.alarms import LimitAlarms
 from gateway.bench.figures import Figure, markdown_table
 from gateway.bench.latency import measure_latency
 from gateway.bench.pipeline import PlainPath
-from gateway.bench.plant import Readings, limits, measured_tags
+from gateway.bench.plant import RULES, Readings, limits, measured_tags
 from gateway.core.events import Transition
 from gateway.core.quality import Status
 from gateway.core.tags import ConfigEpoch, TagTable
@@ -26,7 +26,7 @@ from tests.gateway.test_bench_log import FIGURES as LOG_FIGURES
 def test_the_plain_way_does_the_same() -> None:
     """Values, quality and alarms of both ways agree, over frames that switch alarms."""
     table = TagTable.build(measured_tags(), epoch=ConfigEpoch(1))
-    plain, board = PlainPath(table.tags, limits()), LimitAlarms(limits())
+    plain, board = PlainPath(table.tags, limits()), LimitAlarms(limits(), rules=RULES)
     board.bind(table)
     readings = Readings(table.indices([tag.id for tag in table.tags]), start_ns=10**18)
     switches = []

@@ -99,6 +99,21 @@ def test_ten_mistakes_give_ten_lines_with_their_places(tmp_path: Path) -> None:
     [
         ("blower.flow_m3h", "blower.speed", "twins.K-01.tags.flow_m3h: no connector has"),
         ("flow_m3h < 5", "speed < 5", "twins.K-01.alarms.flow_low.when: there is no tag"),
+        (
+            'when = "flow_m3h < 5"',
+            'when = "flow_m3h < 5"\nsuppress_when = ["stopped", "blower.pause > 0"]',
+            "flow_low.suppress_when: 'blower.pause > 0' names what is neither a tag nor an alarm",
+        ),
+        (
+            'when = "flow_m3h < 5"',
+            'when = "flow_m3h < 5"\nsuppress_when = ["tripped"]',
+            "flow_low.suppress_when: 'alarm K-01/tripped' names what is neither",
+        ),
+        (
+            'when = "flow_m3h < 5"',
+            'when = "flow_m3h < 5"\nsuppress_when = ["flow_low"]',
+            "an alarm cannot suppress itself",
+        ),
     ],
 )
 def test_parts_that_do_not_fit_together_are_named(

@@ -3,9 +3,19 @@
 import getpass
 from dataclasses import replace
 
-from gateway.core.alarms import AlarmState
+import pytest
+
+from gateway.api.alarms import alarm_answer
+from gateway.console.cells import alarm_mark, alarm_severity, alarm_state
+from gateway.console.palette import MUTED
+from gateway.core.alarms import Alarm, AlarmState
 from gateway.core.models import ModelStage
-from tests.gateway.fake_situation import LOG_OF_THE_PLANT, VAULT_SHA256, vault_of_the_plant
+from tests.gateway.fake_situation import (
+    LOG_OF_THE_PLANT,
+    VAULT_SHA256,
+    alarms_of_the_plant,
+    vault_of_the_plant,
+)
 from tests.gateway.fake_view import FakeView
 from tests.pictures.screen import console_of
 
@@ -165,3 +175,62 @@ async def test_the_view_of_deliveries_tells_that_times_are_in_doubt() -> None:
     async with console_of(FakeView(log_status=doubtful)) as console:
         await console.press("5")
         await console.shows("Times are in doubt: the clock shows 1970")
+
+
+async def test_an_alarm_is_taken_out_of_service_with_a_reason_and_put_back() -> None:
+    view = FakeView()
+    async with console_of(view) as console:
+        await console.press("3")
+        await console.shows("filter clogged")
+        await console.press("o")
+        await console.shows("Why?")
+        await console.press("enter")
+        await console.shows("That is not a reason")
+        await console.press(*"repair", "enter")
+        await console.shows("P-101/filter_clogged out of service")
+        assert [alarm.state for alarm in view.alarm_list[:1]] == [AlarmState.OUT_OF_SERVICE]
+        await console.shows("repair")
+        await console.press("o")
+        await console.shows("in service again")
+    assert view.alarm_list[0].state is AlarmState.UNACKNOWLEDGED
+
+
+async def test_a_shelved_alarm_is_unshelved_with_the_same_key() -> None:
+    view = FakeView()
+    async with console_of(view) as console:
+        await console.press("3")
+        await console.shows("bearing temperature high")
+        await console.press("down", "down", "s")
+        await console.shows("P-102/bearing_temperature_high no longer shelved")
+    assert view.alarm_list[2].state is AlarmState.UNACKNOWLEDGED
+
+
+async def test_a_latched_alarm_is_reset() -> None:
+    view = FakeView()
+    view.alarm_list[0] = replace(view.alarm_list[0], state=AlarmState.LATCHED_ACKNOWLEDGED)
+    async with console_of(view) as console:
+        await console.press("3")
+        await console.shows("◇")
+        await console.press("r")
+        await console.shows("P-101/filter_clogged reset")
+    assert view.alarm_list[0].state is AlarmState.NORMAL
+
+
+CLOGGED = next(iter(alarms_of_the_plant()))
+
+
+@pytest.mark.parametrize(
+    "alarm",
+    [
+        replace(CLOGGED, is_quiet=True),
+        replace(CLOGGED, state=AlarmState.SUPPRESSED, silenced_reason="stopped"),
+        replace(CLOGGED, state=AlarmState.OUT_OF_SERVICE),
+    ],
+    ids=["in a flood", "suppressed", "out of service"],
+)
+def test_what_is_silent_has_no_colour(alarm: Alarm) -> None:
+    """Severe and active, and yet the eye goes to the others first."""
+    answer = alarm_answer(alarm)
+    assert answer.is_active
+    for cell in (alarm_mark(answer), alarm_severity(answer), alarm_state(answer)):
+        assert cell.style == MUTED

@@ -167,3 +167,47 @@ def test_dead_letters_of_an_unknown_uplink_are_refused(socket: Path) -> None:
     result = run(deadletters.command, "retry", "claud", socket=socket)
     assert isinstance(result.exception, GatewayError)
     assert "there is no uplink 'claud'" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "state"),
+    [
+        (("ack", "P-101/filter_clogged"), "acknowledged by", "acknowledged"),
+        (
+            ("out-of-service", "P-101/filter_clogged", "--reason", "repair"),
+            "taken out of service by",
+            "out_of_service",
+        ),
+        (("return", "P-101/filter_clogged"), "put into service again by", "unacknowledged"),
+        (("unshelve", "P-101/filter_clogged"), "no longer shelved by", "unacknowledged"),
+        (("shelve", "P-101/filter_clogged", "--reason", "noise"), "shelved for 8 h", "shelved"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_alarms_are_dealt_with(
+    socket: Path, arguments: tuple[str, ...], said: str, state: str
+) -> None:
+    assert said in run(alarms.command, *arguments, socket=socket).output
+    found = json.loads(run(alarms.command, "list", "--json", socket=socket).output)["alarms"]
+    assert found[0]["state"] == state
+
+
+def test_an_alarm_goes_out_of_service_only_with_a_reason(socket: Path) -> None:
+    done = run(alarms.command, "out-of-service", "P-101/filter_clogged", socket=socket)
+    assert done.exit_code == 2
+
+
+def test_a_reset_alarm_is_gone_from_the_list(socket: Path) -> None:
+    assert "reset by" in run(alarms.command, "reset", "P-101/filter_clogged", socket=socket).output
+    listed = run(alarms.command, "list", socket=socket).output
+    assert "normal" in listed
+
+
+def test_the_figures_of_the_alarms_are_told(socket: Path) -> None:
+    text = run(alarms.command, "metrics", socket=socket).output
+    assert "12 in the last hour, target 6" in text
+    assert "2.5 an hour, 59 a day; within the target of 6 an hour, over 7 d" in text
+    assert "K-01/flow_low  160 times, 25 %" in text
+    answer = json.loads(run(alarms.command, "metrics", "--json", socket=socket).output)
+    assert (answer["announced"], answer["raised"]) == (412, 640)
+    assert answer["is_within_target"] is True

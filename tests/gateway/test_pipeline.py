@@ -7,11 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from analytics.alarms import LimitAlarms
+from analytics.assessment import Assessment
 from analytics.cases import CaseBook, CaseSettings
 from analytics.limits import AlarmSettings, alarm_limit
-from gateway.core.alarms import AlarmId, AlarmState
+from analytics.vibration.watch import VibrationWatch
+from gateway.core.alarms import AlarmAction, AlarmId, AlarmOrder, AlarmState
 from gateway.core.cases import Verdict
 from gateway.core.events import Event
 from gateway.core.frame import Frame, Origin
@@ -91,7 +94,9 @@ class Bench:
         self.board = LimitAlarms([alarm_limit(ASSET, "total_high", settings, signals={})])
         self.cases = CaseBook(assets, settings=CaseSettings(), diagnose=lambda _: None)
         chain = Chain(name="sum", twin=self.twin, detector=None)
-        self.processor = Processor([chain], self.board, self.cases)
+        self.processor = Processor(
+            [chain], VibrationWatch([]), Assessment([]), self.board, self.cases
+        )
         self.table = log.intern((*MEASURED, TOTAL))
         self.processor.bind(self.table)
         self.ingress = Ingress(size_bytes_max=1 << 20)
@@ -116,6 +121,20 @@ class Bench:
         seq, parts = self.log.load_checkpoints()
         assert self.pipeline.restore(parts) == ()
         return self.pipeline.replay(self.log.replay(after=seq, table=self.table))
+
+    def act(self, action: AlarmAction, *, for_s: float | None = None) -> Event:
+        """Do something to the alarm as a person."""
+        now_ns = SystemClock().now_ns()
+        return self.pipeline.act_on_alarm(
+            AlarmOrder(
+                alarm=ALARM,
+                action=action,
+                time_ns=now_ns,
+                operator="somebody",
+                reason="a test",
+                until_ns=None if for_s is None else now_ns + round(for_s * 1e9),
+            )
+        )
 
     async def take_in(self, *entries: Frame | Event | LedgerEntry) -> None:
         """Process entries one by one, and wait until all is on disk."""
@@ -186,13 +205,40 @@ async def test_a_disk_that_refuses_delays_no_decision(tmp_path: Path) -> None:
         assert kinds(bench.log.path)[1:] == ["FRAME", "DERIVED", "FRAME", "DERIVED", "EVENT"]
 
 
+@pytest.mark.parametrize("count", range(1, 6))
+async def test_whatever_a_person_did_to_an_alarm_is_replayed(tmp_path: Path, count: int) -> None:
+    """Each order by itself and after the others: the state, the figures and the reasons."""
+    orders = (
+        (AlarmAction.ACKNOWLEDGE, None),
+        (AlarmAction.SHELVE, 3600.0),
+        (AlarmAction.UNSHELVE, None),
+        (AlarmAction.TAKE_OUT, None),
+        (AlarmAction.PUT_BACK, None),
+    )
+    async with bench_in(tmp_path, assets=[ASSET]) as bench:
+        await bench.pipeline.checkpoint()
+        await bench.take_in(frame(60.0, 50.0))
+        for action, for_s in orders[:count]:
+            assert bench.act(action, for_s=for_s).reason == "a test"
+        await bench.log.durable(bench.log.append([]))
+        alarms, end_ns = bench.board.alarms(), SystemClock().now_ns()
+        cases = bench.cases.cases()
+        assert [bool(case.active) for case in cases] == [count not in (2, 4)]
+        metrics = bench.board.metrics(end_ns)
+    async with bench_in(tmp_path, assets=[ASSET]) as again:
+        again.restore()
+        assert alarms == again.board.alarms()
+        assert metrics == again.board.metrics(end_ns)
+        assert cases == again.cases.cases()
+
+
 async def test_replay_gives_the_same_state_and_stores_nothing(tmp_path: Path) -> None:
     """With the checkpoint in the middle: neither side of it counts twice."""
     async with bench_in(tmp_path) as bench:
         await bench.take_in(frame(60.0))
         await bench.pipeline.checkpoint()
         await bench.take_in(frame(50.0, 7.0), frame(3.0))
-        bench.pipeline.acknowledge(ALARM, operator="somebody")
+        bench.act(AlarmAction.ACKNOWLEDGE)
         await bench.log.durable(bench.log.append([]))
         alarms = bench.board.alarms()
         assert [alarm.state for alarm in alarms] == [AlarmState.ACKNOWLEDGED]

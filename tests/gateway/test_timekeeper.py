@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from analytics.alarms import LimitAlarms
+from analytics.assessment import Assessment
 from analytics.cases import CaseBook, CaseSettings
 from analytics.limits import AlarmSettings, alarm_limit
-from gateway.core.alarms import AlarmState
+from analytics.vibration.watch import VibrationWatch
+from gateway.core.alarms import AlarmAction, AlarmOrder, AlarmState
 from gateway.core.events import Event, Transition
 from gateway.core.frame import ClockSource, Frame
 from gateway.core.records import RecordKind
@@ -75,7 +77,7 @@ class Bench:
         limit = alarm_limit(ASSET, "high", settings, signals={"pressure": TAGS[0].id})
         self.board = LimitAlarms([limit])
         self.cases = CaseBook([], settings=CaseSettings(), diagnose=lambda _: None)
-        self.processor = Processor([], self.board, self.cases)
+        self.processor = Processor([], VibrationWatch([]), Assessment([]), self.board, self.cases)
         table = log.intern(TAGS)
         self.processor.bind(table)
         self.told: list[Event] = []
@@ -173,7 +175,15 @@ async def test_a_shelved_alarm_is_silent_for_as_long_as_a_person_said(
     async with bench_in(tmp_path, clock) as bench:
         await bench.run(DELAY_S + 5, 20.0)
         [alarm] = bench.board.alarms()
-        bench.pipeline.shelve(alarm.id, until_ns=clock.wall_ns + 100 * S, operator="kim")
+        bench.pipeline.act_on_alarm(
+            AlarmOrder(
+                alarm=alarm.id,
+                action=AlarmAction.SHELVE,
+                time_ns=clock.wall_ns,
+                operator="kim",
+                until_ns=clock.wall_ns + 100 * S,
+            )
+        )
         clock.wall_ns += step_ns
         await bench.run(90, 20.0)
         assert bench.board.alarms()[0].state is AlarmState.SHELVED

@@ -1,5 +1,6 @@
 """Documents and batches come back equal, and foreign bytes are refused."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from gateway.core.ports import Batch
 from gateway.core.records import Boot, LedgerEntry, LedgerReason, Record, RecordKind, Seq
 from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
 from gateway.wire.batches import decode_batch, encode_batch
-from gateway.wire.body import close_body
+from gateway.wire.body import close_body, open_version
 from gateway.wire.documents import (
     decode_command,
     decode_event,
@@ -169,3 +170,43 @@ def test_a_changed_batch_under_a_valid_sum_is_refused_or_harmless(place: int, ch
         decode_batch(b"EWB" + close_body(bytes(payload), version=1))
     except CorruptRecordError:
         return
+
+
+LATER = (
+    Transition.RESET,
+    Transition.SUPPRESSED,
+    Transition.UNSUPPRESSED,
+    Transition.OUT_OF_SERVICE,
+    Transition.IN_SERVICE,
+    Transition.CHATTERING,
+    Transition.CALMED,
+)
+
+
+@pytest.mark.parametrize("transition", Transition)
+def test_every_transition_comes_back(transition: Transition) -> None:
+    event = replace(
+        EVENT, transition=transition, reason="why", is_quiet=True, group="trip", group_order=3
+    )
+    assert event == decode_event(encode_event(event))
+
+
+@pytest.mark.parametrize("transition", LATER)
+def test_an_older_reader_takes_a_later_transition_for_a_message(transition: Transition) -> None:
+    """It knows six transitions, and ignores fields that it does not know."""
+    body = encode_event(replace(EVENT, transition=transition))
+    document = json.loads(open_version(body, 1, what="event"))
+    assert document["transition"] == "noted"
+    assert document["step"] == transition.value
+
+
+def test_a_transition_of_the_future_is_a_message() -> None:
+    document = json.loads(open_version(encode_event(EVENT), 1, what="event"))
+    document |= {"transition": "noted", "step": "of_the_future"}
+    body = close_body(json.dumps(document).encode(), version=1)
+    assert decode_event(body) == replace(EVENT, transition=Transition.NOTED)
+
+
+def test_an_event_of_the_version_before_is_as_long_as_it_was() -> None:
+    document = json.loads(open_version(encode_event(EVENT), 1, what="event"))
+    assert not {"reason", "is_quiet", "group", "group_order", "step"} & document.keys()

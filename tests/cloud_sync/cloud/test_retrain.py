@@ -137,16 +137,28 @@ async def test_split_keeps_the_order_of_time() -> None:
 
 
 async def test_periods_follow_the_events(site: Site) -> None:
+    """What was silent while it ended ends with its silence."""
     events = [
         alarm("P-101", 5, Transition.RAISED, onset=3),
         alarm("P-101", 7, Transition.ACKNOWLEDGED),
         alarm("P-101", 9, Transition.RETURNED),
         alarm("P-102", 8, Transition.RETURNED),
         alarm("P-102", 12, Transition.RAISED),
+        alarm("P-103", 1, Transition.RAISED),
+        alarm("P-103", 2, Transition.SUPPRESSED),
+        alarm("P-103", 4, Transition.UNSUPPRESSED),
+        alarm("P-104", 1, Transition.RAISED),
+        alarm("P-104", 2, Transition.SHELVED),
+        alarm("P-104", 4, Transition.UNSHELVED),
+        alarm("P-104", 4, Transition.RAISED),
+        alarm("P-104", 6, Transition.RETURNED),
     ]
     await site.take(derived_batch({"P-101": healthy_rows(2)}, events=events))
     periods = await site.database.transact(lambda c: read_alarm_periods(c, margin_ns=1_000))
     assert [(one.asset, one.from_ns, one.to_ns) for one in periods] == [
+        ("P-103", tick_ns(1) - 1_000, tick_ns(4)),
+        ("P-104", tick_ns(1) - 1_000, tick_ns(4)),
+        ("P-104", tick_ns(4) - 1_000, tick_ns(6)),
         ("P-101", tick_ns(3) - 1_000, tick_ns(9)),
         ("P-102", tick_ns(12) - 1_000, FOREVER_NS),
     ]

@@ -1,0 +1,1 @@
+"""Vibration from waveform to diagnosis: spectra, envelopes, orders, bearings, zones, faults."""

@@ -1,0 +1,37 @@
+"""The port of what assesses assets from all that the stages before it found out."""
+
+from typing import Protocol
+
+from gateway.core.frame import Frame
+from gateway.core.tags import Tag, TagTable
+from gateway.core.twin_state import TwinState
+
+
+class Assessor(Protocol):
+    """Health and prognosis of all assets. Pure: time comes from the data, no I/O."""
+
+    @property
+    def derived_tags(self) -> tuple[Tag, ...]:
+        """The tags of its frames."""
+
+    def bind(self, table: TagTable) -> None:
+        """Resolve tag ids to positions, once, before the first frame."""
+
+    def update(self, frame: Frame) -> Frame | None:
+        """Take in derived samples and return what follows from them; None is nothing new."""
+
+    def explain(self, state: TwinState) -> TwinState:
+        """Return the twin's state with health, reasons and prognosis filled in."""
+
+    def rebase(self, shift_ns: int) -> None:
+        """Move every remembered time: the clock that the data's times come from was set."""
+
+    def checkpoint(self) -> bytes:
+        """Return all that `restore` needs to go on exactly from here."""
+
+    def restore(self, checkpoint: bytes) -> None:
+        """Go on from a checkpoint made under the same configuration.
+
+        Raises:
+            ValueError: it was made under another one; the state is unchanged.
+        """
