@@ -28,7 +28,7 @@ from analytics.training.conditions import fit_conditions
 from analytics.training.cost import measure_cost
 from analytics.training.life_graph import life_graph
 from analytics.training.life_learners import Pair, learn_pair
-from gateway.core.arrays import Float32Array, FloatArray, frozen
+from gateway.core.arrays import BoolArray, Float32Array, FloatArray, frozen
 from gateway.core.errors import ModelError
 from gateway.core.rul_manifest import ConditionTable, IntervalTable, RulManifest
 from gateway.wire.bundle import Bundle, write_bundle
@@ -46,6 +46,10 @@ ROWS_MIN: Final = 10
 """Rows of a machine before there is a figure."""
 LEVEL: Final = 0.9
 """Share of the truths that the intervals are to hold."""
+NEAR_CAPS: Final = 1.25
+"""How long before its end a life counts for the intervals, in caps. The long time before is easy:
+were it counted, it would pay for errors that matter. From 1.1 to 1.5 the coverage is the same
+within two per cent."""
 PARITY_MAX: Final = 1e-4
 """Largest difference between graph and formula, in shares of the cap."""
 _SEED: Final = 1
@@ -119,8 +123,8 @@ def train_rul(lives: Sequence[Life], purpose: RulPurpose) -> TrainedLife:
     past = _past(lives, conditions, windows=windows, period=period, cap=cap)
     pairs, foretold = _learn(past)
     intervals = fit_intervals(
-        [cap * np.clip(each, 0.0, 1.0) for each in foretold],
-        [cap * each.share for each in past],
+        [cap * np.clip(f[p.is_near], 0.0, 1.0) for f, p in zip(foretold, past, strict=True)],
+        [cap * each.share[each.is_near] for each in past],
         level=LEVEL,
         ceiling=cap,
     )
@@ -148,8 +152,18 @@ class _Past:
 
     statistics: Float32Array
     """Shape (r, f)."""
-    share: FloatArray
-    """Remaining life as a share of the cap, at most 1, shape (r,)."""
+    left: FloatArray
+    """Remaining life as a share of the cap, shape (r,)."""
+
+    @property
+    def share(self) -> FloatArray:
+        """What is to be told: at most 1, shape (r,)."""
+        return np.minimum(self.left, 1.0)
+
+    @property
+    def is_near(self) -> BoolArray:
+        """Rows that say how sure a figure is, shape (r,)."""
+        return self.left <= NEAR_CAPS
 
 
 def _check(lives: Sequence[Life]) -> None:
@@ -206,7 +220,7 @@ def _past(
         period=period,
     )
     rows: list[list[Float32Array]] = [[] for _ in lives]
-    shares: list[list[float]] = [[] for _ in lives]
+    left: list[list[float]] = [[] for _ in lives]
     for k in range(max(len(life.time) for life in lives)):
         at = np.array([u for u in range(count) if k < len(lives[u].time)], dtype=np.intp)
         steps, is_usable = conditions.standardise(np.array([lives[u].value[k] for u in at]))
@@ -217,7 +231,7 @@ def _past(
         taken = statistics.take(at, time, steps[is_usable])
         for u, moment, row in zip(at.tolist(), time.tolist(), taken, strict=True):
             rows[u].append(row)
-            shares[u].append(min((lives[u].time[-1] - moment) / cap, 1.0))
+            left[u].append((lives[u].time[-1] - moment) / cap)
     empty = [life.unit for life, own in zip(lives, rows, strict=True) if len(own) <= ROWS_MIN]
     if empty:
         raise ModelError(
@@ -226,8 +240,8 @@ def _past(
             "the column with --tags, or the lives"
         )
     return [
-        _Past(statistics=np.array(own)[ROWS_MIN:], share=np.array(share)[ROWS_MIN:])
-        for own, share in zip(rows, shares, strict=True)
+        _Past(statistics=np.array(own)[ROWS_MIN:], left=np.array(part)[ROWS_MIN:])
+        for own, part in zip(rows, left, strict=True)
     ]
 
 

@@ -70,7 +70,7 @@ def last_figures(lives: list[Life], rows: FloatArray) -> FloatArray:
 def test_engines_are_foretold_as_well_as_the_goal_asks(
     subset: str, rmse_max: float, nasa_max: float
 ) -> None:
-    """Measured: 9.9 cycles and 151, 9.9 and 456; a plain boosting has 11.7 and 13.6 cycles."""
+    """Measured: 9.9 cycles and 148, 10.0 and 467; a plain boosting has 11.7 and 13.6 cycles."""
     figures = last_figures(engines(read(f"train_{subset}")), read(f"test_{subset}"))
     truth = np.minimum(read(f"RUL_{subset}"), CAP)
     late = figures[:, 0] - truth
