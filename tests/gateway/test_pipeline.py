@@ -11,7 +11,6 @@ from gateway.core.cases import Verdict
 from gateway.core.events import Event
 from gateway.core.frame import Origin
 from gateway.core.records import LedgerEntry, LedgerReason, RecordKind
-from gateway.wire.clock import SystemClock
 from tests.gateway.pipeline_bench import (
     ASSET,
     BAD,

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.core.alarms import AlarmAction
 from gateway.wire.clock import SystemClock
-from tests.gateway.test_pipeline import ASSET, bench_in, frame
+from tests.gateway.pipeline_bench import ASSET, bench_in, frame
 
 
 @pytest.mark.parametrize("count", range(1, 6))
