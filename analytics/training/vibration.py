@@ -16,26 +16,29 @@ The probabilities are made as sharp as whole groups kept apart bear out (Guo 201
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final
 
 import numpy as np
 
+from analytics.training.cost import measure_cost
 from analytics.training.vibration_graph import Health, vibration_graph
 from analytics.vibration.diagnosis import (
     FAULTS,
     MODEL_COLUMNS,
     PATTERN_COLUMNS,
     SHAFT_FAULTS,
+    diagnose,
     model_row,
 )
 from analytics.vibration.evidence import FEATURES, is_measurable, windows
 from analytics.vibration.indicators import Machine, indicators
+from analytics.vibration.learned import LearnedClassifier
 from gateway.core.arrays import BoolArray, FloatArray
 from gateway.core.errors import ModelError
 from gateway.core.vibration_manifest import FaultLabel, VibrationManifest
-from gateway.wire.bundle import Bundle
+from gateway.wire.bundle import Bundle, write_bundle
 
 SHRINKAGE: Final = 0.6
 FOLDS_MAX: Final = 10
@@ -45,6 +48,10 @@ HEALTH_TOLERANCE: Final = {"strongest_db": 1.5, "log_kurtosis": 0.3, "impact_rat
 """Standard deviation that healthy machines have at the least, by column, in decibels."""
 HEALTH_START: Final = 2.5
 HEALTH_STEEPNESS: Final = 1.5
+
+PARITY: Final = 1e-4
+"""The graph may differ from the formulas by so much."""
+COST_SAMPLES: Final = 4096
 
 _TEMPERATURES: Final = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0, 11.0)
 
@@ -150,7 +157,8 @@ def train_vibration(
         name: Of the model, over its versions.
         version: `major.minor`.
     Raises:
-        ModelError: the recordings are too few, too short or too slow; says which.
+        ModelError: the recordings are too few, too short or too slow; says which. Or the graph
+            does not do what the formulas do.
         ValueError: a sample is not finite.
     """
     rows = _rows(recordings)
@@ -174,13 +182,33 @@ def train_vibration(
     )
     if fit.health is None:
         notes = (*notes, "no recording is of a healthy machine: it tells which fault, not whether")
+    bundle = _measured(manifest, model, recordings[0])
+    found = LearnedClassifier(write_bundle(bundle)).probabilities(rows.value)
+    difference = float(np.abs(found - fit.probabilities(rows.value, temperature)).max())
+    if not difference <= PARITY:
+        raise ModelError(f"the graph differs from the formulas by {difference:.2g}")
+    assert isinstance(bundle.manifest, VibrationManifest)
     return TrainedVibration(
-        bundle=Bundle(manifest=manifest, model=model, canary=None),
-        manifest=manifest,
+        bundle=bundle,
+        manifest=bundle.manifest,
         notes=notes,
         fit=fit,
         temperature=temperature,
     )
+
+
+def _measured(manifest: VibrationManifest, model: bytes, example: KnownFault) -> Bundle:
+    """Return the bundle with what one diagnosis costs."""
+    bundle = Bundle(manifest=manifest, model=model, canary=None)
+    data = write_bundle(bundle)
+    classifier = LearnedClassifier(data)
+    signal = example.acceleration_g[:COST_SAMPLES]
+
+    def run_window() -> object:
+        return diagnose(signal, example.rate_hz, example.speed_hz, example.machine, classifier)
+
+    cost = measure_cost(run_window, size_bytes=len(data))
+    return replace(bundle, manifest=manifest.model_copy(update={"cost": cost}))
 
 
 def _rows(recordings: Sequence[KnownFault]) -> _Rows:

@@ -50,6 +50,28 @@ def by_angle(
     return np.asarray(np.interp(at, np.arange(4 * count) / 4, fine))
 
 
+def at_constant_speed(
+    signal: FloatArray, *, rate_hz: float, speed_hz: FloatArray
+) -> tuple[FloatArray, float, float]:
+    """Return the signal as if the shaft had turned evenly, its rate, and that even speed.
+
+    Args:
+        signal: Any unit, shape (n,), evenly sampled, finite.
+        rate_hz: Samples in a second.
+        speed_hz: Turns in a second at each sample, shape (n,), all above 0.
+    Returns:
+        As many samples a turn as there are on average; whole turns only.
+    Raises:
+        ValueError: as `by_angle`.
+    """
+    mean_hz = float(speed_hz.mean())
+    if not mean_hz > 0:
+        raise ValueError("the speed must be known, and above 0, at every sample")
+    samples_a_turn = int(np.clip(round(rate_hz / mean_hz), 2, SAMPLES_A_TURN_MAX))
+    turned = by_angle(signal, rate_hz=rate_hz, speed_hz=speed_hz, samples_a_turn=samples_a_turn)
+    return turned, samples_a_turn * mean_hz, mean_hz
+
+
 def order_spectrum(
     signal: FloatArray, *, rate_hz: float, speed_hz: FloatArray, order_max: float
 ) -> tuple[FloatArray, float]:

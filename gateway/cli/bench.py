@@ -17,6 +17,7 @@ from gateway.bench.latency import measure_latency
 from gateway.bench.log import LogReport, measure_log, recordings_table
 from gateway.bench.pipeline import measure_pipeline
 from gateway.bench.recordings import Found, find_recordings
+from gateway.cli.bench_analytics import analytics
 from gateway.cli.local import json_option
 from gateway.core.errors import ConfigError
 from gateway.wire.clock import SystemClock
@@ -80,6 +81,9 @@ def log(*, as_json: bool, data: Path | None) -> None:
 def latency(*, as_json: bool) -> None:
     """Measure how long a decision takes, with twins, models and alarms."""
     _print({"latency": _latency()}, as_json=as_json)
+
+
+command.add_command(analytics)
 
 
 def _south_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -12,6 +12,7 @@ from analytics.vibration.diagnosis import FAULTS, Diagnosis, diagnose
 from analytics.vibration.findings import Finding, findings
 from analytics.vibration.indicators import NAMES, Axis, Machine
 from analytics.vibration.iso20816 import Foundation, Group
+from analytics.vibration.orders import at_constant_speed
 from gateway.cli.waveforms import UNITS, Unit, read_waveform
 from gateway.core.errors import ConfigError
 
@@ -29,6 +30,7 @@ Document = dict[str, object]
 @click.option("--column", help="Of the waveform.  [default: the only one]")
 @click.option("--rate-hz", type=click.FloatRange(min=1), required=True, help="Samples in a second.")
 @click.option("--speed-rpm", type=click.FloatRange(min=0), help="Speed of the shaft.")
+@click.option("--speed-column", help="With the speed in rpm at each sample, where it varies.")
 @click.option("--bearing", "bearing_name", help='Such as 6205, or "n=9 d=7.94 D=39.04 angle=0".')
 @click.option("--bpfo", type=float, help="Order of the outer ring's defects, instead of --bearing.")
 @click.option("--bpfi", type=float, help="Order of the inner ring's defects.")
@@ -63,6 +65,7 @@ def command(
     column: str | None,
     rate_hz: float,
     speed_rpm: float | None,
+    speed_column: str | None,
     bearing_name: str | None,
     bpfo: float | None,
     bpfi: float | None,
@@ -100,7 +103,15 @@ def command(
         except OSError as error:
             raise ConfigError(f"{model}: cannot be read: {error.strerror}") from error
     speed_hz = None if not speed_rpm else speed_rpm / 60
+    if speed_column is not None and speed_rpm is not None:
+        raise ConfigError("--speed-rpm and --speed-column were both given: give one of them")
     try:
+        if speed_column is not None:
+            # Read as it stands: the unit is that of the waveform.
+            speeds_rpm = read_waveform(data, speed_column, rate_hz=rate_hz, unit="g")
+            waveform, rate_hz, speed_hz = at_constant_speed(
+                waveform, rate_hz=rate_hz, speed_hz=speeds_rpm / 60
+            )
         diagnosis = diagnose(waveform, rate_hz, speed_hz, machine, classifier)
         evidence = findings(waveform, rate_hz, speed_hz, machine, diagnosis)
     except ValueError as error:
@@ -136,7 +147,7 @@ def _document(diagnosis: Diagnosis, evidence: tuple[Finding, ...], machine: Mach
         "fault": diagnosis.fault,
         "confidence": round(diagnosis.confidence, 4),
         "probabilities": {
-            fault: round(float(each), 6)
+            fault: _rounded(float(each))
             for fault, each in zip(FAULTS, diagnosis.probabilities, strict=True)
         },
         "evidence": [

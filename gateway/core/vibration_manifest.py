@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gateway.core.manifest import MODEL_NAME_PATTERN, VERSION_PATTERN
+from gateway.core.model_cost import ModelCost
 from gateway.core.settings import Settings
 
 FaultLabel = Literal[
@@ -40,3 +41,5 @@ class VibrationManifest(Settings):
     """Digest of the rows of those windows."""
     metrics: dict[str, float] = Field(default_factory=dict)
     """What was measured with whole recordings kept apart, by name."""
+    cost: ModelCost | None = None
+    """Of a diagnosis of 4,096 samples, from the waveform on; None while it is not measured."""

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from analytics.vibration.orders import by_angle, order_spectrum
+from analytics.vibration.orders import at_constant_speed, by_angle, order_spectrum
 
 
 def test_a_machine_that_runs_up_has_sharp_orders() -> None:
@@ -61,3 +61,14 @@ def test_what_has_no_angle_is_refused(speed: float, samples: int, reason: str) -
         by_angle(
             np.zeros(1000), rate_hz=1000.0, speed_hz=np.full(1000, speed), samples_a_turn=samples
         )
+
+
+def test_a_signal_at_constant_speed_stays_as_it_is() -> None:
+    """But for its offset, and what a turn begun at the end holds."""
+    rate_hz = 4000.0
+    signal = np.sin(2 * np.pi * 50 * np.arange(4000) / rate_hz)
+    turned, rate, speed = at_constant_speed(signal, rate_hz=rate_hz, speed_hz=np.full(4000, 25.0))
+    assert (rate, speed) == (rate_hz, 25.0)
+    assert turned == pytest.approx(signal[: len(turned)], abs=1e-3)
+    with pytest.raises(ValueError, match="above 0"):
+        at_constant_speed(signal, rate_hz=rate_hz, speed_hz=np.zeros(4000))

@@ -131,6 +131,24 @@ def test_the_unit_of_the_file_is_minded(tmp_path: Path) -> None:
     assert moving["fault"] == "unbalance"
 
 
+def test_a_speed_that_varies_comes_from_a_column(tmp_path: Path) -> None:
+    """Run-up by half while the outer ring is struck: by the mean speed its line is smeared."""
+    even = signal_of("outer", turns=40)
+    count = len(even)
+    speed_rpm = SPEED_RPM * np.linspace(0.75, 1.25, count)
+    angle = np.concatenate(([0.0], np.cumsum((speed_rpm[1:] + speed_rpm[:-1]) / 2)))
+    at = np.interp(angle / angle[-1], np.linspace(0, 1, count), np.arange(count))
+    varied = np.interp(at, np.arange(count), even)
+    path = tmp_path / "a.csv"
+    lines = [f"{x!r},{v!r}" for x, v in zip(varied.tolist(), speed_rpm.tolist(), strict=True)]
+    path.write_text("\n".join(["x,rpm", *lines]), encoding="utf-8")
+    given = ("--data", path, "--column", "x", "--rate-hz", RATE_HZ, "--bearing", "6205")
+    assert diagnosed(*given, "--speed-column", "rpm")["fault"] == "outer"
+    assert diagnosed(*given, "--speed-rpm", SPEED_RPM)["fault"] != "outer"
+    with pytest.raises(ConfigError, match="give one of them"):
+        run(diagnose_command, *given, "--speed-column", "rpm", "--speed-rpm", SPEED_RPM)
+
+
 def test_the_zone_is_that_of_the_machine(tmp_path: Path) -> None:
     signal = shaft_waveform({1.0: 4.0}, rate_hz=5000.0, speed_hz=25.0, turns=40, seed=3)
     path = write_csv(tmp_path / "a.csv", signal)

@@ -1,0 +1,1 @@
+"""Statistics that tell an unusual row from a usual one, and how surprising it is."""

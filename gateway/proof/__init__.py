@@ -1,0 +1,1 @@
+"""Measures how good the analytics are: public recordings, one frozen configuration a task."""
