@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from gateway.core.arrays import BoolArray
 
 ROWS: Final = 4
-"""Rows that must say so more often than not. With 1, one C-MAPSS engine in two is taken back after
-its onset; from 3 to 10, onsets move by one per cent of a life and hardly any is taken back."""
+"""Rows that must say so more often than not. With 1, most C-MAPSS engines are taken back after
+their onset; from 3 to 10 hardly any is, and onsets move by one per cent of a life."""
 
 
 class Onset:
