@@ -18,7 +18,7 @@ _DURATION_NS_MAX: Final = 3_000_000_000
 
 
 def measure_cost(run_row: Callable[[], object], *, size_bytes: int) -> ModelCost:
-    """Return what a model costs.
+    """Return what a model costs, in time of the processor: other work does not count.
 
     Args:
         run_row: Runs one row of one asset through the whole model.
@@ -28,30 +28,30 @@ def measure_cost(run_row: Callable[[], object], *, size_bytes: int) -> ModelCost
         run_row()
     times_ns: list[int] = []
     began_ns = time.perf_counter_ns()
-    while len(times_ns) < _CALLS:
-        started_ns = time.perf_counter_ns()
+    while len(times_ns) < _CALLS and time.perf_counter_ns() - began_ns < _DURATION_NS_MAX:
+        started_ns = time.thread_time_ns()
         run_row()
-        ended_ns = time.perf_counter_ns()
-        times_ns.append(ended_ns - started_ns)
-        if ended_ns - began_ns > _DURATION_NS_MAX:
-            break
+        times_ns.append(time.thread_time_ns() - started_ns)
     p50, p99 = np.percentile(times_ns, [50, 99]) / 1e6
     return ModelCost(
         size_bytes=size_bytes, row_ms_p50=round(float(p50), 4), row_ms_p99=round(float(p99), 4)
     )
 
 
-def check_cost(cost: ModelCost) -> None:
+def check_cost(cost: ModelCost, *, row_ms_max: float = ROW_MS_MAX) -> None:
     """Refuse a model above the budget.
 
+    Args:
+        cost: As measured.
+        row_ms_max: What a row may take.
     Raises:
         ModelError: it is too large or too slow; says by how much, and what may be done.
     """
     complaints = []
     if cost.size_bytes > SIZE_BYTES_MAX:
         complaints.append(f"has {cost.size_bytes / 1e6:.1f} MB, at most {SIZE_BYTES_MAX / 1e6:g}")
-    if cost.row_ms_p50 > ROW_MS_MAX:
-        complaints.append(f"takes {cost.row_ms_p50:.2f} ms a row, at most {ROW_MS_MAX:g}")
+    if cost.row_ms_p50 > row_ms_max:
+        complaints.append(f"takes {cost.row_ms_p50:.2f} ms a row, at most {row_ms_max:g}")
     if complaints:
         raise ModelError(
             f"the model {' and '.join(complaints)}: train it on fewer columns, or say that it may "

@@ -29,7 +29,7 @@ from cloud_sync.cloud.rows import AlarmPeriod
 from cloud_sync.cloud.trainer import CANDIDATE, INCUMBENT, JOB, REPORT, TrainingJob, TrainingReport
 from gateway.core.drift_reference import MODEL_DRIFT
 from gateway.core.errors import GatewayError, ModelError
-from gateway.core.manifest import VisionManifest
+from gateway.core.manifest import AnomalyManifest
 from gateway.core.ports import Clock
 from gateway.core.settings import Settings
 from gateway.wire.bundle import read_bundle
@@ -166,8 +166,11 @@ class Retrainer:
         if release is None:
             raise UnknownModelError(f"no version of {model} was ever released")
         data = await asyncio.to_thread(self._registry.read, release)
-        if isinstance(read_bundle(data).manifest, VisionManifest):
-            raise UnknownModelError(f"{model} sees pictures; only anomaly models are retrained")
+        manifest = read_bundle(data).manifest
+        if not isinstance(manifest, AnomalyManifest):
+            raise UnknownModelError(
+                f"{model} is a {manifest.kind} model; only anomaly models are retrained"
+            )
         return release.version, data
 
     async def _train(self, incumbent: bytes, version: str) -> tuple[TrainingReport, bytes | None]:

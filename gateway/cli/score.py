@@ -17,14 +17,17 @@ from analytics.multivariate import AnomalyDetector
 from analytics.runtime import size_warning
 from analytics.scoring import ALARM_SCORE, open_bundle
 from gateway.cli.recordings import PLAIN_ASSET, ROLES_BY_TWIN, TwinRecording, plain_rows
+from gateway.cli.score_rul import RulOptions, score_rul
 from gateway.config import read_config
 from gateway.core.errors import ConfigError
 from gateway.core.events import Transition
 from gateway.core.manifest import AnomalyManifest
 from gateway.core.quality import Quality, quality_of
 from gateway.core.rows import AssetId, Rows
+from gateway.core.rul_manifest import RulManifest
 from gateway.core.tags import ConfigEpoch, TagTable
 from gateway.recordings import read_recording
+from gateway.wire.bundle import read_bundle
 
 HEADER = ("time", "score", "threshold", "alarm", "quality", "top_tags", "top_shares")
 TOP_COUNT = 3
@@ -60,8 +63,14 @@ class Line:
     type=click.Path(path_type=Path),
     help="Assets and nameplates from a gateway's configuration, for a model of a twin.",
 )
+@click.option("--unit", help="Column with the machine, for a model of remaining life.")
 def command(
-    model: Path, data: Path, out: Path, time_column: str | None, config: Path | None
+    model: Path,
+    data: Path,
+    out: Path,
+    time_column: str | None,
+    config: Path | None,
+    unit: str | None,
 ) -> None:
     """Score a recording with a model.
 
@@ -72,11 +81,20 @@ def command(
     The output has a line for each row and asset: the score (above 1 is anomalous), the threshold
     (always 1), whether the alarm is on, the quality of the score, and the columns that made it
     with their shares.
+
+    A model of remaining life gives unit, time, remaining life, the ends of its interval, and
+    whether it is known: 1 when wear shows. It wants the columns with the machine and the time
+    that it was trained with, or --unit and --time.
     """
     try:
         bundle = model.read_bytes()
     except OSError as error:
         raise ConfigError(f"{model}: cannot be read: {error.strerror}") from error
+    read = read_bundle(bundle)
+    if isinstance(read.manifest, RulManifest):
+        options = RulOptions(unit=unit, time=time_column)
+        score_rul(read.manifest, read.model, data, out, options)
+        return
     opened, manifest = open_bundle(bundle)
     warning = size_warning(opened.model)
     if warning:

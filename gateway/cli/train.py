@@ -1,4 +1,4 @@
-"""`edgewright train`: models from recordings of healthy machines."""
+"""`edgewright train`: models from recordings."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from analytics.training.anomaly import Purpose, Trained, train_anomaly
-from gateway.cli import train_vibration
+from gateway.cli import train_rul, train_vibration
 from gateway.cli.recordings import GENERIC, ROLES_BY_TWIN, TwinRecording, known_faults
 from gateway.config import read_config
 from gateway.core.arrays import FloatArray
@@ -25,6 +25,7 @@ def command() -> None:
     """Train a model from recordings."""
 
 
+command.add_command(train_rul.command)
 command.add_command(train_vibration.command)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from gateway.core.drift_reference import DriftReference
 from gateway.core.dynamics import Dynamics
 from gateway.core.settings import Settings
 
@@ -84,6 +85,8 @@ class AnomalyManifest(Settings):
     """Digest of those rows."""
     metrics: dict[str, float] = Field(default_factory=dict)
     """What the training measured on held-back rows, by name."""
+    reference: DriftReference | None = None
+    """How its training rows were distributed; None of a model that cannot tell drift."""
     rollout: RolloutRules = RolloutRules()
     """When a gateway promotes it and when it returns."""
 

@@ -25,6 +25,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from gateway.core.arrays import Float32Array, frozen
 from gateway.core.errors import ModelError
 from gateway.core.manifest import AnomalyManifest, VisionManifest
+from gateway.core.rul_manifest import RulManifest
 from gateway.core.vibration_manifest import VibrationManifest
 
 BUNDLE_SIZE_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -51,7 +52,7 @@ _ZIP64_LOCATOR_SIZE_BYTES: Final = 20
 _WRITTEN: Final = (1980, 1, 1, 0, 0, 0)
 """The earliest date a zip can hold: the date says nothing and must not change the bytes."""
 
-Manifest = AnomalyManifest | VisionManifest | VibrationManifest
+Manifest = AnomalyManifest | VisionManifest | VibrationManifest | RulManifest
 """What a bundle can say of itself."""
 
 type_of_manifest: TypeAdapter[Manifest] = TypeAdapter(

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from analytics.training.block_limit import EXCEEDED_SHARE, LIMIT_SHARE_MIN, block_limit
+from analytics.training.block_limit import (
+    EXCEEDED_SHARE,
+    LIMIT_SHARE_MIN,
+    block_limit,
+    student_quantile,
+)
 
 
 def test_it_is_the_prediction_limit_of_one_more_maximum() -> None:
@@ -43,3 +48,8 @@ def test_a_restless_stretch_moves_the_limit_out() -> None:
     quiet = block_limit(values)[0]
     values[100:120] += 3.0
     assert block_limit(values)[0] > values.max() > quiet
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.05, 2.132), (0.01, 3.747), (0.001, 7.173)])
+def test_the_quantile_is_that_in_the_tables(share: float, expected: float) -> None:
+    assert student_quantile(share) == pytest.approx(expected, abs=5e-4)

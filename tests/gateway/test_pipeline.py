@@ -5,14 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from gateway.core.alarms import AlarmAction, AlarmState
 from gateway.core.cases import Verdict
 from gateway.core.events import Event
 from gateway.core.frame import Origin
 from gateway.core.records import LedgerEntry, LedgerReason, RecordKind
-from gateway.wire.clock import SystemClock
 from tests.gateway.pipeline_bench import (
     ASSET,
     BAD,
@@ -46,33 +44,6 @@ async def test_a_disk_that_refuses_delays_no_decision(tmp_path: Path) -> None:
             assert bench.told == [("total_high", True)]
         await until(lambda: not bench.log.reason)
         assert kinds(bench.log.path)[1:] == ["FRAME", "DERIVED", "FRAME", "DERIVED", "EVENT"]
-
-
-@pytest.mark.parametrize("count", range(1, 6))
-async def test_whatever_a_person_did_to_an_alarm_is_replayed(tmp_path: Path, count: int) -> None:
-    """Each order by itself and after the others: the state, the figures and the reasons."""
-    orders = (
-        (AlarmAction.ACKNOWLEDGE, None),
-        (AlarmAction.SHELVE, 3600.0),
-        (AlarmAction.UNSHELVE, None),
-        (AlarmAction.TAKE_OUT, None),
-        (AlarmAction.PUT_BACK, None),
-    )
-    async with bench_in(tmp_path, assets=[ASSET]) as bench:
-        await bench.pipeline.checkpoint()
-        await bench.take_in(frame(60.0, 50.0))
-        for action, for_s in orders[:count]:
-            assert bench.act(action, for_s=for_s).reason == "a test"
-        await bench.log.durable(bench.log.append([]))
-        alarms, end_ns = bench.board.alarms(), SystemClock().now_ns()
-        cases = bench.cases.cases()
-        assert [bool(case.active) for case in cases] == [count not in (2, 4)]
-        metrics = bench.board.metrics(end_ns)
-    async with bench_in(tmp_path, assets=[ASSET]) as again:
-        again.restore()
-        assert alarms == again.board.alarms()
-        assert metrics == again.board.metrics(end_ns)
-        assert cases == again.cases.cases()
 
 
 async def test_replay_gives_the_same_state_and_stores_nothing(tmp_path: Path) -> None:

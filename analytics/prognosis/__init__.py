@@ -1,0 +1,1 @@
+"""How long a machine will last: from the lives of others like it, told only where it can be."""
