@@ -20,7 +20,6 @@ tolerance alone leads to, and a short recording widens it. M is divided by it.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from math import ceil
 from typing import Final
 
 import numpy as np
@@ -28,18 +27,20 @@ import numpy as np
 from analytics.canary import fault_peaks, row_scores, smooth_runs
 from analytics.runtime import size_warning
 from analytics.scoring import ALARM_SCORE
+from analytics.training.canary_cases import FAULT_SIZES, make_canary
 from analytics.training.columns import level_and_spread
+from analytics.training.drift_reference import drift_reference
 from analytics.training.ellipsoid import Ellipsoid, fit_about_zero
-from analytics.training.faults import FaultPattern, single_patterns, with_fault
+from analytics.training.faults import FaultPattern, single_patterns
 from analytics.training.graph import anomaly_graph
 from analytics.training.memory import memory_model
 from analytics.training.statistics import RUN_ROWS_MIN, fit_statistics
 from analytics.training.trackers import NOVEL_RATE
-from gateway.core.arrays import Float32Array, FloatArray
+from gateway.core.arrays import FloatArray
 from gateway.core.dynamics import Dynamics
 from gateway.core.errors import ModelError
 from gateway.core.manifest import AnomalyManifest, Method, RolloutRules
-from gateway.wire.bundle import Bundle, Canary
+from gateway.wire.bundle import Bundle
 
 HELD_BACK_SHARE: Final = 0.3
 """Part of each recording, its end, that the threshold is set on and nothing is fitted to."""
@@ -61,22 +62,9 @@ STUDENT_TERM: Final = 3.0
 is 1 + (z² + 1) / 4n times the normal one, z = 3.29 (Cornish and Fisher 1938, first term)."""
 PARITY_MAX: Final = 1e-4
 """Largest difference between the graph and the formula, over the larger of 1 and the score."""
-FAULT_SIZES: Final = (
-    *(4.0, 4.5, 5.0, 5.6, 6.3, 7.0, 8.0, 9.0, 10.0, 11.0, 12.5, 14.0, 16.0, 24.0),
-    *(36.0, 50.0, 75.0, 100.0, 200.0, 500.0, 1000.0),
-)
-"""Spreads that a known fault is tried with, until the model finds it well."""
-FAULT_PEAK_MIN: Final = 1.3
-"""A known fault is found well when its score reaches this: no later version, a little less
-sensitive for good reasons, fails on it by a hair."""
-HEALTHY_ROWS_MAX: Final = 200
-"""Healthy rows among the canary cases."""
 _NOVEL_RATE_MAX: Final = 0.1
 _CALIBRATION_START: Final = 0.9
 _CALIBRATION_ROUNDS: Final = 5
-_FAULT_ROWS_MIN: Final = 30
-_FAULT_ROWS_MAX: Final = 120
-_FAULT_SMOOTHINGS: Final = 6.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,10 +135,10 @@ class _Fitted:
     """Healthy rows for the canary cases, in the order of time."""
     spread: FloatArray
     """Of each column; 0 for one that does not count."""
-    row_count: int
-    """Rows that were fitted."""
-    digest: str
-    """Of those rows."""
+    rows: FloatArray
+    """What was fitted, shape (n, m)."""
+    healthy_scores: FloatArray | None
+    """Of rows that were not fitted, as the detector gives them; None where there are none."""
     metrics: Mapping[str, float]
     notes: tuple[str, ...] = ()
 
@@ -162,7 +150,7 @@ def _fit_distance(runs: Sequence[FloatArray], purpose: Purpose) -> _Fitted:
     ellipsoid = fit_about_zero(fitted, tolerance=purpose.tolerance)
     scores = [ellipsoid.score(run) for run in held_back]
     threshold = _threshold(scores, [ellipsoid.score(_split(run)[0]) for run in runs], purpose)
-    alarm_share = float((_averages(scores, purpose, threshold=threshold) > ALARM_SCORE).mean())
+    averages = _averages(scores, purpose, threshold=threshold)
     model = anomaly_graph(
         ellipsoid.center.astype(np.float32),
         (1.0 / ellipsoid.spread).astype(np.float32),
@@ -174,11 +162,11 @@ def _fit_distance(runs: Sequence[FloatArray], purpose: Purpose) -> _Fitted:
         method=Method.DISTANCE,
         stretches=held_back,
         spread=ellipsoid.spread,
-        row_count=len(fitted),
-        digest=_digest(fitted),
+        rows=fitted,
+        healthy_scores=averages,
         metrics={
             "held_back_rows": float(sum(len(run) for run in held_back)),
-            "held_back_alarm_share": alarm_share,
+            "held_back_alarm_share": float((averages > ALARM_SCORE).mean()),
         },
     )
 
@@ -202,8 +190,8 @@ def _fit_statistics(runs: Sequence[FloatArray], purpose: Purpose) -> _Fitted:
         dynamics=fitted.dynamics,
         stretches=stretches,
         spread=fitted.spread,
-        row_count=len(rows),
-        digest=_digest(rows),
+        rows=rows,
+        healthy_scores=np.maximum(fitted.score, 0.0),
         metrics={
             "held_back_rows": float(len(fitted.score)),
             "held_back_alarm_share": float((fitted.score > ALARM_SCORE).mean()),
@@ -223,8 +211,8 @@ def _fit_memory(runs: Sequence[FloatArray], purpose: Purpose) -> _Fitted:
         method=Method.MEMORY,
         stretches=stretches,
         spread=spread,
-        row_count=len(values),
-        digest=_digest(values),
+        rows=values[:, np.newaxis],
+        healthy_scores=None,
         metrics={"held_back_rows": 0.0, "held_back_alarm_share": 0.0},
         notes=notes,
     )
@@ -247,11 +235,14 @@ def _bundled(fitted: _Fitted, purpose: Purpose, patterns: Sequence[FaultPattern]
         smoothing_s=purpose.smoothing_s,
         tolerance=purpose.tolerance,
         false_alarm_share=purpose.false_alarm_share,
-        trained_rows=fitted.row_count,
-        training_sha256=fitted.digest,
+        trained_rows=len(fitted.rows),
+        training_sha256=sha256(np.ascontiguousarray(fitted.rows).tobytes()).hexdigest(),
+        reference=None
+        if fitted.healthy_scores is None
+        else drift_reference(fitted.rows, fitted.healthy_scores, period_s=purpose.period_s),
         rollout=purpose.rollout,
     )
-    canary, size, blind = _canary(
+    canary, size, blind = make_canary(
         fitted.model,
         manifest,
         fitted.stretches,
@@ -282,10 +273,6 @@ def _bundled(fitted: _Fitted, purpose: Purpose, patterns: Sequence[FaultPattern]
 
 def _told(facts: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     return tuple(f"{fact}: {', '.join(names)}" for fact, names in facts.items() if names)
-
-
-def _digest(rows: FloatArray) -> str:
-    return sha256(np.ascontiguousarray(rows).tobytes()).hexdigest()
 
 
 def _whole_stretches(
@@ -392,63 +379,3 @@ def _check_parity(
             f"the exported graph differs from the formula by {worst:.1e}: a column with a large "
             "offset and a small spread? Take the offset away before training"
         )
-
-
-def _canary(
-    model: bytes,
-    manifest: AnomalyManifest,
-    held_back: Sequence[FloatArray],
-    patterns: Sequence[FaultPattern],
-    spread: FloatArray,
-) -> tuple[Canary, float, list[str]]:
-    """Return the cases, the largest size that a fault needed, and the faults never found."""
-    source = max(held_back, key=len)
-    wanted = ceil(_FAULT_SMOOTHINGS * manifest.smoothing_s / manifest.period_s)
-    count = min(max(wanted, _FAULT_ROWS_MIN), _FAULT_ROWS_MAX, len(source))
-    starts = np.linspace(0, len(source) - count, num=len(patterns)).astype(int)
-    faults: list[Float32Array] = []
-    names: list[str] = []
-    sizes: list[float] = []
-    blind: list[str] = []
-    for pattern, start in zip(patterns, starts, strict=True):
-        stretch = source[start : start + count]
-        found = _found_fault(model, manifest, stretch, pattern, spread)
-        if found is None:
-            blind.append(pattern.name)
-            continue
-        size, rows = found
-        faults.append(rows)
-        names.append(f"{pattern.name} by {size:g} sigma")
-        sizes.append(size)
-    if not faults:
-        raise ModelError(
-            f"the model finds no fault, not even at {FAULT_SIZES[-1]:g} standard deviations: "
-            "record the healthy machine longer, and only while it runs steadily"
-        )
-    healthy = np.concatenate(held_back)
-    chosen = np.linspace(0, len(healthy) - 1, num=min(HEALTHY_ROWS_MAX, len(healthy))).astype(int)
-    canary = Canary(
-        healthy=healthy[chosen].astype(np.float32),
-        faults=np.stack(faults),
-        fault_names=tuple(names),
-    )
-    return canary, max(sizes), blind
-
-
-def _found_fault(
-    model: bytes,
-    manifest: AnomalyManifest,
-    stretch: FloatArray,
-    pattern: FaultPattern,
-    spread: FloatArray,
-) -> tuple[float, Float32Array] | None:
-    """Return the smallest size at which the model finds a fault well, and its rows, if any."""
-    tried = [
-        with_fault(stretch, pattern, size=size, columns=manifest.columns, spread=spread)
-        for size in FAULT_SIZES
-    ]
-    faults = np.stack(tried).astype(np.float32)
-    names = tuple(f"{size:g}" for size in FAULT_SIZES)
-    case = Canary(healthy=faults[0][:1], faults=faults, fault_names=names)
-    found = np.flatnonzero(fault_peaks(model, manifest, case) >= FAULT_PEAK_MIN)
-    return (FAULT_SIZES[found[0]], faults[found[0]]) if len(found) else None

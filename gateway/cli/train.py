@@ -2,22 +2,26 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import click
 
-from analytics.training.anomaly import Purpose, Trained, train_anomaly
+from analytics.training.anomaly import FALSE_ALARM_SHARE, Purpose, Trained, train_anomaly
 from gateway.cli import train_rul, train_vibration
 from gateway.cli.recordings import GENERIC, ROLES_BY_TWIN, TwinRecording, known_faults
 from gateway.config import read_config
 from gateway.core.arrays import FloatArray
 from gateway.core.errors import ConfigError
 from gateway.core.manifest import MODEL_NAME_PATTERN, VERSION_PATTERN, RolloutRules
-from gateway.recordings import read_recording, usual_period_s
+from gateway.recordings import Recording, read_recording, usual_period_s
+from gateway.recordings.pace import resampled, seconds_of, without_gaps
 from gateway.wire.bundle import write_bundle
 
 SMOOTHING_S: Final = 10.0
+FALSE_ALARM_SHARE_MAX: Final = 0.03
+"""More is no alarm but a habit."""
 
 
 @click.group("train")
@@ -37,6 +41,18 @@ command.add_command(train_vibration.command)
 @click.option("--asset-type", help="Twin type of the rows.  [default: generic, or that of --twin]")
 @click.option("--time", "time_column", help="Time column; found by itself under its usual names.")
 @click.option("--tags", help="Columns to learn, with commas between.  [default: all]")
+@click.option(
+    "--rate",
+    help="Time between rows, such as 1s or 500ms: the model gets the mean of each such time.  "
+    "[default: the rows as they are]",
+)
+@click.option(
+    "--false-alarms",
+    type=click.FloatRange(min=0, max=FALSE_ALARM_SHARE_MAX, min_open=True),
+    default=FALSE_ALARM_SHARE,
+    show_default=True,
+    help="Share of healthy rows that may score above 1; not with --twin.",
+)
 @click.option(
     "--twin",
     type=click.Choice(sorted(ROLES_BY_TWIN)),
@@ -64,6 +80,8 @@ def anomaly(
     asset_type: str | None,
     time_column: str | None,
     tags: str | None,
+    rate: str | None,
+    false_alarms: float,
     twin: str | None,
     config: Path | None,
     shadow_rows: int,
@@ -81,21 +99,25 @@ def anomaly(
     load is no anomaly. Without, it reads the columns as they are.
     """
     chosen = tags.split(",") if tags else None
-    recording = read_recording(data, time_column=time_column, columns=chosen)
+    recording, period_s = _recording(data, time_column, chosen, rate)
     if twin is not None:
+        if false_alarms != FALSE_ALARM_SHARE:
+            raise ConfigError("--false-alarms: with --twin the accuracy of the twin decides")
         settings = None if config is None else read_config(config)
         columns, runs = TwinRecording(recording, twin, settings).healthy_runs()
     else:
-        columns, runs = recording.columns, [recording.value]
+        columns = recording.columns
+        runs = without_gaps(recording.time_ns, recording.value, period_s=period_s)
     kind = asset_type or twin or GENERIC
     purpose = _purpose(
         name or f"{kind.replace('_', '-')}-anomaly",
         model_version,
         kind,
         columns,
-        period_s=usual_period_s(recording.time_ns),
+        period_s=period_s,
         # A twin's residuals are counted in what the healthy machine may show.
         tolerance=0.0 if twin is None else 1.0,
+        false_alarm_share=false_alarms,
         trial_rows=shadow_rows,
     )
     trained = train_anomaly(runs, purpose, patterns=known_faults(twin) if twin else ())
@@ -105,6 +127,20 @@ def anomaly(
     except OSError as error:
         raise ConfigError(f"{out}: cannot be written: {error.strerror}") from error
     report(trained, runs, out, size_bytes=len(bundle), as_json=as_json)
+
+
+def _recording(
+    data: Path, time_column: str | None, columns: Sequence[str] | None, rate: str | None
+) -> tuple[Recording, float]:
+    """Return the recording, at the rate that was asked for, and the time between its rows."""
+    if rate is None:
+        recording = read_recording(data, time_column=time_column, columns=columns)
+        return recording, usual_period_s(recording.time_ns)
+    period_s = seconds_of(rate)
+    if period_s is None:
+        raise ConfigError(f"--rate: {rate!r} is no time; write 1s, 500ms or 1min")
+    recording = read_recording(data, time_column=time_column, columns=columns, period_s=period_s)
+    return resampled(recording, period_s), period_s
 
 
 def report(
@@ -145,6 +181,7 @@ def _purpose(
     *,
     period_s: float,
     tolerance: float,
+    false_alarm_share: float,
     trial_rows: int,
 ) -> Purpose:
     """Return the purpose, its names checked: the manifest would tell a mistake too late."""
@@ -163,5 +200,6 @@ def _purpose(
         period_s=period_s,
         smoothing_s=SMOOTHING_S,
         tolerance=tolerance,
+        false_alarm_share=false_alarm_share,
         rollout=RolloutRules(shadow_rows=trial_rows, probation_rows=trial_rows),
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analytics.canary import fault_peaks, row_scores, smooth_runs
-from analytics.training import anomaly
+from analytics.training import anomaly, canary_cases
 from analytics.training.anomaly import train_anomaly
 from analytics.training.faults import FaultPattern, single_patterns, with_fault
 from gateway.core.arrays import FloatArray
@@ -36,7 +36,7 @@ def test_the_manifest_tells_what_was_done() -> None:
     assert manifest.trained_rows == 1050
     assert manifest.metrics["held_back_rows"] == 450
     assert manifest.metrics["held_back_alarm_share"] <= anomaly.FALSE_ALARM_SHARE
-    assert manifest.metrics["canary_peak_min"] >= anomaly.FAULT_PEAK_MIN
+    assert manifest.metrics["canary_peak_min"] >= canary_cases.FAULT_PEAK_MIN
     assert trained.notes == ()
     again = read_bundle(write_bundle(trained.bundle))
     assert again.manifest == manifest
@@ -52,7 +52,7 @@ def test_every_canary_case_is_found_and_healthy_rows_are_silent() -> None:
     assert bundle.canary is not None
     assert isinstance(bundle.manifest, AnomalyManifest)
     assert fault_peaks(bundle.model, bundle.manifest, bundle.canary).min() > 1
-    assert len(bundle.canary.healthy) == anomaly.HEALTHY_ROWS_MAX
+    assert len(bundle.canary.healthy) == canary_cases.HEALTHY_ROWS_MAX
     assert bundle.canary.fault_names[0].startswith("flow_residual_m3h too high by ")
 
 
