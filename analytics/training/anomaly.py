@@ -28,7 +28,7 @@ from analytics.canary import fault_peaks, row_scores, smooth_runs
 from analytics.runtime import size_warning
 from analytics.scoring import ALARM_SCORE
 from analytics.training.canary_cases import FAULT_SIZES, make_canary
-from analytics.training.columns import level_and_spread
+from analytics.training.columns import level_and_spread, without_wild
 from analytics.training.drift_reference import drift_reference
 from analytics.training.ellipsoid import Ellipsoid, fit_about_zero
 from analytics.training.faults import FaultPattern, single_patterns
@@ -284,11 +284,16 @@ def _whole_stretches(
         ModelError: too few rows are left; names the column with the most holes.
     """
     stretches: list[FloatArray] = []
+    wild_count = 0
     for run in runs:
         assert run.shape[1:] == (len(columns),), run.shape
         is_whole = np.isfinite(run).all(axis=1)
         edges = np.flatnonzero(np.diff(is_whole.astype(np.int8), prepend=0, append=0))
-        stretches += [run[a:b] for a, b in edges.reshape(-1, 2) if b - a >= RUN_ROWS_MIN]
+        for begin, end in edges.reshape(-1, 2):
+            if end - begin >= RUN_ROWS_MIN:
+                stretch, count = without_wild(run[begin:end])
+                stretches.append(stretch)
+                wild_count += count
     count, given = sum(map(len, stretches)), sum(map(len, runs))
     needed = max(ROWS_MIN, ROWS_PER_COLUMN_MIN * len(columns))
     if count < needed:
@@ -298,8 +303,13 @@ def _whole_stretches(
             f"{count} healthy rows are too few: {len(columns)} columns need {needed}, in stretches "
             f"of {RUN_ROWS_MIN} without a gap; {given - count} others have holes{worst}"
         )
-    left_out = given - count
-    return stretches, (f"{left_out} of {given} rows left out for holes",) if left_out else ()
+    facts = {
+        "are left out for holes, or for standing between them": given - count,
+        "hold a wild reading; the row before stands for them": wild_count,
+    }
+    return stretches, tuple(
+        f"{number} of {given} rows {fate}" for fate, number in facts.items() if number
+    )
 
 
 def _check(runs: Sequence[FloatArray], columns: tuple[str, ...]) -> None:

@@ -23,6 +23,8 @@ FAULT_PEAK_MIN: Final = 1.3
 sensitive for good reasons, fails on it by a hair."""
 HEALTHY_ROWS_MAX: Final = 200
 """Healthy rows among the canary cases."""
+CASES_SIZE_BYTES_MAX: Final = 2_000_000
+"""Of the faults together: a machine of hundreds of columns has some of them as cases, not all."""
 _FAULT_ROWS_MIN: Final = 30
 _FAULT_ROWS_MAX: Final = 120
 _FAULT_SMOOTHINGS: Final = 6.0
@@ -49,6 +51,7 @@ def make_canary(
     source = max(held_back, key=len)
     wanted = ceil(_FAULT_SMOOTHINGS * manifest.smoothing_s / manifest.period_s)
     count = min(max(wanted, _FAULT_ROWS_MIN), _FAULT_ROWS_MAX, len(source))
+    patterns = _some(patterns, case_size_bytes=count * source.shape[1] * 4)
     starts = np.linspace(0, len(source) - count, num=len(patterns)).astype(int)
     faults: list[Float32Array] = []
     names: list[str] = []
@@ -77,6 +80,12 @@ def make_canary(
         fault_names=tuple(names),
     )
     return canary, max(sizes), blind
+
+
+def _some(patterns: Sequence[FaultPattern], *, case_size_bytes: int) -> list[FaultPattern]:
+    """Return evenly chosen patterns, as many as there is room for."""
+    count = min(len(patterns), max(CASES_SIZE_BYTES_MAX // case_size_bytes, 1))
+    return [patterns[k] for k in np.linspace(0, len(patterns) - 1, num=count).round().astype(int)]
 
 
 def _found_fault(

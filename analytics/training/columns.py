@@ -14,6 +14,35 @@ LEVEL_SHARE: Final = 0.01
 SPREAD_MIN: Final = 0.01
 """For one that never varied, at about zero: in the column's own unit, for want of any other."""
 
+WILD_ROWS_MAX: Final = 2
+"""Readings of a column that may be wild, on each side; what happens more often belongs to the
+machine."""
+WILD_RANGES: Final = 3.0
+"""How far a wild reading lies beyond all others, in their range."""
+
+
+def without_wild(rows: FloatArray) -> tuple[FloatArray, int]:
+    """Return rows with those replaced that hold a reading no machine has made, and how many.
+
+    A glitch of a sensor or a converter stands alone, far from everything before and after it. Kept
+    in a recording it would widen every limit: the model would be deaf. The row before stands for
+    it.
+
+    Args:
+        rows: Healthy rows in the order of time, shape (n, m), finite.
+    """
+    if len(rows) <= 2 * WILD_ROWS_MAX:
+        return rows, 0
+    ordered = np.partition(rows, (WILD_ROWS_MAX, len(rows) - WILD_ROWS_MAX - 1), axis=0)
+    low, high = ordered[WILD_ROWS_MAX], ordered[-WILD_ROWS_MAX - 1]
+    room = WILD_RANGES * (high - low)
+    beyond = np.maximum(low - rows, rows - high)
+    is_wild = ((beyond > room) & (room > 0.0)).any(axis=1)
+    usable = np.flatnonzero(~is_wild)
+    # The last usable row up to each row; the first one for those before it.
+    place = np.maximum(np.searchsorted(usable, np.arange(len(rows)), side="right") - 1, 0)
+    return (rows[usable[place]], int(is_wild.sum())) if is_wild.any() else (rows, 0)
+
 
 def is_measured(rows: FloatArray) -> BoolArray:
     """Return which columns of healthy rows (n, m) are measurements, shape (m,).

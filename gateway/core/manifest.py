@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from gateway.core.drift_reference import DriftReference
 from gateway.core.dynamics import Dynamics
+from gateway.core.model_cost import ModelCost
 from gateway.core.settings import Settings
 
 MODEL_NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
@@ -85,6 +86,8 @@ class AnomalyManifest(Settings):
     """Digest of those rows."""
     metrics: dict[str, float] = Field(default_factory=dict)
     """What the training measured on held-back rows, by name."""
+    cost: ModelCost | None = None
+    """What it costs to carry and to run, as measured after the training."""
     reference: DriftReference | None = None
     """How its training rows were distributed; None of a model that cannot tell drift."""
     rollout: RolloutRules = RolloutRules()

@@ -9,6 +9,7 @@ from analytics.training.columns import (
     SPREAD_MIN,
     is_measured,
     level_and_spread,
+    without_wild,
 )
 
 
@@ -51,3 +52,21 @@ def test_one_row_is_enough_to_be_defined() -> None:
     level, spread = level_and_spread(np.array([[3.0, 0.0]]))
     np.testing.assert_array_equal(level, [3.0, 0.0])
     assert (spread > 0).all()
+
+
+def test_a_reading_that_stands_alone_is_replaced_by_the_row_before() -> None:
+    rows = np.random.default_rng(1).normal(size=(200, 3))
+    assert without_wild(rows) == (rows, 0)
+    soiled = rows.copy()
+    soiled[[0, 90], 1] = [1e3, -50.0]
+    cleaned, count = without_wild(soiled)
+    assert count == 2
+    np.testing.assert_array_equal(cleaned[[0, 90]], rows[[1, 89]])
+    np.testing.assert_array_equal(cleaned[1:90], rows[1:90])
+
+
+def test_what_happens_more_often_or_never_is_the_machine() -> None:
+    rows = np.random.default_rng(1).normal(size=(200, 3))
+    rows[[7, 8, 100], 1] = 1e3
+    for kept in (rows, np.ones((50, 2)), rows[:3]):
+        assert without_wild(kept)[1] == 0
