@@ -26,8 +26,8 @@ from gateway.core.rul_manifest import RulManifest
 from gateway.wire.bundle import Bundle, read_bundle
 
 NS_PER_HOUR: Final = 3.6e12
-DUE_SHARE: Final = 0.9
-"""Share of the period after which a row is taken: rows of a twin may come a little early."""
+EARLY_SHARE: Final = 0.05
+"""Share of the period by which a row may come too early, as rows of a twin may."""
 CANARY_CALLS: Final = 200
 """Rows of each asset in the trial before a release: enough for a 99th percentile."""
 CANARY_NS_MAX: Final = 1_000_000_000
@@ -143,8 +143,8 @@ class LifeVersion:
         self._columns = np.array([columns.index(name) for name in self.manifest.columns])
         self._model = RemainingLife(self.manifest, bundle.model, asset_count=asset_count)
         self._promises = Promises(asset_count, cap=self.manifest.cap)
-        self._due_ns = DUE_SHARE * self.manifest.period * NS_PER_HOUR
-        self._taken_ns = np.zeros(asset_count, dtype=np.int64)
+        self._period_ns = round(self.manifest.period * NS_PER_HOUR)
+        self._due_ns = np.zeros(asset_count, dtype=np.int64)
         self._hours = np.full((asset_count, 3), np.nan)
         self._status = np.full((asset_count, 3), Status.BAD_WAITING_FOR_INITIAL_DATA, np.uint32)
         self._monotonic_ns = monotonic_ns
@@ -165,9 +165,8 @@ class LifeVersion:
         is_learning = (status == np.uint32(Status.UNCERTAIN)).any(axis=1)
         is_known = ~is_bad(worst) & np.isfinite(value).all(axis=1)
         is_usable = is_known & ~is_learning & (rows.state == OperatingState.RUNNING)
-        is_due = is_usable & (
-            (self._taken_ns == 0) | (rows.time_ns - self._taken_ns >= self._due_ns)
-        )
+        early_ns = round(EARLY_SHARE * self._period_ns)
+        is_due = is_usable & (rows.time_ns >= self._due_ns - early_ns)
         not_finite = np.zeros(len(value), dtype=np.bool_)
         at, latency_ns = np.flatnonzero(is_due), 0
         if len(at):
@@ -194,18 +193,18 @@ class LifeVersion:
 
     def forget(self, position: int) -> None:
         """Begin anew with an asset: it was repaired, or replaced."""
-        is_new = np.zeros(len(self._taken_ns), dtype=np.bool_)
+        is_new = np.zeros(len(self._due_ns), dtype=np.bool_)
         is_new[position] = True
         self._model.forget(is_new)
         self._promises.forget(position)
-        self._taken_ns[position] = 0
+        self._due_ns[position] = 0
         self._hours[position], self._status[position] = np.nan, _WAITING
 
     def rebase(self, shift_ns: int) -> None:
         """Move every remembered time: the clock that the data's times come from was set."""
         self._model.rebase(shift_ns / NS_PER_HOUR)
         self._promises.rebase(shift_ns / NS_PER_HOUR)
-        self._taken_ns[self._taken_ns > 0] += shift_ns
+        self._due_ns[self._due_ns > 0] += shift_ns
 
     def checkpoint(self) -> str:
         """Return all that `restore` needs to go on exactly from here, as text."""
@@ -214,7 +213,7 @@ class LifeVersion:
                 "model": self._model.checkpoint().decode(),
                 "promises": list(self._promises.save().items()),
                 "coverage": [self.coverage.count, self.coverage.held],
-                "taken_ns": self._taken_ns.tolist(),
+                "due_ns": self._due_ns.tolist(),
                 "hours": self._hours.tolist(),
                 "status": self._status.tolist(),
             }
@@ -227,7 +226,7 @@ class LifeVersion:
         self._promises.load(dict(content["promises"]))
         count, held = content["coverage"]
         self.coverage = Coverage(told=self.coverage.told, count=count, held=held)
-        self._taken_ns[:] = content["taken_ns"]
+        self._due_ns[:] = content["due_ns"]
         self._hours[:] = np.array(content["hours"], dtype=np.float64)
         self._status[:] = content["status"]
 
@@ -250,7 +249,10 @@ class LifeVersion:
             lives = None
         latency_ns = self._monotonic_ns() - started_ns
         is_taken = self._model.rows[at] > before
-        self._taken_ns[at[is_taken]] = time_ns
+        # Kept to the period, and not to what is left of it when rows come a little early.
+        due_ns = self._due_ns[at] + self._period_ns
+        due_ns = np.where(due_ns > time_ns, due_ns, time_ns + self._period_ns)
+        self._due_ns[at] = np.where(is_taken, due_ns, self._due_ns[at])
         if lives is None:
             not_finite[at] = is_taken
             self._hours[at] = np.nan
