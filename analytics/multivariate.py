@@ -22,11 +22,12 @@ from typing import Final
 import numpy as np
 
 from analytics.canary import try_bundle
+from analytics.drift_watch import DriftWatch
 from analytics.instants import AHEAD_NS_MAX
 from analytics.scoring import ALARM_SCORE, Scores, Scoring, open_bundle
 from gateway.core.arrays import IndexArray, frozen, index_column, time_column
 from gateway.core.errors import ModelError
-from gateway.core.events import Evidence
+from gateway.core.events import Event, Evidence
 from gateway.core.frame import Frame, Origin
 from gateway.core.models import CanaryReport, Comparison
 from gateway.core.ports import Detected
@@ -84,6 +85,7 @@ class AnomalyDetector:
         self._restored: dict[str, str] = {}
         self._tag_index: IndexArray = index_column([])
         self._units: Mapping[str, str] = {}
+        self._drift = DriftWatch(self._assets)
         self._comparison = Comparison()
         self._latencies_ms: deque[float] = deque(maxlen=_LATENCIES_MAX)
 
@@ -122,7 +124,7 @@ class AnomalyDetector:
             elif active is not None and former is not None:
                 self._compare(active, former)
         self._newest, self._newest_scores, self._newest_ns = rows, active, time_ns
-        return Detected(frame=self._frame(rows, active))
+        return Detected(frame=self._frame(rows, active), events=self._drifted(rows, active))
 
     def explain(self, state: TwinState) -> TwinState:
         """Return the state with score, shares and worst sign filled in, as far as they are known.
@@ -221,6 +223,7 @@ class AnomalyDetector:
         """Move every remembered time: the clock that the data's times come from was set."""
         if self._newest_ns is not None:
             self._newest_ns += shift_ns
+        self._drift.rebase(shift_ns)
         versions = self._versions
         for scoring in (versions.active, versions.candidate, versions.former):
             if scoring is not None:
@@ -232,6 +235,7 @@ class AnomalyDetector:
         content = {
             "configuration": self._configuration(),
             "newest_ns": self._newest_ns,
+            "drift": self._drift.checkpoint(),
             "versions": {each.digest: each.checkpoint() for each in versions if each is not None},
         }
         return json.dumps(content).encode()
@@ -248,6 +252,7 @@ class AnomalyDetector:
         self._newest_ns = content["newest_ns"]
         self._newest, self._newest_scores = None, None
         self._restored = content["versions"]
+        self._drift.restore(content.get("drift", ""))
         versions = (self._versions.active, self._versions.candidate, self._versions.former)
         for version in versions:
             self._resume(version)
@@ -298,6 +303,20 @@ class AnomalyDetector:
             not_finite=counted.not_finite + int(trial.not_finite.sum()),
         )
         self._latencies_ms.append(trial.latency_ns / 1e6)
+
+    def _drifted(self, rows: Rows, scores: Scores | None) -> tuple[Event, ...]:
+        """Return what is to be told of the drift of the assets, by the version in force."""
+        active = self._versions.active
+        if active is None or scores is None:
+            return ()
+        return self._drift.update(
+            active.manifest,
+            active.digest,
+            time_ns=rows.time_ns,
+            value=rows.value[:, active.column_places],
+            score=scores.value,
+            counts=scores.is_covered,
+        )
 
     def _frame(self, rows: Rows, scores: Scores | None) -> Frame:
         count = len(self._assets)

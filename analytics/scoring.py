@@ -9,7 +9,7 @@ import numpy as np
 
 from analytics.runtime import RowScorer
 from analytics.smoothing import Smoother
-from gateway.core.arrays import BoolArray, FloatArray, StatusArray, frozen
+from gateway.core.arrays import BoolArray, FloatArray, IndexArray, StatusArray, frozen
 from gateway.core.errors import ModelError
 from gateway.core.manifest import AnomalyManifest
 from gateway.core.quality import Status, is_bad, worst_status
@@ -88,7 +88,9 @@ class Scoring:
                 "does not have here"
             )
         self.digest = sha256(data).hexdigest()
-        self._columns = np.array([columns.index(name) for name in self.manifest.columns])
+        self._columns: IndexArray = np.array(
+            [columns.index(name) for name in self.manifest.columns]
+        )
         self._is_covered_state: BoolArray = np.array(
             [state.name.lower() in self.manifest.states for state in OperatingState]
         )
@@ -100,6 +102,11 @@ class Scoring:
             smoothing_s=self.manifest.smoothing_s,
         )
         self._monotonic_ns = monotonic_ns
+
+    @property
+    def column_places(self) -> IndexArray:
+        """Where the model's columns stand among those of the rows, shape (m,)."""
+        return self._columns
 
     @property
     def label(self) -> str:

@@ -1,8 +1,6 @@
 """`edgewright train vibration`: a classifier of faults from recordings with known faults."""
 
 import csv
-import json
-import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,11 +13,10 @@ from analytics.training.vibration import KnownFault, TrainedVibration, train_vib
 from analytics.vibration.bearings import bearing
 from analytics.vibration.diagnosis import FAULTS
 from analytics.vibration.indicators import Machine
+from gateway.cli.training import check_names, over_budget_option, save, tell
 from gateway.cli.waveforms import UNITS, Unit, read_waveform
 from gateway.core.errors import ConfigError
-from gateway.core.manifest import MODEL_NAME_PATTERN, VERSION_PATTERN
 from gateway.core.vibration_manifest import FaultLabel
-from gateway.wire.bundle import write_bundle
 
 COLUMNS: Final = ("file", "column", "rate_hz", "speed_rpm", "bearing", "fault")
 RECORDINGS_MAX: Final = 10_000
@@ -42,7 +39,7 @@ SYNONYMS: Final[Mapping[str, FaultLabel]] = {
 @click.option("--name", default="vibration", show_default=True, help="Of the model.")
 @click.option("--model-version", default="1.0", show_default=True, help="major.minor")
 @click.option("--unit", type=click.Choice(UNITS), default="g", show_default=True, help="Of files.")
-@click.option("--over-budget", is_flag=True, help="Also write a model above the size or the time.")
+@over_budget_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     data: Path,
@@ -63,24 +60,20 @@ def command(
 
     Try: edgewright train vibration --data index.csv --out faults.ewm
     """
-    mistakes = []
-    if not re.match(MODEL_NAME_PATTERN, name):
-        mistakes.append(f"--name: {name!r} must be lower-case letters, digits and hyphens")
-    if not re.match(VERSION_PATTERN, model_version):
-        mistakes.append(f"--model-version: {model_version!r} must be major.minor, such as 1.0")
-    if mistakes:
-        raise ConfigError(*mistakes)
+    check_names(name, model_version)
     recordings = read_index(data, unit=unit)
     trained = train_vibration(recordings, name=name, version=model_version)
     assert trained.manifest.cost is not None
     if not over_budget:
         check_cost(trained.manifest.cost, row_ms_max=WAVEFORM_MS_MAX)
-    bundle = write_bundle(trained.bundle)
-    try:
-        out.write_bytes(bundle)
-    except OSError as error:
-        raise ConfigError(f"{out}: cannot be written: {error.strerror}") from error
-    _report(trained, recordings, out, size_bytes=len(bundle), as_json=as_json)
+    tell(
+        trained.bundle,
+        out,
+        _lines(trained, recordings),
+        notes=trained.notes,
+        size_bytes=save(trained.bundle, out),
+        as_json=as_json,
+    )
 
 
 def read_index(path: Path, *, unit: Unit) -> list[KnownFault]:
@@ -143,35 +136,16 @@ def _positive(text: str, name: str) -> float:
     return number
 
 
-def _report(
-    trained: TrainedVibration,
-    recordings: list[KnownFault],
-    out: Path,
-    *,
-    size_bytes: int,
-    as_json: bool,
-) -> None:
-    """Print what the training made and what it noticed."""
-    manifest = trained.manifest
-    if as_json:
-        document = {
-            "out": str(out),
-            "size_bytes": size_bytes,
-            "notes": trained.notes,
-            "manifest": manifest.model_dump(mode="json"),
-        }
-        click.echo(json.dumps(document, indent=1))
-        return
+def _lines(trained: TrainedVibration, recordings: list[KnownFault]) -> list[str]:
+    """Return what was learnt, for a person."""
     counts = Counter(each.fault for each in recordings)
-    click.echo(f"{out}: {manifest.name} {manifest.version}, {size_bytes / 1024:.0f} KiB")
-    click.echo("  learnt from " + ", ".join(f"{each} {count}" for each, count in counts.items()))
-    metrics = manifest.metrics
+    lines = ["learnt from " + ", ".join(f"{each} {count}" for each, count in counts.items())]
+    metrics, cost = trained.manifest.metrics, trained.manifest.cost
     if "balanced_accuracy" in metrics:
-        click.echo(
-            f"  {metrics['balanced_accuracy']:.0%} balanced accuracy with each of "
+        lines.append(
+            f"{metrics['balanced_accuracy']:.0%} balanced accuracy with each of "
             f"{metrics['groups']:.0f} groups of recordings kept apart in turn"
         )
-    if manifest.cost is not None:
-        click.echo(f"  {manifest.cost.row_ms_p50:.2f} ms for 4,096 samples on one core")
-    for note in trained.notes:
-        click.echo(f"  note: {note}")
+    if cost is not None:
+        lines.append(f"{cost.row_ms_p50:.2f} ms for 4,096 samples on one core")
+    return lines

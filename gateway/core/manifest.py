@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from gateway.core.drift_reference import DriftReference
 from gateway.core.settings import Settings
 
 MODEL_NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
@@ -64,6 +65,8 @@ class AnomalyManifest(Settings):
     """Digest of those rows."""
     metrics: dict[str, float] = Field(default_factory=dict)
     """What the training measured on held-back rows, by name."""
+    reference: DriftReference | None = None
+    """How its training rows were distributed; None of a model that cannot tell drift."""
     rollout: RolloutRules = RolloutRules()
     """When a gateway promotes it and when it returns."""
 
