@@ -205,7 +205,7 @@ def _assets_of_config(
         }
         if settings.type == twin_type and names:
             tags = {role: _tag_of(name) for role, name in names.items()}
-            tables[asset] = {**settings.model_dump(exclude={"alarms"}), "tags": tags}
+            tables[asset] = {**settings.model_dump(exclude={"alarms", "vibration"}), "tags": tags}
     return tables
 
 
