@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from click import Command
 from click.testing import CliRunner
 
 from cloud_sync.cloud.setup import OPERATOR_TOKEN
@@ -13,6 +14,7 @@ from gateway.api.answers import ModelAnswer, TagAnswer
 from gateway.api.client import GatewayClient
 from gateway.api.metrics import render_metrics
 from gateway.cli.cloud import command as cloud_command
+from gateway.cli.models import command as models_command
 from gateway.cli.train import command as train_command
 from gateway.core.arrays import FloatArray
 from gateway.core.cases import Verdict
@@ -52,11 +54,12 @@ def write_runs(path: Path) -> Path:
     return path
 
 
-async def invoke(*arguments: object, train: bool = False) -> None:
-    """Run a command as a person does."""
-    command = train_command if train else cloud_command
+async def invoke(command: Command, *arguments: object) -> str:
+    """Run a command as a person does, and return what it prints."""
     words = [str(argument) for argument in arguments]
-    await asyncio.to_thread(CliRunner().invoke, command, words, catch_exceptions=False)
+    result = await asyncio.to_thread(CliRunner().invoke, command, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
 
 
 async def play(server: ModbusServer, rows: FloatArray) -> None:
@@ -84,12 +87,12 @@ async def test_a_released_life_is_told_on_the_gateway_and_judged_by_a_verdict(
     model = tmp_path / "life.ewm"
     data = write_runs(tmp_path / "runs.csv")
     columns = ("--unit", "unit", "--time", "time", "--tags", "load,heat,shake")
-    await invoke("rul", "--data", data, *columns, "--out", model, "--cap", "0.001", train=True)
+    await invoke(train_command, "rul", "--data", data, *columns, "--out", model, "--cap", "0.001")
     site = CloudFolder(tmp_path / "cloud")
     (tmp_path / "root.json").write_bytes(site.root)
     async with cloud_running(site) as cloud, modbus_server(tmp_path) as server:
         token = site.folder / OPERATOR_TOKEN
-        await invoke("release", model, "--url", cloud.url, "--token-file", token)
+        await invoke(cloud_command, "release", model, "--url", cloud.url, "--token-file", token)
         models = f'\n[models]\nurl = "{cloud.url}/tuf"\nroot_file = "root.json"\nperiod_s = 1\n'
         text = HEAD + compressor_table(server.endpoint, name="mill") + MILL + models
         config = written(tmp_path, text, k01=SHEET)
@@ -133,3 +136,6 @@ async def test_a_released_life_is_told_on_the_gateway_and_judged_by_a_verdict(
             metrics = render_metrics(gateway.view).decode()
             assert 'model_judged_lives{model="generic-life",version="1.0"} 1.0' in metrics
             assert (await shown(tmp_path, "M-7.rul_h")).quality == "bad"
+            socket = ("--socket", str(tmp_path / "api.sock"))
+            listed = await invoke(models_command, "list", *socket)
+            assert "of 1 lives (90% promised)" in listed
