@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from analytics.prognosis.host import BROKEN_SEVERITY, JUDGED_SEVERITY, MISSED_SEVERITY
-from analytics.prognosis.remaining_life import RemainingLife
+from analytics.prognosis.remaining_life import LIFE, RemainingLife
 from analytics.prognosis.version import open_life_bundle
+from analytics.runtime import Session
 from gateway.core.errors import ModelError
 from gateway.core.frame import Frame, Origin
 from gateway.core.ports import ModelHost
@@ -206,6 +207,22 @@ class TestVersions:
         shadowed = run(host, life_rows())
         assert host.take_comparison().trial_only_alarms > LENGTH
         assert same(shadowed, run(life_host(life_bundle()), life_rows()))
+
+    def test_a_candidate_that_breaks_on_a_row_is_counted(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        host = life_host(life_bundle(), life_bundle("1.1"))
+        run(host, life_rows(end=20))
+        host.take_comparison()
+        nothing = {LIFE: np.full(2, np.nan, dtype=np.float32)}
+        monkeypatch.setattr(Session, "run", lambda *_: nothing)
+        (frame,) = run(host, life_rows(begin=20, end=22))
+        assert set(frame.status.tolist()) == {Status.BAD_UNEXPECTED_ERROR}
+        assert np.isnan(frame.value).all()
+        assert host.take_comparison().not_finite == 4
+        monkeypatch.undo()
+        (frame,) = run(host, life_rows(begin=22, end=23))
+        assert np.isfinite(frame.value).all()
 
     def test_replayed_rows_are_not_counted_again(self) -> None:
         host = life_host(life_bundle(), life_bundle("1.1"))
