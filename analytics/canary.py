@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 
+from analytics.anomaly.engines import open_engine
 from analytics.runtime import RowScorer
 from analytics.scoring import ALARM_SCORE, open_bundle
 from analytics.smoothing import Smoother
@@ -34,7 +35,7 @@ def try_bundle(data: bytes, *, asset_count: int, monotonic_ns: Callable[[], int]
     canary = bundle.canary
     assert canary is not None, "an anomaly bundle has cases"
     peaks = fault_peaks(bundle.model, manifest, canary)
-    healthy = row_scores(bundle.model, canary.healthy)
+    healthy = run_scores(bundle.model, manifest, canary.healthy[np.newaxis])
     return CanaryReport(
         fault_count=len(canary.fault_names),
         missed=tuple(
@@ -43,14 +44,25 @@ def try_bundle(data: bytes, *, asset_count: int, monotonic_ns: Callable[[], int]
             if not peak > ALARM_SCORE
         ),
         latency_ms_p99=_latency_ms_p99(
-            bundle.model, canary.healthy, asset_count=asset_count, monotonic_ns=monotonic_ns
+            bundle.model,
+            manifest,
+            canary.healthy,
+            asset_count=asset_count,
+            monotonic_ns=monotonic_ns,
         ),
         is_finite=bool(np.isfinite(peaks).all() and np.isfinite(healthy).all()),
     )
 
 
 def row_scores(model: bytes, rows: Float32Array) -> Float32Array:
-    """Return the score of each row by itself, not averaged, shape (n,), for rows (n, m)."""
+    """Return the score of each row by itself, not averaged, by a model of distance.
+
+    Args:
+        model: The graph.
+        rows: Shape (n, m).
+    Returns:
+        Shape (n,).
+    """
     scorer = RowScorer(model, row_count=len(rows), column_count=rows.shape[1])
     score, _ = scorer.run(rows, np.ones(len(rows), dtype=np.bool_))
     return score
@@ -61,14 +73,28 @@ def fault_peaks(model: bytes, manifest: AnomalyManifest, canary: Canary) -> Floa
 
     NaN where the model gave no number for one of its rows.
     """
-    fault_count, row_count, column_count = canary.faults.shape
-    score = row_scores(model, canary.faults.reshape(-1, column_count))
-    averages = smooth_runs(
-        score.reshape(fault_count, row_count),
-        period_s=manifest.period_s,
-        smoothing_s=manifest.smoothing_s,
-    )
-    return np.asarray(averages.max(axis=1), dtype=np.float64)
+    return np.asarray(run_scores(model, manifest, canary.faults).max(axis=1), dtype=np.float64)
+
+
+def run_scores(model: bytes, manifest: AnomalyManifest, runs: Float32Array) -> FloatArray:
+    """Return the scores of runs as the detector gives them, each run as an asset of its own.
+
+    Args:
+        model: The graph.
+        manifest: What is said of it.
+        runs: One run each, in time order, shape (f, r, m).
+    Returns:
+        Shape (f, r); 0 while the model waits for more rows, NaN where it gave no number.
+    """
+    run_count, row_count, _ = runs.shape
+    engine = open_engine(model, manifest, asset_count=run_count)
+    counts = np.ones(run_count, dtype=np.bool_)
+    scores = np.empty((run_count, row_count))
+    for row in range(row_count):
+        time_ns = round(row * manifest.period_s * 1e9)
+        assessed = engine.update(time_ns, runs[:, row].astype(np.float64), counts)
+        scores[:, row] = np.where(assessed.is_waiting, 0.0, assessed.score)
+    return scores
 
 
 def smooth_runs(scores: Float32Array, *, period_s: float, smoothing_s: float) -> FloatArray:
@@ -92,17 +118,24 @@ def smooth_runs(scores: Float32Array, *, period_s: float, smoothing_s: float) ->
 
 
 def _latency_ms_p99(
-    model: bytes, healthy: Float32Array, *, asset_count: int, monotonic_ns: Callable[[], int]
+    model: bytes,
+    manifest: AnomalyManifest,
+    healthy: Float32Array,
+    *,
+    asset_count: int,
+    monotonic_ns: Callable[[], int],
 ) -> float:
     """Return the 99th percentile of the time of one call with a row for each asset."""
-    rows = np.resize(healthy, (asset_count, healthy.shape[1]))
-    scorer = RowScorer(model, row_count=asset_count, column_count=healthy.shape[1])
-    is_usable = np.ones(asset_count, dtype=np.bool_)
+    engine = open_engine(model, manifest, asset_count=asset_count)
+    counts = np.ones(asset_count, dtype=np.bool_)
     latencies_ns: list[int] = []
     while len(latencies_ns) < CALLS:
         if len(latencies_ns) >= CALLS_MIN and sum(latencies_ns) > CALLS_NS_MAX:
             break
+        row = healthy[len(latencies_ns) % len(healthy)].astype(np.float64)
+        rows = np.tile(row, (asset_count, 1))
+        time_ns = round(len(latencies_ns) * manifest.period_s * 1e9)
         started_ns = monotonic_ns()
-        scorer.run(rows, is_usable)
+        engine.update(time_ns, rows, counts)
         latencies_ns.append(monotonic_ns() - started_ns)
     return float(np.percentile(latencies_ns, 99)) / 1e6

@@ -22,7 +22,10 @@ NODE_COUNT_MAX: Final = 200
 ROWS: Final = "rows"
 SCORE: Final = "score"
 CONTRIBUTION: Final = "contribution"
-"""Names in the graph of an anomaly model; see `AnomalyManifest`."""
+"""Names in the graph of a model of distance; see `Method`."""
+HISTORY: Final = "history"
+STATISTIC: Final = "statistic"
+"""Names in the graph of a model of statistics, beside `CONTRIBUTION`."""
 
 _ERRORS_ONLY: Final = 3
 
@@ -104,6 +107,60 @@ class RowScorer:
                 f"{contribution.shape} for rows of shape {self._rows.shape}"
             )
         return frozen(score), frozen(contribution)
+
+
+class StatisticsGraph:
+    """Computes the statistics of the last rows of all assets; not for two threads at once."""
+
+    def __init__(self, model: bytes, *, shape: tuple[int, int, int], statistic_count: int) -> None:
+        """Load the graph of a model of statistics.
+
+        Args:
+            model: The ONNX graph.
+            shape: Of the histories in every call, (n, L, m).
+            statistic_count: k.
+        Raises:
+            ModelError: it does not load, or its inputs and outputs are not those of such a model.
+        """
+        self._session = Session(model)
+        if set(self._session.inputs) != {HISTORY}:
+            raise ModelError(f"the model's inputs are {list(self._session.inputs)}, not {HISTORY}")
+        missing = {STATISTIC, CONTRIBUTION} - self._session.outputs.keys()
+        if missing:
+            raise ModelError(f"the model lacks the outputs {sorted(missing)}")
+        self.history: Float32Array = np.zeros(shape, dtype=np.float32)
+        """What the next run sees, shape (n, L, m), the oldest row first; it may be written to."""
+        self._inputs = {HISTORY: self.history}
+        self._shapes = ((shape[0], statistic_count), (shape[0], statistic_count, shape[2]))
+        self.run()
+
+    def run(self) -> tuple[Float32Array, Float32Array]:
+        """Return statistics (n, k) and contributions (n, k, m).
+
+        Raises:
+            ModelError: the graph fails, or its outputs have the wrong shape.
+        """
+        outputs = self._session.run(self._inputs)
+        statistic, contribution = outputs[STATISTIC], outputs[CONTRIBUTION]
+        if (statistic.shape, contribution.shape) != self._shapes:
+            raise ModelError(
+                f"the model returns statistics of shape {statistic.shape} and contributions of "
+                f"shape {contribution.shape} for histories of shape {self.history.shape}"
+            )
+        return statistic, contribution
+
+
+def read_constants(model: bytes) -> dict[str, FloatArray]:
+    """Return the outputs of a graph without inputs, read-only.
+
+    Raises:
+        ModelError: it does not load, or wants inputs.
+    """
+    session = Session(model)
+    if session.inputs:
+        raise ModelError(f"the model's inputs are {list(session.inputs)}, it should have none")
+    outputs = session.run({})
+    return {name: frozen(np.array(value, dtype=np.float64)) for name, value in outputs.items()}
 
 
 def size_warning(model: bytes) -> str | None:

@@ -1,14 +1,13 @@
-"""One version of an anomaly model at work: its graph, its columns, its average over time."""
+"""One version of an anomaly model at work: its engine, its columns, its states."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
 import numpy as np
 
-from analytics.runtime import RowScorer
-from analytics.smoothing import Smoother
+from analytics.anomaly.engine import Assessed
+from analytics.anomaly.engines import open_engine
 from gateway.core.arrays import BoolArray, FloatArray, IndexArray, StatusArray, frozen
 from gateway.core.errors import ModelError
 from gateway.core.manifest import AnomalyManifest
@@ -94,13 +93,7 @@ class Scoring:
         self._is_covered_state: BoolArray = np.array(
             [state.name.lower() in self.manifest.states for state in OperatingState]
         )
-        column_count = len(self.manifest.columns)
-        self._scorer = RowScorer(bundle.model, row_count=asset_count, column_count=column_count)
-        self._smoother = Smoother(
-            asset_count=asset_count,
-            column_count=column_count,
-            smoothing_s=self.manifest.smoothing_s,
-        )
+        self._engine = open_engine(bundle.model, self.manifest, asset_count=asset_count)
         self._monotonic_ns = monotonic_ns
 
     @property
@@ -123,46 +116,46 @@ class Scoring:
         is_covered = is_known & ~is_learning & self._is_covered_state[rows.state]
         started_ns = self._monotonic_ns()
         try:
-            score, contribution = self._scorer.run(value, is_covered)
+            assessed = self._engine.update(rows.time_ns, value, is_covered)
         except ModelError:
             # A graph that breaks on a row gave no number: the rules of the rollout see to it.
-            score = frozen(np.full(len(value), np.nan, dtype=np.float32))
-            contribution = frozen(np.zeros(value.shape, dtype=np.float32))
+            assessed = _no_number(len(value))
         latency_ns = self._monotonic_ns() - started_ns
-        counts = is_covered & np.isfinite(score)
-        is_begun = self._smoother.has_begun
-        averages = self._smoother.update(rows.time_ns, score, contribution, counts)
-        if not counts.all():
-            worst = np.where(counts, worst, _reasons(worst, is_covered, is_learning))
+        score, is_waiting = assessed.score, assessed.is_waiting
+        if not np.isfinite(score).all():
+            reasons = _reasons(worst, is_covered & ~is_waiting, is_learning | is_waiting)
+            worst = np.where(np.isfinite(score), worst, reasons)
         return Scores(
-            value=frozen(averages),
+            value=frozen(score),
             status=frozen(worst),
-            is_covered=frozen(is_covered),
-            is_begun=frozen(is_begun),
+            is_covered=frozen(is_covered & ~is_waiting),
+            is_begun=frozen(assessed.is_begun),
             latency_ns=latency_ns,
         )
 
     def shares(self) -> FloatArray:
         """Return each column's part of each asset's score, shape (n, m), 0 to 1."""
-        return self._smoother.shares()
+        return self._engine.shares()
 
     def rebase(self, shift_ns: int) -> None:
         """Move every remembered time: the clock that the data's times come from was set."""
-        self._smoother.rebase(shift_ns)
+        self._engine.rebase(shift_ns)
 
     def checkpoint(self) -> str:
-        """Return the average over time as text."""
-        smoother = self._smoother
-        return json.dumps(
-            [smoother.score.tolist(), smoother.part.tolist(), smoother.newest_ns.tolist()]
-        )
+        """Return what was remembered, as text."""
+        return self._engine.checkpoint()
 
     def restore(self, checkpoint: str) -> None:
         """Go on from a checkpoint of the same version for as many assets."""
-        score, part, newest_ns = json.loads(checkpoint)
-        self._smoother.score = np.array(score, dtype=np.float64)
-        self._smoother.part = np.array(part, dtype=np.float64).reshape(self._smoother.part.shape)
-        self._smoother.newest_ns = np.array(newest_ns, dtype=np.int64)
+        self._engine.restore(checkpoint)
+
+
+def _no_number(count: int) -> Assessed:
+    return Assessed(
+        score=np.full(count, np.nan),
+        is_waiting=np.zeros(count, dtype=np.bool_),
+        is_begun=np.ones(count, dtype=np.bool_),
+    )
 
 
 _WAITING = np.uint32(Status.BAD_WAITING_FOR_INITIAL_DATA)

@@ -1,22 +1,25 @@
-"""Trains the anomaly model: a matrix from healthy rows, calibrated on others.
+"""Trains the anomaly model: fits, calibrates, and makes the cases that later versions must find.
 
-Theory. A row's score is |z M|: z are its columns in standard deviations, and M, the same for all
-rows, is fitted to the healthy ones (`ellipsoid.py`). The squares of the single elements of z M sum
-to score² and are the columns' contributions (complete decomposition; Alcala and Qin 2011): never
-negative, and no column is left out.
+Which method is for whom:
 
-The first part of every recording is fitted, the last part is held back. The threshold is what the
-scores, averaged over time as the detector does it, exceed with a stated share, times a margin: the
+*Columns whose tolerance is known* (residuals of a twin): a model of distance. A row's score is
+|z M|: z are its columns in standard deviations, and M, the same for all rows, is fitted to the
+healthy ones (`ellipsoid.py`). The squares of the single elements of z M sum to score² and are the
+columns' contributions (complete decomposition; Alcala and Qin 2011): never negative, and no column
+is left out. The last part of every recording is held back. The threshold is what the scores,
+averaged over time as the detector does it, exceed with the stated share, times a margin: the
 held-back scores, because the fit flatters the others; or the fitted ones where they are larger,
-because a rare operating point may not come again in the last part. M is divided by the threshold,
-so above 1 is anomalous. Where the columns' tolerance is known, the threshold is never below what
-the tolerance alone leads to, and a short recording widens it.
+because a rare operating point may not come again in the last part. It is never below what the
+tolerance alone leads to, and a short recording widens it. M is divided by it.
+
+*Several columns of which nothing is known*: a model of statistics (`statistics.py`).
+
+*One column*: a model of memory (`memory.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from math import ceil
 from typing import Final
 
 import numpy as np
@@ -24,20 +27,27 @@ import numpy as np
 from analytics.canary import fault_peaks, row_scores, smooth_runs
 from analytics.runtime import size_warning
 from analytics.scoring import ALARM_SCORE
-from analytics.training.ellipsoid import Ellipsoid, fit_about_zero, fit_plane
-from analytics.training.faults import FaultPattern, single_patterns, with_fault
+from analytics.training.canary_cases import FAULT_SIZES, make_canary
+from analytics.training.columns import level_and_spread, without_wild
+from analytics.training.drift_reference import drift_reference
+from analytics.training.ellipsoid import Ellipsoid, fit_about_zero
+from analytics.training.faults import FaultPattern, single_patterns
 from analytics.training.graph import anomaly_graph
-from gateway.core.arrays import Float32Array, FloatArray
+from analytics.training.memory import memory_model
+from analytics.training.statistics import RUN_ROWS_MIN, fit_statistics
+from analytics.training.trackers import NOVEL_RATE
+from gateway.core.arrays import FloatArray
+from gateway.core.dynamics import Dynamics
 from gateway.core.errors import ModelError
-from gateway.core.manifest import AnomalyManifest, RolloutRules
-from gateway.wire.bundle import Bundle, Canary
+from gateway.core.manifest import AnomalyManifest, Method, RolloutRules
+from gateway.wire.bundle import Bundle
 
 HELD_BACK_SHARE: Final = 0.3
 """Part of each recording, its end, that the threshold is set on and nothing is fitted to."""
 ROWS_MIN: Final = 150
 """Fewer rows give no threshold worth the name; see also `ROWS_PER_COLUMN_MIN`."""
-ROWS_PER_COLUMN_MIN: Final = 10
-"""Fewer leave the smallest principal components to chance."""
+ROWS_PER_COLUMN_MIN: Final = 5
+"""Fewer leave the ties between columns to chance."""
 MARGIN: Final = 1.5
 """The held-back end of a recording has seen less than the machine will: other days, loads and
 seasons. On recordings of minutes, averages beyond it by a third are common (README, "How good");
@@ -52,18 +62,9 @@ STUDENT_TERM: Final = 3.0
 is 1 + (z² + 1) / 4n times the normal one, z = 3.29 (Cornish and Fisher 1938, first term)."""
 PARITY_MAX: Final = 1e-4
 """Largest difference between the graph and the formula, over the larger of 1 and the score."""
-FAULT_SIZES: Final = (4.0, 4.5, 5.0, 5.6, 6.3, 7.0, 8.0, 9.0, 10.0, 11.0, 12.5, 14.0, 16.0, 24.0)
-"""Spreads that a known fault is tried with, until the model finds it well."""
-FAULT_PEAK_MIN: Final = 1.3
-"""A known fault is found well when its score reaches this: no later version, a little less
-sensitive for good reasons, fails on it by a hair."""
-HEALTHY_ROWS_MAX: Final = 200
-"""Healthy rows among the canary cases."""
+_NOVEL_RATE_MAX: Final = 0.1
 _CALIBRATION_START: Final = 0.9
 _CALIBRATION_ROUNDS: Final = 5
-_FAULT_ROWS_MIN: Final = 30
-_FAULT_ROWS_MAX: Final = 120
-_FAULT_SMOOTHINGS: Final = 6.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,8 @@ class Purpose:
     tolerance: float = 0.0
     """Standard deviation that every column may have on a healthy machine whatever the recording
     shows, about zero; 0 is unknown."""
+    false_alarm_share: float = FALSE_ALARM_SHARE
+    """Share of healthy rows that may score above 1; for columns without a tolerance."""
     states: tuple[str, ...] = ("running",)
     """Operating states that the rows are from."""
     rollout: RolloutRules = field(default_factory=RolloutRules)
@@ -106,30 +109,123 @@ def train_anomaly(
         purpose: Names and rules for the manifest.
         patterns: Known faults beside one shifted sensor at a time; their columns must be there.
     Raises:
-        ModelError: there are too few rows, a value is not finite (named), nothing varies, or the
-            graph does not agree with the formula.
+        ModelError: there are too few rows, or the graph does not agree with the formula; and for
+            a model of distance, when a value is not finite (named).
     Source:
         Contributions: Alcala and Qin (2011), "Analysis and Generalization of Fault Diagnosis
-        Methods for Process Monitoring". The score: `ellipsoid.py`.
+        Methods for Process Monitoring". The score: `ellipsoid.py`, `statistics.py`, `memory.py`.
     """
+    if purpose.tolerance:
+        fitted = _fit_distance(runs, purpose)
+    elif len(purpose.columns) == 1:
+        fitted = _fit_memory(runs, purpose)
+    else:
+        fitted = _fit_statistics(runs, purpose)
+    return _bundled(fitted, purpose, patterns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Fitted:
+    """What one of the methods made of the recordings."""
+
+    model: bytes
+    method: Method
+    dynamics: Dynamics | None = None
+    stretches: Sequence[FloatArray]
+    """Healthy rows for the canary cases, in the order of time."""
+    spread: FloatArray
+    """Of each column; 0 for one that does not count."""
+    rows: FloatArray
+    """What was fitted, shape (n, m)."""
+    healthy_scores: FloatArray | None
+    """Of rows that were not fitted, as the detector gives them; None where there are none."""
+    metrics: Mapping[str, float]
+    notes: tuple[str, ...] = ()
+
+
+def _fit_distance(runs: Sequence[FloatArray], purpose: Purpose) -> _Fitted:
     _check(runs, purpose.columns)
     fitted = np.concatenate([_split(run)[0] for run in runs])
     held_back = [_split(run)[1] for run in runs]
-    known = purpose.tolerance
-    ellipsoid = fit_about_zero(fitted, tolerance=known) if known else fit_plane(fitted)
+    ellipsoid = fit_about_zero(fitted, tolerance=purpose.tolerance)
     scores = [ellipsoid.score(run) for run in held_back]
     threshold = _threshold(scores, [ellipsoid.score(_split(run)[0]) for run in runs], purpose)
-    alarm_share = float((_averages(scores, purpose, threshold=threshold) > ALARM_SCORE).mean())
-    weight = ellipsoid.varies / ellipsoid.spread
+    averages = _averages(scores, purpose, threshold=threshold)
     model = anomaly_graph(
         ellipsoid.center.astype(np.float32),
-        weight.astype(np.float32),
+        (1.0 / ellipsoid.spread).astype(np.float32),
         (ellipsoid.mixing / threshold).astype(np.float32),
     )
     _check_parity(model, ellipsoid, np.concatenate(held_back), threshold=threshold)
-    moved = [c for c, varies in zip(purpose.columns, ellipsoid.varies, strict=True) if varies]
+    return _Fitted(
+        model=model,
+        method=Method.DISTANCE,
+        stretches=held_back,
+        spread=ellipsoid.spread,
+        rows=fitted,
+        healthy_scores=averages,
+        metrics={
+            "held_back_rows": float(sum(len(run) for run in held_back)),
+            "held_back_alarm_share": float((averages > ALARM_SCORE).mean()),
+        },
+    )
+
+
+def _fit_statistics(runs: Sequence[FloatArray], purpose: Purpose) -> _Fitted:
+    stretches, notes = _whole_stretches(runs, purpose.columns)
+    fitted = fit_statistics(stretches, false_alarm_share=purpose.false_alarm_share)
+    rows = np.concatenate(stretches)
+    named = list(zip(purpose.columns, fitted.dynamics.measured, np.ptp(rows, axis=0), strict=True))
+    facts = {
+        "nothing but 0 and 1, so switches that count for nothing": [
+            column for column, is_measured, _ in named if not is_measured
+        ],
+        "never changed, so that any change later counts": [
+            column for column, is_measured, span in named if is_measured and span == 0.0
+        ],
+    }
+    return _Fitted(
+        model=fitted.model,
+        method=Method.STATISTICS,
+        dynamics=fitted.dynamics,
+        stretches=stretches,
+        spread=fitted.spread,
+        rows=rows,
+        healthy_scores=np.maximum(fitted.score, 0.0),
+        metrics={
+            "held_back_rows": float(len(fitted.score)),
+            "held_back_alarm_share": float((fitted.score > ALARM_SCORE).mean()),
+        },
+        notes=(*notes, *_told(facts)),
+    )
+
+
+def _fit_memory(runs: Sequence[FloatArray], purpose: Purpose) -> _Fitted:
+    stretches, notes = _whole_stretches(runs, purpose.columns)
+    values = np.concatenate(stretches)[:, 0]
+    rate = min(NOVEL_RATE * purpose.false_alarm_share / FALSE_ALARM_SHARE, _NOVEL_RATE_MAX)
+    model = memory_model(values, rate=rate)
+    _, spread = level_and_spread(values[:, np.newaxis])
+    return _Fitted(
+        model=model,
+        method=Method.MEMORY,
+        stretches=stretches,
+        spread=spread,
+        rows=values[:, np.newaxis],
+        healthy_scores=None,
+        metrics={"held_back_rows": 0.0, "held_back_alarm_share": 0.0},
+        notes=notes,
+    )
+
+
+def _bundled(fitted: _Fitted, purpose: Purpose, patterns: Sequence[FaultPattern]) -> Trained:
+    """Return the bundle, with canary cases and a warning where the graph is large."""
+    moved = [c for c, each in zip(purpose.columns, fitted.spread, strict=True) if each > 0.0]
     usable = [p for p in patterns if set(p.signs) <= set(moved)]
     manifest = AnomalyManifest(
+        format=1 if fitted.method is Method.DISTANCE else 2,
+        method=fitted.method,
+        dynamics=fitted.dynamics,
         name=purpose.name,
         version=purpose.version,
         asset_type=purpose.asset_type,
@@ -138,32 +234,82 @@ def train_anomaly(
         period_s=purpose.period_s,
         smoothing_s=purpose.smoothing_s,
         tolerance=purpose.tolerance,
-        trained_rows=len(fitted),
-        training_sha256=sha256(np.ascontiguousarray(fitted).tobytes()).hexdigest(),
+        false_alarm_share=purpose.false_alarm_share,
+        trained_rows=len(fitted.rows),
+        training_sha256=sha256(np.ascontiguousarray(fitted.rows).tobytes()).hexdigest(),
+        reference=None
+        if fitted.healthy_scores is None
+        else drift_reference(fitted.rows, fitted.healthy_scores, period_s=purpose.period_s),
         rollout=purpose.rollout,
     )
-    canary, size, blind = _canary(
-        model, manifest, held_back, [*single_patterns(moved), *usable], ellipsoid.spread
+    canary, size, blind = make_canary(
+        fitted.model,
+        manifest,
+        fitted.stretches,
+        [*single_patterns(moved), *usable],
+        fitted.spread,
     )
     metrics = {
-        "held_back_rows": float(sum(len(run) for run in held_back)),
-        "held_back_alarm_share": alarm_share,
+        **fitted.metrics,
         "canary_faults": float(len(canary.fault_names)),
         "canary_size_sigma_max": size,
-        "canary_peak_min": float(fault_peaks(model, manifest, canary).min()),
-        "components": float(ellipsoid.component_count),
+        "canary_peak_min": float(fault_peaks(fitted.model, manifest, canary).min()),
     }
     bundle = Bundle(
-        manifest=manifest.model_copy(update={"metrics": metrics}), model=model, canary=canary
+        manifest=manifest.model_copy(update={"metrics": metrics}),
+        model=fitted.model,
+        canary=canary,
     )
     facts = {
-        "these columns never changed and count for nothing": sorted({*purpose.columns} - {*moved}),
         "known faults left out for want of columns": [p.name for p in patterns if p not in usable],
         f"not found even at {FAULT_SIZES[-1]:g} sigma": blind,
     }
-    notes = [f"{fact}: {', '.join(names)}" for fact, names in facts.items() if names]
-    warning = size_warning(model)
-    return Trained(bundle=bundle, notes=tuple([*notes, warning] if warning else notes))
+    warning = size_warning(fitted.model)
+    return Trained(
+        bundle=bundle,
+        notes=(*fitted.notes, *_told(facts), *((warning,) if warning else ())),
+    )
+
+
+def _told(facts: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    return tuple(f"{fact}: {', '.join(names)}" for fact, names in facts.items() if names)
+
+
+def _whole_stretches(
+    runs: Sequence[FloatArray], columns: tuple[str, ...]
+) -> tuple[list[FloatArray], tuple[str, ...]]:
+    """Return the stretches without a hole, and what was left out.
+
+    Raises:
+        ModelError: too few rows are left; names the column with the most holes.
+    """
+    stretches: list[FloatArray] = []
+    wild_count = 0
+    for run in runs:
+        assert run.shape[1:] == (len(columns),), run.shape
+        is_whole = np.isfinite(run).all(axis=1)
+        edges = np.flatnonzero(np.diff(is_whole.astype(np.int8), prepend=0, append=0))
+        for begin, end in edges.reshape(-1, 2):
+            if end - begin >= RUN_ROWS_MIN:
+                stretch, count = without_wild(run[begin:end])
+                stretches.append(stretch)
+                wild_count += count
+    count, given = sum(map(len, stretches)), sum(map(len, runs))
+    needed = max(ROWS_MIN, ROWS_PER_COLUMN_MIN * len(columns))
+    if count < needed:
+        holes = np.isnan(np.concatenate(runs)).sum(axis=0) if given else np.zeros(len(columns))
+        worst = f", most in {columns[int(holes.argmax())]}" if holes.any() else ""
+        raise ModelError(
+            f"{count} healthy rows are too few: {len(columns)} columns need {needed}, in stretches "
+            f"of {RUN_ROWS_MIN} without a gap; {given - count} others have holes{worst}"
+        )
+    facts = {
+        "are left out for holes, or for standing between them": given - count,
+        "hold a wild reading; the row before stands for them": wild_count,
+    }
+    return stretches, tuple(
+        f"{number} of {given} rows {fate}" for fate, number in facts.items() if number
+    )
 
 
 def _check(runs: Sequence[FloatArray], columns: tuple[str, ...]) -> None:
@@ -243,63 +389,3 @@ def _check_parity(
             f"the exported graph differs from the formula by {worst:.1e}: a column with a large "
             "offset and a small spread? Take the offset away before training"
         )
-
-
-def _canary(
-    model: bytes,
-    manifest: AnomalyManifest,
-    held_back: Sequence[FloatArray],
-    patterns: Sequence[FaultPattern],
-    spread: FloatArray,
-) -> tuple[Canary, float, list[str]]:
-    """Return the cases, the largest size that a fault needed, and the faults never found."""
-    source = max(held_back, key=len)
-    wanted = ceil(_FAULT_SMOOTHINGS * manifest.smoothing_s / manifest.period_s)
-    count = min(max(wanted, _FAULT_ROWS_MIN), _FAULT_ROWS_MAX, len(source))
-    starts = np.linspace(0, len(source) - count, num=len(patterns)).astype(int)
-    faults: list[Float32Array] = []
-    names: list[str] = []
-    sizes: list[float] = []
-    blind: list[str] = []
-    for pattern, start in zip(patterns, starts, strict=True):
-        stretch = source[start : start + count]
-        found = _found_fault(model, manifest, stretch, pattern, spread)
-        if found is None:
-            blind.append(pattern.name)
-            continue
-        size, rows = found
-        faults.append(rows)
-        names.append(f"{pattern.name} by {size:g} sigma")
-        sizes.append(size)
-    if not faults:
-        raise ModelError(
-            f"the model finds no fault, not even at {FAULT_SIZES[-1]:g} standard deviations: "
-            "record the healthy machine longer, and only while it runs steadily"
-        )
-    healthy = np.concatenate(held_back)
-    chosen = np.linspace(0, len(healthy) - 1, num=min(HEALTHY_ROWS_MAX, len(healthy))).astype(int)
-    canary = Canary(
-        healthy=healthy[chosen].astype(np.float32),
-        faults=np.stack(faults),
-        fault_names=tuple(names),
-    )
-    return canary, max(sizes), blind
-
-
-def _found_fault(
-    model: bytes,
-    manifest: AnomalyManifest,
-    stretch: FloatArray,
-    pattern: FaultPattern,
-    spread: FloatArray,
-) -> tuple[float, Float32Array] | None:
-    """Return the smallest size at which the model finds a fault well, and its rows, if any."""
-    tried = [
-        with_fault(stretch, pattern, size=size, columns=manifest.columns, spread=spread)
-        for size in FAULT_SIZES
-    ]
-    faults = np.stack(tried).astype(np.float32)
-    names = tuple(f"{size:g}" for size in FAULT_SIZES)
-    case = Canary(healthy=faults[0][:1], faults=faults, fault_names=names)
-    found = np.flatnonzero(fault_peaks(model, manifest, case) >= FAULT_PEAK_MIN)
-    return (FAULT_SIZES[found[0]], faults[found[0]]) if len(found) else None

@@ -2,12 +2,16 @@
 
 import time
 from collections.abc import Callable
+from itertools import count
 from typing import Final
 
 import numpy as np
 
+from analytics.anomaly.engines import open_engine
 from gateway.core.errors import ModelError
+from gateway.core.manifest import AnomalyManifest
 from gateway.core.model_cost import ModelCost
+from gateway.wire.bundle import Bundle, write_bundle
 
 SIZE_BYTES_MAX: Final = 5_000_000
 ROW_MS_MAX: Final = 1.0
@@ -35,6 +39,18 @@ def measure_cost(run_row: Callable[[], object], *, size_bytes: int) -> ModelCost
     p50, p99 = np.percentile(times_ns, [50, 99]) / 1e6
     return ModelCost(
         size_bytes=size_bytes, row_ms_p50=round(float(p50), 4), row_ms_p99=round(float(p99), 4)
+    )
+
+
+def anomaly_cost(bundle: Bundle, manifest: AnomalyManifest) -> ModelCost:
+    """Return what an anomaly model costs, scoring one row of one asset."""
+    assert bundle.canary is not None, "an anomaly model has canary cases"
+    engine = open_engine(bundle.model, manifest, asset_count=1)
+    row = bundle.canary.healthy[:1].astype(np.float64)
+    counts = np.ones(1, dtype=np.bool_)
+    times_ns = (round(k * manifest.period_s * 1e9) for k in count())
+    return measure_cost(
+        lambda: engine.update(next(times_ns), row, counts), size_bytes=len(write_bundle(bundle))
     )
 
 

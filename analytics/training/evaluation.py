@@ -6,15 +6,16 @@ threshold only by the false alarms that it leads to.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from analytics.canary import fault_peaks, row_scores, smooth_runs
+from analytics.canary import row_scores, run_scores
 from analytics.scoring import ALARM_SCORE, open_bundle
-from gateway.core.arrays import FloatArray
+from gateway.core.arrays import Float32Array, FloatArray
 from gateway.core.errors import ModelError
+from gateway.core.manifest import AnomalyManifest, Method
 from gateway.wire.bundle import Canary
 
 EQUAL_SHARE: Final = 0.001
@@ -74,31 +75,21 @@ def evaluate(
     if missing or not sum(len(run) for run in runs):
         raise ModelError(f"{manifest.name} {manifest.version}: no rows, or no columns {missing}")
     chosen = [list(columns).index(name) for name in manifest.columns]
-    scores = [
-        row_scores(bundle.model, run[:, chosen].astype(np.float32)) for run in runs if len(run)
-    ]
-    averages = np.concatenate(
-        [
-            smooth_runs(
-                score[np.newaxis], period_s=manifest.period_s, smoothing_s=manifest.smoothing_s
-            )[0]
-            for score in scores
-        ]
-    )
-    known = replace(faults, healthy=faults.healthy[:, chosen], faults=faults.faults[:, :, chosen])
-    peaks = fault_peaks(bundle.model, manifest, known)
-    level = float(np.quantile(np.concatenate(scores), 1 - EQUAL_SHARE))
-    fault_count, row_count, _ = known.faults.shape
-    by_row = row_scores(bundle.model, known.faults.reshape(fault_count * row_count, -1))
-    typical = np.median(by_row.reshape(fault_count, row_count).astype(np.float64), axis=1)
+    fault_rows = faults.faults[:, :, chosen]
+    healthy = [run[np.newaxis][:, :, chosen].astype(np.float32) for run in runs if len(run)]
+    scores = np.concatenate([run_scores(bundle.model, manifest, run)[0] for run in healthy])
+    peaks = run_scores(bundle.model, manifest, fault_rows).max(axis=1)
+    by_row = np.concatenate([_sharp_scores(bundle.model, manifest, run)[0] for run in healthy])
+    level = float(np.quantile(by_row, 1 - EQUAL_SHARE))
+    typical = np.median(_sharp_scores(bundle.model, manifest, fault_rows), axis=1)
     return Evaluation(
         version=manifest.version,
-        rows=len(averages),
+        rows=len(scores),
         # What is no number is an alarm here: a model that gives none must not look quiet.
-        alarm_share=float((~(averages <= ALARM_SCORE)).mean()),
+        alarm_share=float((~(scores <= ALARM_SCORE)).mean()),
         missed=tuple(
             name
-            for name, peak in zip(known.fault_names, peaks, strict=True)
+            for name, peak in zip(faults.fault_names, peaks, strict=True)
             if not peak > ALARM_SCORE
         ),
         separation=_separation(typical, level),
@@ -138,6 +129,13 @@ def compare(candidate: Evaluation, incumbent: Evaluation) -> Verdict:
     if is_quieter:
         return Verdict(is_better=True, reason=shares)
     return Verdict(is_better=gain >= SEPARATION_GAIN_MIN, reason=f"{parts}; {shares}")
+
+
+def _sharp_scores(model: bytes, manifest: AnomalyManifest, runs: Float32Array) -> FloatArray:
+    """Return scores of runs (f, r, m) that are not cut where faults are large, shape (f, r)."""
+    if manifest.method is not Method.DISTANCE:
+        return run_scores(model, manifest, runs)
+    return row_scores(model, runs.reshape(-1, runs.shape[2])).reshape(runs.shape[:2]).astype(float)
 
 
 def _separation(typical: FloatArray, level: float) -> float:

@@ -1,11 +1,12 @@
-"""The ONNX graph of the anomaly model, seven operations: wraps the untyped library `onnx`."""
+"""ONNX graphs of anomaly models, written by hand: wraps the untyped library `onnx`."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 
 from analytics.runtime import CONTRIBUTION, ROWS, SCORE
-from gateway.core.arrays import Float32Array
+from gateway.core.arrays import Float32Array, FloatArray
 
 OPSET: Final = 17
 IR_VERSION: Final = 9
@@ -54,6 +55,29 @@ def anomaly_graph(center: Float32Array, weight: Float32Array, mixing: Float32Arr
             helper.make_tensor_value_info(CONTRIBUTION, TensorProto.FLOAT, shape),
         ],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
+    )
+    checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def constants_graph(arrays: Mapping[str, FloatArray]) -> bytes:
+    """Return a graph without inputs whose outputs are these arrays, in double precision."""
+    # Heavy: imported when a training begins.
+    from onnx import TensorProto, checker, helper, numpy_helper
+
+    nodes = [helper.make_node("Identity", [f"{name}_learnt"], [name]) for name in arrays]
+    graph = helper.make_graph(
+        nodes,
+        "memory",
+        [],
+        [
+            helper.make_tensor_value_info(name, TensorProto.DOUBLE, array.shape)
+            for name, array in arrays.items()
+        ],
+        [numpy_helper.from_array(array, f"{name}_learnt") for name, array in arrays.items()],
     )
     model = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION

@@ -135,6 +135,7 @@ def _purpose(manifest: AnomalyManifest, version: str) -> Purpose:
         period_s=manifest.period_s,
         smoothing_s=manifest.smoothing_s,
         tolerance=manifest.tolerance,
+        false_alarm_share=manifest.false_alarm_share,
         rollout=manifest.rollout,
     )
 

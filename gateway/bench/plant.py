@@ -170,6 +170,10 @@ def _model(columns: Sequence[str]) -> bytes:
     """Return a model of residuals; what it has learnt does not matter for what it costs."""
     rows = np.random.default_rng(2).normal(0, 1, (_TRAINING_ROWS, len(columns)))
     purpose = Purpose(
-        name="bench", version="1.0", asset_type="centrifugal_pump", columns=tuple(columns)
+        name="bench",
+        version="1.0",
+        asset_type="centrifugal_pump",
+        columns=tuple(columns),
+        tolerance=1.0,
     )
     return write_bundle(train_anomaly([rows], purpose).bundle)

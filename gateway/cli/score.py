@@ -30,7 +30,7 @@ from gateway.recordings import read_recording
 from gateway.wire.bundle import read_bundle
 
 HEADER = ("time", "score", "threshold", "alarm", "quality", "top_tags", "top_shares")
-TOP_COUNT = 3
+TOP_COUNT = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

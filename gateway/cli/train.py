@@ -1,23 +1,27 @@
 """`edgewright train`: models from recordings."""
 
-import json
-import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import click
 
-from analytics.training.anomaly import Purpose, Trained, train_anomaly
+from analytics.training.anomaly import FALSE_ALARM_SHARE, Purpose, train_anomaly
+from analytics.training.cost import anomaly_cost, check_cost
 from gateway.cli import train_rul, train_vibration
 from gateway.cli.recordings import GENERIC, ROLES_BY_TWIN, TwinRecording, known_faults
+from gateway.cli.training import check_names, over_budget_option, save, tell
 from gateway.config import read_config
-from gateway.core.arrays import FloatArray
 from gateway.core.errors import ConfigError
-from gateway.core.manifest import MODEL_NAME_PATTERN, VERSION_PATTERN, RolloutRules
-from gateway.recordings import read_recording, usual_period_s
-from gateway.wire.bundle import write_bundle
+from gateway.core.manifest import AnomalyManifest, RolloutRules
+from gateway.recordings import Recording, read_recording, usual_period_s
+from gateway.recordings.pace import resampled, seconds_of, without_gaps
+from gateway.wire.bundle import Bundle
 
 SMOOTHING_S: Final = 10.0
+FALSE_ALARM_SHARE_MAX: Final = 0.03
+"""More is no alarm but a habit."""
 
 
 @click.group("train")
@@ -38,6 +42,18 @@ command.add_command(train_vibration.command)
 @click.option("--time", "time_column", help="Time column; found by itself under its usual names.")
 @click.option("--tags", help="Columns to learn, with commas between.  [default: all]")
 @click.option(
+    "--rate",
+    help="Time between rows, such as 1s or 500ms: the model gets the mean of each such time.  "
+    "[default: the rows as they are]",
+)
+@click.option(
+    "--false-alarms",
+    type=click.FloatRange(min=0, max=FALSE_ALARM_SHARE_MAX, min_open=True),
+    default=FALSE_ALARM_SHARE,
+    show_default=True,
+    help="Share of healthy rows that may score above 1; not with --twin.",
+)
+@click.option(
     "--twin",
     type=click.Choice(sorted(ROLES_BY_TWIN)),
     help="Let this twin make the rows, from columns such as P-101.flow_m3h.",
@@ -55,6 +71,7 @@ command.add_command(train_vibration.command)
     show_default=True,
     help="Rows on trial before a gateway decides on it, and on probation after.",
 )
+@over_budget_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def anomaly(
     data: Path,
@@ -64,10 +81,13 @@ def anomaly(
     asset_type: str | None,
     time_column: str | None,
     tags: str | None,
+    rate: str | None,
+    false_alarms: float,
     twin: str | None,
     config: Path | None,
     shadow_rows: int,
     *,
+    over_budget: bool,
     as_json: bool,
 ) -> None:
     """Learn what a healthy machine looks like.
@@ -81,60 +101,82 @@ def anomaly(
     load is no anomaly. Without, it reads the columns as they are.
     """
     chosen = tags.split(",") if tags else None
-    recording = read_recording(data, time_column=time_column, columns=chosen)
+    recording, period_s = _recording(data, time_column, chosen, rate)
     if twin is not None:
+        if false_alarms != FALSE_ALARM_SHARE:
+            raise ConfigError("--false-alarms: with --twin the accuracy of the twin decides")
         settings = None if config is None else read_config(config)
         columns, runs = TwinRecording(recording, twin, settings).healthy_runs()
     else:
-        columns, runs = recording.columns, [recording.value]
+        columns = recording.columns
+        runs = without_gaps(recording.time_ns, recording.value, period_s=period_s)
     kind = asset_type or twin or GENERIC
     purpose = _purpose(
         name or f"{kind.replace('_', '-')}-anomaly",
         model_version,
         kind,
         columns,
-        period_s=usual_period_s(recording.time_ns),
+        period_s=period_s,
         # A twin's residuals are counted in what the healthy machine may show.
         tolerance=0.0 if twin is None else 1.0,
+        false_alarm_share=false_alarms,
         trial_rows=shadow_rows,
     )
     trained = train_anomaly(runs, purpose, patterns=known_faults(twin) if twin else ())
-    bundle = write_bundle(trained.bundle)
-    try:
-        out.write_bytes(bundle)
-    except OSError as error:
-        raise ConfigError(f"{out}: cannot be written: {error.strerror}") from error
-    report(trained, runs, out, size_bytes=len(bundle), as_json=as_json)
+    bundle = _costed(trained.bundle, over_budget=over_budget)
+    size_bytes = save(bundle, out)
+    tell(
+        bundle,
+        out,
+        _lines(bundle, run_count=len(runs)),
+        notes=trained.notes,
+        size_bytes=size_bytes,
+        as_json=as_json,
+    )
 
 
-def report(
-    trained: Trained, runs: list[FloatArray], out: Path, *, size_bytes: int, as_json: bool
-) -> None:
-    """Print what the training made and what it noticed."""
-    manifest = trained.bundle.manifest
-    assert manifest.kind == "anomaly"
-    if as_json:
-        document = {
-            "out": str(out),
-            "size_bytes": size_bytes,
-            "notes": trained.notes,
-            "manifest": manifest.model_dump(mode="json"),
-        }
-        click.echo(json.dumps(document, indent=1))
-        return
+def _recording(
+    data: Path, time_column: str | None, columns: Sequence[str] | None, rate: str | None
+) -> tuple[Recording, float]:
+    """Return the recording, at the rate that was asked for, and the time between its rows."""
+    if rate is None:
+        recording = read_recording(data, time_column=time_column, columns=columns)
+        return recording, usual_period_s(recording.time_ns)
+    period_s = seconds_of(rate)
+    if period_s is None:
+        raise ConfigError(f"--rate: {rate!r} is no time; write 1s, 500ms or 1min")
+    recording = read_recording(data, time_column=time_column, columns=columns, period_s=period_s)
+    return resampled(recording, period_s), period_s
+
+
+def _costed(bundle: Bundle, *, over_budget: bool) -> Bundle:
+    """Return the bundle with what it costs in its manifest.
+
+    Raises:
+        ModelError: it costs more than the budget, and nobody said that it may.
+    """
+    manifest = bundle.manifest
+    assert isinstance(manifest, AnomalyManifest)
+    cost = anomaly_cost(bundle, manifest)
+    if not over_budget:
+        check_cost(cost)
+    return replace(bundle, manifest=manifest.model_copy(update={"cost": cost}))
+
+
+def _lines(bundle: Bundle, *, run_count: int) -> list[str]:
+    """Return what was learnt, for a person."""
+    manifest = bundle.manifest
+    assert isinstance(manifest, AnomalyManifest)
+    assert manifest.cost is not None
     metrics = manifest.metrics
-    click.echo(f"{out}: {manifest.name} {manifest.version}, {size_bytes / 1024:.0f} KiB")
-    click.echo(
-        f"  learnt {len(manifest.columns)} columns from {manifest.trained_rows} rows in "
-        f"{len(runs)} runs; {metrics['held_back_rows']:.0f} rows held back, "
-        f"{metrics['held_back_alarm_share']:.2%} of them above the threshold"
-    )
-    click.echo(
-        f"  finds {metrics['canary_faults']:.0f} known faults of at most "
-        f"{metrics['canary_size_sigma_max']:g} sigma"
-    )
-    for note in trained.notes:
-        click.echo(f"  note: {note}")
+    return [
+        f"learnt {len(manifest.columns)} columns from {manifest.trained_rows} rows in "
+        f"{run_count} runs; {metrics['held_back_rows']:.0f} rows held back, "
+        f"{metrics['held_back_alarm_share']:.2%} of them above the threshold",
+        f"finds {metrics['canary_faults']:.0f} known faults of at most "
+        f"{metrics['canary_size_sigma_max']:g} sigma; "
+        f"a row takes {manifest.cost.row_ms_p50:.3f} ms",
+    ]
 
 
 def _purpose(
@@ -145,16 +187,11 @@ def _purpose(
     *,
     period_s: float,
     tolerance: float,
+    false_alarm_share: float,
     trial_rows: int,
 ) -> Purpose:
     """Return the purpose, its names checked: the manifest would tell a mistake too late."""
-    mistakes = []
-    if not re.match(MODEL_NAME_PATTERN, name):
-        mistakes.append(f"--name: {name!r} must be lower-case letters, digits and hyphens")
-    if not re.match(VERSION_PATTERN, version):
-        mistakes.append(f"--model-version: {version!r} must be major.minor, such as 1.0")
-    if mistakes:
-        raise ConfigError(*mistakes)
+    check_names(name, version)
     return Purpose(
         name=name,
         version=version,
@@ -163,5 +200,6 @@ def _purpose(
         period_s=period_s,
         smoothing_s=SMOOTHING_S,
         tolerance=tolerance,
+        false_alarm_share=false_alarm_share,
         rollout=RolloutRules(shadow_rows=trial_rows, probation_rows=trial_rows),
     )

@@ -1,6 +1,7 @@
 """A small machine whose signals hang together, models trained on it, and rows to score."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -23,21 +24,33 @@ TYPE = "centrifugal_pump"
 
 
 def healthy(count: int, *, seed: int = 1) -> FloatArray:
-    """Rows of a healthy machine: the load moves three of the four signals together."""
+    """Rows of a healthy machine about zero: the load moves three of the four signals together."""
     dice = np.random.default_rng(seed)
-    load = 1.0 + 0.2 * np.sin(np.arange(count) / 60) + 0.05 * dice.normal(size=count)
+    load = 0.2 * np.sin(np.arange(count) / 60) + 0.05 * dice.normal(size=count)
     noise = dice.normal(size=(count, 4)) * [0.5, 0.2, 0.3, 0.05]
-    return np.stack([0 * load, 20 * load, 5 * load, 1 + load], axis=1) + noise
+    return np.stack([0 * load, 20 * load, 5 * load, load], axis=1) + noise
 
 
 def purpose(version: str = "1.0") -> Purpose:
-    return Purpose(name=NAME, version=version, asset_type=TYPE, columns=COLUMNS)
+    """For columns whose tolerance is known: a model of distance."""
+    return Purpose(name=NAME, version=version, asset_type=TYPE, columns=COLUMNS, tolerance=1.0)
+
+
+def plain_purpose(version: str = "1.0") -> Purpose:
+    """For columns of which nothing is known: a model of statistics."""
+    return replace(purpose(version), tolerance=0.0)
 
 
 @cache
 def model(version: str = "1.0", *, seed: int = 1) -> bytes:
-    """The bytes of a good bundle."""
+    """The bytes of a good bundle of distance."""
     return write_bundle(train_anomaly([healthy(2000, seed=seed)], purpose(version)).bundle)
+
+
+@cache
+def plain_model(version: str = "1.0", *, seed: int = 1) -> bytes:
+    """The bytes of a good bundle of statistics."""
+    return write_bundle(train_anomaly([healthy(2000, seed=seed)], plain_purpose(version)).bundle)
 
 
 class Stopwatch:

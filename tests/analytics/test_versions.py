@@ -3,26 +3,41 @@
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from analytics.training.anomaly import Purpose, train_anomaly
 from analytics.training.spoil import Flaw, spoil
+from analytics.training.window_kmeans import WINDOW_ROWS
 from gateway.core.errors import ModelError
 from gateway.core.frame import Origin
 from gateway.core.quality import Status
 from gateway.core.rows import OperatingState
-from gateway.wire.bundle import write_bundle
+from gateway.wire.bundle import read_bundle, write_bundle
 from tests.analytics.models import (
     detector,
     faulty,
     healthy,
     model,
+    plain_model,
     purpose,
     rows_at,
     run,
     scores,
     stretch,
 )
+
+
+def without_numbers(data: bytes) -> bytes:
+    """The same bundle with a center of NaN inside the graph: all it returns is no number."""
+    bundle = read_bundle(data)
+    graph = onnx.load_from_string(bundle.model)
+    for each in graph.graph.initializer:
+        if each.name == "center":
+            nothing = np.full(tuple(each.dims), np.nan, dtype=np.float32)
+            each.CopyFrom(numpy_helper.from_array(nothing, each.name))
+    return write_bundle(replace(bundle, model=graph.SerializeToString()))
 
 
 class TestVersions:
@@ -61,24 +76,28 @@ class TestVersions:
         assert set(latencies) == {0.001}
 
     def test_a_candidate_that_gives_no_numbers_is_counted(self) -> None:
-        good = train_anomaly([healthy(2000)], purpose("1.1")).bundle
-        # A weight of NaN inside the graph: everything it returns is no number.
-        center = np.float32(np.median(healthy(2000)[:1400, 1])).tobytes()
-        assert center in good.model
-        broken = replace(good, model=good.model.replace(center, np.float32(np.nan).tobytes()))
-        host = detector(model(), write_bundle(broken))
+        host = detector(model(), without_numbers(model("1.1")))
         assert np.isfinite(scores(run(host, stretch(10)))).all()
         comparison = host.take_comparison()
         assert comparison.not_finite == 30
         assert comparison.rows == 0
-        assert not host.try_out(write_bundle(broken)).is_finite
+        assert not host.try_out(without_numbers(model("1.1"))).is_finite
 
     def test_a_version_in_force_that_gives_no_numbers_scores_bad(self) -> None:
-        good = train_anomaly([healthy(2000)], purpose("1.1")).bundle
-        center = np.float32(np.median(healthy(2000)[:1400, 1])).tobytes()
-        broken = replace(good, model=good.model.replace(center, np.float32(np.nan).tobytes()))
-        (frame,) = run(detector(write_bundle(broken)), stretch(1))
+        (frame,) = run(detector(without_numbers(model("1.1"))), stretch(1))
         assert set(frame.status.tolist()) == {Status.BAD_UNEXPECTED_ERROR}
+
+    def test_a_version_of_another_method_follows_in_shadow(self) -> None:
+        """It waits until its history is full, and is compared from then on."""
+        host = detector(model(), plain_model("1.1"))
+        run(host, stretch(WINDOW_ROWS - 1))
+        assert host.take_comparison().rows == 0
+        run(host, faulty(30, start_s=WINDOW_ROWS - 1))
+        comparison = host.take_comparison()
+        assert comparison.rows == 30 * 3
+        assert comparison.not_finite == 0
+        host.promote()
+        assert scores(run(host, faulty(1, start_s=WINDOW_ROWS + 29)))[0, 1] > 1
 
     def test_a_swap_misses_no_row_and_starts_settled(self) -> None:
         """The promoted version goes on with the average that it had in shadow."""
