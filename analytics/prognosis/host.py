@@ -41,6 +41,10 @@ MISSED_SEVERITY: Final = 300
 BROKEN_SEVERITY: Final = 500
 """The intervals hold the truth so seldom that chance does not explain it."""
 
+TELL_AGAIN_S: Final = 600.0
+"""A figure that stands is told again after so long: after a restart nobody waits for the model's
+next row, which may be hours away."""
+
 _LATENCIES_MAX: Final = 1000
 _NEVER_TOLD: Final = np.uint32(0xFFFF_FFFF)
 
@@ -93,6 +97,7 @@ class LifeHost:
         self._is_running = np.zeros(len(assets), dtype=np.bool_)
         self._stopped_ns = np.zeros(len(assets), dtype=np.int64)
         self._told_status = np.full((len(assets), len(RUL_COLUMNS)), _NEVER_TOLD)
+        self._told_ns = np.zeros(len(assets), dtype=np.int64)
         self._told_by = ""
         self._comparison = Comparison()
         self._latencies_ms: deque[float] = deque(maxlen=_LATENCIES_MAX)
@@ -229,6 +234,7 @@ class LifeHost:
         if self._newest_ns is not None:
             self._newest_ns += shift_ns
         self._stopped_ns[self._stopped_ns > 0] += shift_ns
+        self._told_ns[self._told_ns > 0] += shift_ns
         for version in self._versions.loaded:
             version.rebase(shift_ns)
 
@@ -240,6 +246,7 @@ class LifeHost:
             "is_running": self._is_running.tolist(),
             "stopped_ns": self._stopped_ns.tolist(),
             "told_status": self._told_status.tolist(),
+            "told_ns": self._told_ns.tolist(),
             "told_by": self._told_by,
             "versions": {each.digest: each.checkpoint() for each in self._versions.loaded},
         }
@@ -258,6 +265,7 @@ class LifeHost:
         self._is_running[:] = content["is_running"]
         self._stopped_ns[:] = content["stopped_ns"]
         self._told_status[:] = content["told_status"]
+        self._told_ns[:] = content["told_ns"]
         self._told_by = content["told_by"]
         self._restored = content["versions"]
         for version in self._versions.loaded:
@@ -328,16 +336,18 @@ class LifeHost:
         is_new: BoolArray | None,
         told_by: str,
     ) -> Frame | None:
-        """Return the figures that are new or of another quality than the last ones told."""
+        """Return the figures that are new, of another quality, or were told long ago."""
         is_told = (status != self._told_status).any(axis=1)
+        is_again = rows.time_ns - self._told_ns >= round(TELL_AGAIN_S * 1e9)
         # A figure that stays Bad is told once.
         if is_new is not None:
-            is_told |= is_new & np.isfinite(hours[:, 1])
+            is_told |= (is_new | is_again) & np.isfinite(hours[:, 1])
         if told_by != self._told_by:
             is_told[:] = True
         if not is_told.any():
             return None
         self._told_status[is_told] = status[is_told]
+        self._told_ns[is_told] = rows.time_ns
         self._told_by = told_by
         own = self._own[is_told].ravel()
         return Frame(

@@ -83,10 +83,21 @@ class TestFigures:
 
     def test_rows_that_come_more_often_than_in_the_training_change_nothing(self) -> None:
         """A twin has a row every few seconds; the model takes one a period."""
-        assert same(
-            run(life_host(life_bundle()), life_rows()),
-            run(life_host(life_bundle()), life_rows(per_hour=12)),
-        )
+        expected = run(life_host(life_bundle()), life_rows())
+        told = run(life_host(life_bundle()), life_rows(per_hour=12))
+        times = {int(frame.time_ns[0]) for frame in expected}
+        assert same([frame for frame in told if int(frame.time_ns[0]) in times], expected)
+
+    def test_a_figure_that_stands_is_told_again_after_ten_minutes(self) -> None:
+        """A model's next row may be hours away; after a restart nobody waits for it."""
+        host = life_host(life_bundle())
+        before = run(host, life_rows(end=30))[-1]
+        rows = life_rows(begin=30, end=31)[0].value
+        again = run(host, [rows_at(29 + minute / 60, rows) for minute in range(1, 50)])
+        minutes = [(int(frame.time_ns[0]) - T0_NS) / HOUR_NS * 60 - 29 * 60 for frame in again]
+        assert minutes == pytest.approx([10, 20, 30, 40], abs=1.1)
+        for frame in again:
+            assert np.array_equal(frame.value, before.value)
 
     def test_it_is_the_estimator_of_the_offline_score(self) -> None:
         """The figures are those that the same rows have when a recording is scored."""
