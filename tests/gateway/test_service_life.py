@@ -135,7 +135,9 @@ async def test_a_released_life_is_told_on_the_gateway_and_judged_by_a_verdict(
             assert "generic-life 1.0 had told M-7" in event.text
             metrics = render_metrics(gateway.view).decode()
             assert 'model_judged_lives{model="generic-life",version="1.0"} 1.0' in metrics
-            assert (await shown(tmp_path, "M-7.rul_h")).quality == "bad"
+            # The new machine has no end in sight.
+            while (await shown(tmp_path, "M-7.rul_h")).quality == "good":
+                await play(server, whole[:1])
             socket = ("--socket", str(tmp_path / "api.sock"))
             listed = await invoke(models_command, "list", *socket)
             assert "of 1 lives (90% promised)" in listed
