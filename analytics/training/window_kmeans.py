@@ -61,16 +61,7 @@ def fit_window_centers(
         Lloyd (1982), seeded as by Arthur and Vassilvitskii (2007). Windows against k-means centres:
         Yairi et al. (2001).
     """
-    # Heavy: imported when a training begins.
-    from sklearn.cluster import KMeans
-
-    windows = _windows(runs, window_rows)
-    different = np.unique(windows, axis=0)
-    if len(different) <= center_count:
-        centers = different
-    else:
-        model = KMeans(n_clusters=center_count, n_init=1, max_iter=_ROUNDS_MAX, random_state=SEED)
-        centers = np.asarray(model.fit(windows).cluster_centers_, dtype=np.float64)
+    centers = _centers(_windows(runs, window_rows), center_count)
     return WindowCenters(centers=frozen(centers.reshape(len(centers), window_rows, -1)))
 
 
@@ -131,6 +122,48 @@ def window_distance(model: WindowCenters, windows: FloatArray) -> FloatArray:
     step = bounded - flat[near.argmin(axis=1)]
     distance: FloatArray = np.sqrt(np.square(step).mean(axis=1))
     return distance
+
+
+def _centers(points: FloatArray, count: int) -> FloatArray:
+    """Return the centres of points (p, d), at most so many, shape (k, d).
+
+    Written out: the library's threads wait for each other on a small machine that does other work.
+    """
+    centers = _seeds(points, count)
+    nearest = np.full(len(points), -1)
+    for _ in range(_ROUNDS_MAX):
+        distance = np.square(centers).sum(axis=1) - 2.0 * points @ centers.T
+        moved = distance.argmin(axis=1)
+        if (moved == nearest).all():
+            break
+        nearest = moved
+        member = nearest == np.arange(len(centers))[:, np.newaxis]
+        sizes = member.sum(axis=1, keepdims=True)
+        sums = member.astype(np.float64) @ points
+        # A centre that lost all its points stays where it was.
+        centers = np.where(sizes > 0, sums / np.maximum(sizes, 1), centers)
+    return centers
+
+
+def _seeds(points: FloatArray, count: int) -> FloatArray:
+    """Return different points far from each other, fewer where there are not so many different.
+
+    Each is drawn with a chance as the square of its distance to those before it; of a few drawn,
+    the one that leaves the least distance is taken.
+    """
+    dice = np.random.default_rng(SEED)
+    trials = 2 + int(np.log(count))
+    chosen = [int(dice.integers(len(points)))]
+    left = np.square(points - points[chosen[0]]).sum(axis=1)
+    while len(chosen) < count and left.max() > 0.0:
+        reach = np.cumsum(left)
+        drawn = np.searchsorted(reach, dice.random(trials) * reach[-1], side="right")
+        drawn = np.minimum(drawn, len(points) - 1)
+        remaining = [np.minimum(left, np.square(points - points[k]).sum(axis=1)) for k in drawn]
+        best = int(np.argmin([each.sum() for each in remaining]))
+        left = remaining[best]
+        chosen.append(int(drawn[best]))
+    return points[chosen]
 
 
 def _mean(source: str, target: str) -> Operation:

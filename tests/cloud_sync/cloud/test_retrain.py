@@ -217,14 +217,14 @@ def case(asset: str, seq: int, condition: str, *, opened: int) -> Event:
 @pytest.mark.slow
 async def test_better_candidate_is_released(site: Site) -> None:
     """The version in force was trained at one load; since then the pumps run at another."""
-    site.registry.release(model_bytes(healthy_rows(2000, seed=5)))
-    for first in (1, 1001):
-        rows = {f"P-10{n}": healthy_rows(1000, load=1.6, seed=first + n) for n in (1, 2)}
+    site.registry.release(model_bytes(healthy_rows(1000, seed=5)))
+    for first in (1, 501):
+        rows = {f"P-10{n}": healthy_rows(500, load=1.6, seed=first + n) for n in (1, 2)}
         await site.take(derived_batch(rows, first_seq=first))
     run = await site.retrainer.run(MODEL)
     assert run.outcome is RetrainOutcome.RELEASED, run.text
     assert (run.incumbent, run.released) == ("1.0", "1.1")
-    assert run.figures["rows"] == 4000
+    assert run.figures["rows"] == 2000
     assert run.figures["incumbent_alarm_share"] > 0.5
     assert run.figures["candidate_alarm_share"] < 0.02
     newest = site.registry.newest(MODEL)
@@ -237,9 +237,9 @@ async def test_better_candidate_is_released(site: Site) -> None:
 @pytest.mark.slow
 async def test_candidate_that_is_not_better_is_not_released(site: Site) -> None:
     """The older rows hold a narrow range; the version in force knows the wide one."""
-    wide = np.concatenate([healthy_rows(2000, seed=5), healthy_rows(2000, load=1.6, seed=6)])
+    wide = np.concatenate([healthy_rows(1000, seed=5), healthy_rows(1000, load=1.6, seed=6)])
     site.registry.release(model_bytes(np.random.default_rng(1).permutation(wide)))
-    for first, count, load in ((1, 700, 1.0), (701, 700, 1.0), (1401, 550, 1.6)):
+    for first, count, load in ((1, 350, 1.0), (351, 350, 1.0), (701, 275, 1.6)):
         rows = {"P-101": healthy_rows(count, load=load, seed=first)}
         await site.take(derived_batch(rows, first_seq=first))
     run = await site.retrainer.run(MODEL)
