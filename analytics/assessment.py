@@ -3,8 +3,9 @@
 Two blocks of ISO 13374-1. *Health assessment*: each finding (what the physics does not explain,
 how unlike before the asset behaves, the vibration's zone) is brought to one scale, and the worst
 one is the health: a machine fails by its weakest part, and an average would hide it. The findings
-that are worse than normal are the reasons. *Prognostics*: a health that falls is followed to the
-limit (`analytics.trend`), or nobody can tell.
+that are worse than normal are the reasons. *Prognostics*: what a model that has seen lives to
+their end tells, where wear shows to it (`analytics.prognosis`); else a health that falls is
+followed to the limit (`analytics.trend`), or nobody can tell.
 
 The findings are derived samples, of whatever stage: the assessment knows tags and not stages.
 """
@@ -27,8 +28,8 @@ from gateway.core.arrays import (
     index_column,
 )
 from gateway.core.frame import Frame
-from gateway.core.prognosis import Prognosis
-from gateway.core.quality import Status, is_bad
+from gateway.core.prognosis import RUL_COLUMNS, Prognosis
+from gateway.core.quality import Status, is_bad, is_good
 from gateway.core.rows import AssetId
 from gateway.core.tags import Tag, TagId, TagTable
 from gateway.core.twin_state import TwinState
@@ -119,8 +120,10 @@ class Assessment:
         self._written_ns = np.zeros(len(self._assets), dtype=np.int64)
         self._trends = Trends(asset_count=len(self._assets))
         self._remaining: FloatArray = np.full((len(self._assets), 3), np.nan)
+        self._lives: FloatArray = np.full((len(self._assets), len(RUL_COLUMNS)), np.nan)
         self._waiting: BoolArray = np.zeros(len(self._assets), dtype=np.bool_)
         self._finding_of_tag: IndexArray = index_column([])
+        self._life_of_tag: IndexArray = index_column([])
         self._own: IndexArray = index_column([])
 
     @property
@@ -144,16 +147,25 @@ class Assessment:
             if tag in table:
                 place[table.index(tag)] = k
         self._finding_of_tag = place
+        self._life_of_tag = np.full(len(table.tags), -1, dtype=np.int32)
+        for k, asset in enumerate(self._assets):
+            for c, column in enumerate(RUL_COLUMNS):
+                tag = TagId(f"{asset}.{column}")
+                if tag in table:
+                    self._life_of_tag[table.index(tag)] = k * len(RUL_COLUMNS) + c
         self._own = table.indices([tag.id for tag in self.derived_tags])
 
     def update(self, frame: Frame) -> Frame | None:
         """Take in derived samples and return what follows from them; None is nothing new."""
         place = self._finding_of_tag[frame.tag_index]
         at = np.flatnonzero(place >= 0)
-        if not len(at):
+        life = self._life_of_tag[frame.tag_index]
+        of_lives = np.flatnonzero(life >= 0)
+        if not len(at) + len(of_lives):
             return None
         self._hear(place[at], frame.value[at], frame.status[at], frame.time_ns[at])
-        time_ns = int(frame.time_ns[at].max())
+        heard = self._hear_lives(life[of_lives], frame.value[of_lives], frame.status[of_lives])
+        time_ns = int(frame.time_ns[np.concatenate([at, of_lives])].max())
         index = self._index(time_ns)
         known = np.isfinite(index)
         self._waiting |= self._trends.update(time_ns, index, known)
@@ -167,6 +179,7 @@ class Assessment:
         moved |= known != np.isfinite(self._written)
         moved |= time_ns - self._written_ns >= int(WRITE_S * 1e9)
         moved[told] = True
+        moved |= heard
         if not moved.any():
             return None
         self._written[moved] = index[moved]
@@ -178,20 +191,21 @@ class Assessment:
         if state.asset not in self._assets:
             return state
         k = self._assets.index(state.asset)
+        time, low, high = (float(hours) for hours in self._left()[k])
+        prognosis = (
+            None if np.isnan(time) else Prognosis(hours=time, low_hours=low, high_hours=high)
+        )
         mine = np.flatnonzero((self._asset_of == k) & np.isfinite(self._health))
         if not len(mine):
-            return state
+            return replace(state, prognosis=prognosis)
         worst_first = mine[np.argsort(self._health[mine], kind="stable")]
-        time, low, high = (float(hours) for hours in self._remaining[k])
         return replace(
             state,
             health=float(self._health[worst_first[0]]),
             reasons=tuple(
                 self._findings[f][1].words for f in worst_first if self._health[f] < NORMAL_HEALTH
             ),
-            prognosis=None
-            if np.isnan(time)
-            else Prognosis(hours=time, low_hours=low, high_hours=high),
+            prognosis=prognosis,
         )
 
     def rebase(self, shift_ns: int) -> None:
@@ -213,7 +227,7 @@ class Assessment:
             ValueError: it was made of other findings; the state is unchanged.
         """
         content = json.loads(checkpoint)
-        if content.pop("findings") != self._names():
+        if content.pop("findings") != self._names() or content.keys() != self._arrays().keys():
             raise ValueError("the checkpoint of the assessment is of other assets or findings")
         for name, array in self._arrays().items():
             array[...] = np.array(content[name], dtype=array.dtype).reshape(array.shape)
@@ -229,6 +243,24 @@ class Assessment:
             self._health[place[mine]] = health
         self._heard_ns[place] = time_ns
 
+    def _hear_lives(self, place: IndexArray, value: FloatArray, status: StatusArray) -> BoolArray:
+        """Note what a model tells of remaining lives; returns the assets it is told of.
+
+        It counts while it is Good, until the model takes it back. An upper end that is not means
+        *or more*.
+        """
+        asset, column = np.divmod(place, len(RUL_COLUMNS))
+        otherwise = np.where(column == len(RUL_COLUMNS) - 1, np.inf, np.nan)
+        self._lives[asset, column] = np.where(is_good(status), value, otherwise)
+        heard = np.zeros(len(self._assets), dtype=np.bool_)
+        heard[asset] = True
+        return heard
+
+    def _left(self) -> FloatArray:
+        """Return what is left of each asset in hours and its ends, shape (n, 3)."""
+        is_told: BoolArray = np.isfinite(self._lives[:, 0]) & np.isfinite(self._lives[:, 1])
+        return np.where(is_told[:, np.newaxis], self._lives, self._remaining)
+
     def _index(self, time_ns: int) -> FloatArray:
         """Return the worst health of each asset, shape (n,); NaN where nothing is known."""
         fresh = time_ns - self._heard_ns < int(STALE_S * 1e9)
@@ -238,7 +270,7 @@ class Assessment:
         return np.where(np.isinf(worst), np.nan, worst)
 
     def _frame(self, frame: Frame, moved: BoolArray, index: FloatArray, time_ns: int) -> Frame:
-        value = np.concatenate([index[moved, np.newaxis], self._remaining[moved]], axis=1)
+        value = np.concatenate([index[moved, np.newaxis], self._left()[moved]], axis=1)
         status = np.where(
             np.isfinite(value), Status.GOOD, Status.BAD_WAITING_FOR_INITIAL_DATA
         ).astype(np.uint32)
@@ -265,6 +297,7 @@ class Assessment:
             "written": self._written,
             "written_ns": self._written_ns,
             "remaining": self._remaining,
+            "lives": self._lives,
             "waiting": self._waiting,
             "trend_total": self._trends.total,
             "trend_count": self._trends.count,

@@ -90,6 +90,11 @@ class RemainingLife:
         """What the model says of itself."""
         return self._manifest
 
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Rows taken in of each asset since it was new, shape (n,)."""
+        return self._statistics.rows
+
     def update(self, at: NDArray[np.intp], time: FloatArray, rows: FloatArray) -> Lives:
         """Take in one row of each of some assets, in one call of the model.
 
@@ -121,6 +126,11 @@ class RemainingLife:
         """
         self._statistics.forget(is_new)
         self._onset.forget(is_new)
+
+    def rebase(self, shift: float) -> None:
+        """Move every remembered time, in the model's time unit: the clock was set."""
+        self._statistics.began += shift
+        self._statistics.newest += shift
 
     def checkpoint(self) -> bytes:
         """Return all that `restore` needs to go on exactly from here."""

@@ -201,7 +201,8 @@ def _fit_statistics(runs: Sequence[FloatArray], purpose: Purpose) -> _Fitted:
 
 
 def _fit_memory(runs: Sequence[FloatArray], purpose: Purpose) -> _Fitted:
-    stretches, notes = _whole_stretches(runs, purpose.columns)
+    # A memory counts rows, whatever lies between them: irregular recordings are learnt, too.
+    stretches, notes = _whole_stretches(runs, purpose.columns, rows_min=1)
     values = np.concatenate(stretches)[:, 0]
     rate = min(NOVEL_RATE * purpose.false_alarm_share / FALSE_ALARM_SHARE, _NOVEL_RATE_MAX)
     model = memory_model(values, rate=rate)
@@ -209,7 +210,7 @@ def _fit_memory(runs: Sequence[FloatArray], purpose: Purpose) -> _Fitted:
     return _Fitted(
         model=model,
         method=Method.MEMORY,
-        stretches=stretches,
+        stretches=[values[:, np.newaxis]],
         spread=spread,
         rows=values[:, np.newaxis],
         healthy_scores=None,
@@ -276,9 +277,9 @@ def _told(facts: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
 
 
 def _whole_stretches(
-    runs: Sequence[FloatArray], columns: tuple[str, ...]
+    runs: Sequence[FloatArray], columns: tuple[str, ...], *, rows_min: int = RUN_ROWS_MIN
 ) -> tuple[list[FloatArray], tuple[str, ...]]:
-    """Return the stretches without a hole, and what was left out.
+    """Return the stretches without a hole of so many rows at least, and what was left out.
 
     Raises:
         ModelError: too few rows are left; names the column with the most holes.
@@ -290,7 +291,7 @@ def _whole_stretches(
         is_whole = np.isfinite(run).all(axis=1)
         edges = np.flatnonzero(np.diff(is_whole.astype(np.int8), prepend=0, append=0))
         for begin, end in edges.reshape(-1, 2):
-            if end - begin >= RUN_ROWS_MIN:
+            if end - begin >= rows_min:
                 stretch, count = without_wild(run[begin:end])
                 stretches.append(stretch)
                 wild_count += count
@@ -301,7 +302,7 @@ def _whole_stretches(
         worst = f", most in {columns[int(holes.argmax())]}" if holes.any() else ""
         raise ModelError(
             f"{count} healthy rows are too few: {len(columns)} columns need {needed}, in stretches "
-            f"of {RUN_ROWS_MIN} without a gap; {given - count} others have holes{worst}"
+            f"of {rows_min} without a gap; {given - count} others have holes{worst}"
         )
     facts = {
         "are left out for holes, or for standing between them": given - count,

@@ -23,7 +23,7 @@ from gateway.core.arrays import FloatArray
 
 EXCEEDED_SHARE: Final = 0.01
 """Share of stretches as long as a block in which a healthy machine exceeds the limit, where its
-maxima are about normal. Half of it finds alike; with 0.05 false alarms are many."""
+maxima are about normal. With 0.05 false alarms are many."""
 LIMIT_SHARE_MIN: Final = 0.05
 """Of the mean of the maxima above the usual, that the limit lies above that mean at the least: the
 maxima of five stretches may happen to be the same."""

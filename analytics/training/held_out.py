@@ -15,7 +15,7 @@ import numpy as np
 from gateway.core.arrays import FloatArray
 
 BLOCK_COUNT: Final = 5
-"""Blocks of each recording. 4 to 10 lead to much the same limits."""
+"""Blocks of each recording: more would be too short to stand for a stretch of time of their own."""
 
 Scorer = Callable[[FloatArray], FloatArray]
 """Returns the k statistics of each row of a recording (r, m), causally, shape (r, k)."""

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, TypeAlias
 
 from cloud_sync.edge.lifecycle import (
+    ALARMS_ALONE,
     Decision,
     Verdict,
     joined,
@@ -23,6 +24,7 @@ from gateway.core.events import Event
 from gateway.core.manifest import AnomalyManifest, RolloutRules
 from gateway.core.models import Comparison, ModelStage, ModelStatus
 from gateway.core.ports import Clock, ModelHost
+from gateway.core.rul_manifest import RulManifest
 from gateway.wire.bundle import read_bundle
 
 REFUSED_SEVERITY: Final = 700
@@ -30,6 +32,8 @@ ROLLED_BACK_SEVERITY: Final = 600
 REJECTED_SEVERITY: Final = 400
 PROMOTED_SEVERITY: Final = 200
 NEWS_SEVERITY: Final = 50
+TELLS_OTHERWISE: Final = "tells another life"
+"""What speaks against a version of a model of remaining life."""
 
 Load: TypeAlias = Callable[[str, str], Awaitable[bytes]]
 """Returns the verified bundle of a name and a version."""
@@ -47,6 +51,7 @@ class KeptModel:
         self._host = host
         self._clock = clock
         self._rules = RolloutRules()
+        self._alone = ALARMS_ALONE
 
     @property
     def name(self) -> str:
@@ -130,7 +135,7 @@ class KeptModel:
             return ()
         state.seen = joined(state.seen, self._host.take_comparison())
         if state.candidate is not None:
-            decision = judge_shadow(state.seen, self._rules)
+            decision = judge_shadow(state.seen, self._rules, alone=self._alone)
             if decision.verdict is Verdict.PROMOTE:
                 return self._promote(state.candidate, decision.reason)
             if decision.verdict is Verdict.REJECT:
@@ -138,7 +143,7 @@ class KeptModel:
                 candidate, state.candidate = state.candidate, None
                 return (self._rejected(candidate, decision.reason, rows=state.seen.rows),)
             return ()
-        decision = judge_probation(state.seen, self._rules)
+        decision = judge_probation(state.seen, self._rules, alone=self._alone)
         if decision.verdict is Verdict.ROLL_BACK:
             return self._roll_back(decision.reason)
         if decision.verdict is Verdict.END_PROBATION:
@@ -255,8 +260,9 @@ class KeptModel:
         manifest = read_bundle(data).manifest
         if (manifest.name, manifest.version) != (self.name, version):
             raise ModelError(f"holds {manifest.name} {manifest.version} under this name")
-        if not isinstance(manifest, AnomalyManifest):
+        if not isinstance(manifest, AnomalyManifest | RulManifest):
             raise ModelError(f"is a {manifest.kind} model, which has no shadow")
+        self._alone = TELLS_OTHERWISE if isinstance(manifest, RulManifest) else ALARMS_ALONE
         return manifest.rollout
 
     def _first(self, version: str, reason: str) -> Event:

@@ -23,6 +23,9 @@ LATENCIES_MAX: Final = 1000
 LATENCIES_MIN: Final = 100
 """Of fewer calls a 99th percentile is merely the slowest one, and says nothing."""
 
+ALARMS_ALONE: Final = "alarms alone"
+"""What speaks against a version of an anomaly model."""
+
 
 class Verdict(StrEnum):
     """What is to be done with a version."""
@@ -63,6 +66,8 @@ def judge_canary(report: CanaryReport, rules: RolloutRules, *, has_incumbent: bo
             " is the most"
         )
     known = f"raises all {report.fault_count} known faults"
+    if report.fault_count == 0:
+        known = f"gives numbers, in {report.latency_ms_p99:.1f} ms"
     if has_incumbent:
         return Decision(verdict=Verdict.STAY, reason=f"{known}; now {rules.shadow_rows} rows")
     return Decision(
@@ -70,13 +75,19 @@ def judge_canary(report: CanaryReport, rules: RolloutRules, *, has_incumbent: bo
     )
 
 
-def judge_shadow(seen: Comparison, rules: RolloutRules) -> Decision:
-    """Return what to do with a candidate, after what was counted beside the version in force."""
+def judge_shadow(seen: Comparison, rules: RolloutRules, *, alone: str = ALARMS_ALONE) -> Decision:
+    """Return what to do with a candidate, after what was counted beside the version in force.
+
+    Args:
+        seen: What was counted.
+        rules: Of the candidate.
+        alone: What the candidate does on the rows that speak against it, for the reason.
+    """
     if seen.not_finite:
         return _reject(f"gives no number on {seen.not_finite} rows")
     if seen.trial_only_alarms > rules.alarm_share_max * rules.shadow_rows:
         return _reject(
-            f"alarms alone on {seen.trial_only_alarms} of {seen.rows} rows;"
+            f"{alone} on {seen.trial_only_alarms} of {seen.rows} rows;"
             f" {_percent(rules.alarm_share_max)} of {rules.shadow_rows} is the most"
         )
     if seen.rows < rules.shadow_rows:
@@ -91,20 +102,32 @@ def judge_shadow(seen: Comparison, rules: RolloutRules) -> Decision:
     slow = _slowness(seen, rules)
     if slow:
         return _reject(slow)
+    shared = (
+        f", shares {seen.reference_alarms - seen.missed_alarms} of {seen.reference_alarms} alarm"
+        " rows"
+    )
     return Decision(
         verdict=Verdict.PROMOTE,
-        reason=f"alarms alone on {seen.trial_only_alarms} of {seen.rows} rows in shadow, shares"
-        f" {seen.reference_alarms - seen.missed_alarms} of {seen.reference_alarms} alarm rows",
+        reason=f"{alone} on {seen.trial_only_alarms} of {seen.rows} rows in shadow"
+        + (shared if alone == ALARMS_ALONE else ""),
     )
 
 
-def judge_probation(seen: Comparison, rules: RolloutRules) -> Decision:
-    """Return what to do with the version in force, after what was counted beside the former one."""
+def judge_probation(
+    seen: Comparison, rules: RolloutRules, *, alone: str = ALARMS_ALONE
+) -> Decision:
+    """Return what to do with the version in force, after what was counted beside the former one.
+
+    Args:
+        seen: What was counted.
+        rules: Of the version in force.
+        alone: What it does on the rows that speak against it, for the reason.
+    """
     if seen.not_finite:
         return _roll_back(f"gives no number on {seen.not_finite} rows")
     if seen.trial_only_alarms > rules.probation_alarm_share_max * rules.probation_rows:
         return _roll_back(
-            f"alarms alone on {seen.trial_only_alarms} of {seen.rows} rows;"
+            f"{alone} on {seen.trial_only_alarms} of {seen.rows} rows;"
             f" {_percent(rules.probation_alarm_share_max)} of {rules.probation_rows} is the most"
         )
     slow = _slowness(seen, rules)
@@ -116,7 +139,7 @@ def judge_probation(seen: Comparison, rules: RolloutRules) -> Decision:
         )
     return Decision(
         verdict=Verdict.END_PROBATION,
-        reason=f"alarms alone on {seen.trial_only_alarms} of {seen.rows} rows on probation",
+        reason=f"{alone} on {seen.trial_only_alarms} of {seen.rows} rows on probation",
     )
 
 

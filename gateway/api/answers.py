@@ -313,6 +313,17 @@ class LedgerList(Answer):
     entries: tuple[LedgerAnswer, ...]
 
 
+class CoverageAnswer(Answer):
+    """How often the intervals of a model of remaining life held the truth."""
+
+    told: float
+    """Share that is promised, 0 to 1."""
+    judged: int
+    """Lives that ended since the version came."""
+    held: int
+    """Those of them whose interval held the truth."""
+
+
 class ModelAnswer(Answer):
     """One version of one model on this gateway."""
 
@@ -325,6 +336,8 @@ class ModelAnswer(Answer):
     """Rows it has scored in this stage."""
     rows_needed: int
     """Rows after which the stage is decided; 0 where nothing is to be decided."""
+    coverage: CoverageAnswer | None = None
+    """Of a model of remaining life in force."""
 
 
 class ModelList(Answer):

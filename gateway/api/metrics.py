@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from gateway.api.view import GatewayView
 from gateway.core.device_status import DeviceState, DeviceStatus
+from gateway.core.models import ModelStatus
 from gateway.core.uplink_status import UplinkStatus
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -36,6 +37,7 @@ class ViewCollector(Collector):
         yield from _uplinks(self._view.uplinks())
         yield from self._assets()
         yield from self._alarms()
+        yield from _lives(self._view.models())
 
     def _gateway(self) -> Iterable[Metric]:
         log, books, identity = self._view.log(), self._view.books(), self._view.identity
@@ -104,6 +106,23 @@ class ViewCollector(Collector):
         )
         for name, about, value in gauges:
             yield GaugeMetricFamily(name, about, value=float(value))
+
+
+def _lives(models: tuple[ModelStatus, ...]) -> Iterable[Metric]:
+    """Yield how often intervals of remaining life held; a share of none is left out."""
+    labels = ["model", "version"]
+    judged = GaugeMetricFamily("model_judged_lives", "Ended, and foretold", labels=labels)
+    held = GaugeMetricFamily("model_held_ratio", "Intervals that held", labels=labels)
+    promised = GaugeMetricFamily("model_promised_ratio", "What they promise", labels=labels)
+    for model in models:
+        if model.coverage is None:
+            continue
+        of = [model.name, model.version]
+        judged.add_metric(of, model.coverage.judged)
+        promised.add_metric(of, model.coverage.told)
+        if model.coverage.judged:
+            held.add_metric(of, model.coverage.held / model.coverage.judged)
+    return judged, held, promised
 
 
 def _devices(devices: tuple[DeviceStatus, ...]) -> Iterable[Metric]:

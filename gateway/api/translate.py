@@ -11,6 +11,7 @@ from gateway.api.answers import (
     BooksAnswer,
     CommandAnswer,
     ConfigurationAnswer,
+    CoverageAnswer,
     EventAnswer,
     EvidenceAnswer,
     LedgerAnswer,
@@ -299,6 +300,11 @@ def model_answer(model: ModelStatus) -> ModelAnswer:
         reason=model.reason,
         rows=model.rows,
         rows_needed=model.rows_needed,
+        coverage=None
+        if model.coverage is None
+        else CoverageAnswer(
+            told=model.coverage.told, judged=model.coverage.judged, held=model.coverage.held
+        ),
     )
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from gateway.api.answers import ModelList
+from gateway.api.answers import CoverageAnswer, ModelList
 from gateway.cli.local import ask, json_option, socket_option
 
 SINCE = "%Y-%m-%d %H:%M"
@@ -56,6 +56,17 @@ def _print(models: ModelList, *, as_json: bool) -> None:
         click.echo(
             f"{model.name:<24}{model.version:<9}{model.stage:<12}"
             f"{model.since.astimezone():{SINCE}}  {rows:<16}{model.reason}"
+            f"{_judged(model.coverage)}"
         )
     if not models.models:
         click.echo("no models")
+
+
+def _judged(coverage: CoverageAnswer | None) -> str:
+    """Return how often the intervals of remaining life held; empty where it is not known."""
+    if coverage is None or coverage.judged == 0:
+        return ""
+    return (
+        f"; its intervals held {coverage.held} of {coverage.judged} lives"
+        f" ({coverage.told:.0%} promised)"
+    )

@@ -10,7 +10,9 @@ import click
 from analytics.training.anomaly import FALSE_ALARM_SHARE, Purpose, train_anomaly
 from analytics.training.cost import anomaly_cost, check_cost
 from gateway.cli import train_rul, train_vibration
+from gateway.cli.past import Time
 from gateway.cli.recordings import GENERIC, ROLES_BY_TWIN, TwinRecording, known_faults
+from gateway.cli.train_log import HealthyRuns, read_log_rows, step_back
 from gateway.cli.training import check_names, over_budget_option, save, tell
 from gateway.config import read_config
 from gateway.core.errors import ConfigError
@@ -34,7 +36,11 @@ command.add_command(train_vibration.command)
 
 
 @command.command("anomaly")
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="Healthy rows (CSV).")
+@click.option("--data", type=click.Path(path_type=Path), help="Healthy rows (CSV or Parquet).")
+@click.option(
+    "--from", "from_ns", type=Time(), help="Instead of --data: the gateway's own log, from -7d on."
+)
+@click.option("--to", "to_ns", type=Time(), default="now", show_default=True, help="End of that.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Bundle (.ewm).")
 @click.option("--name", help="Of the model, over its versions.  [default: from the asset type]")
 @click.option("--model-version", default="1.0", show_default=True, help="major.minor")
@@ -62,7 +68,7 @@ command.add_command(train_vibration.command)
     "-c",
     "--config",
     type=click.Path(path_type=Path),
-    help="With --twin: assets and nameplates from a gateway's configuration.",
+    help="A gateway's configuration: of the log, or with --twin assets and nameplates.",
 )
 @click.option(
     "--shadow-rows",
@@ -74,7 +80,9 @@ command.add_command(train_vibration.command)
 @over_budget_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def anomaly(
-    data: Path,
+    data: Path | None,
+    from_ns: int | None,
+    to_ns: int,
     out: Path,
     name: str | None,
     model_version: str,
@@ -99,39 +107,73 @@ def anomaly(
 
     With --twin the model reads what the physics of the machine does not explain, so a change of
     load is no anomaly. Without, it reads the columns as they are.
+
+    On a gateway, from its own log, without its alarms and beside its service:
+
+    edgewright train anomaly -c gateway.toml --from -7d --asset-type centrifugal_pump --out p.ewm
     """
     chosen = tags.split(",") if tags else None
-    recording, period_s = _recording(data, time_column, chosen, rate)
-    if twin is not None:
-        if false_alarms != FALSE_ALARM_SHARE:
-            raise ConfigError("--false-alarms: with --twin the accuracy of the twin decides")
-        settings = None if config is None else read_config(config)
-        columns, runs = TwinRecording(recording, twin, settings).healthy_runs()
+    if (data is None) == (from_ns is None):
+        raise click.UsageError("give either --data FILE, or -c FILE and --from TIME")
+    if data is None:
+        if config is None or from_ns is None or twin or tags or rate or time_column:
+            raise click.UsageError("--from goes with -c, not with --twin, --tags, --rate or --time")
+        step_back()
+        rows = read_log_rows(config, asset_type, from_ns=from_ns, to_ns=to_ns)
     else:
-        columns = recording.columns
-        runs = without_gaps(recording.time_ns, recording.value, period_s=period_s)
-    kind = asset_type or twin or GENERIC
+        rows = _file_rows(data, time_column, chosen, rate, twin=twin, config=config)
+    if rows.has_physics and false_alarms != FALSE_ALARM_SHARE:
+        raise ConfigError("--false-alarms: with a twin its accuracy decides")
+    kind = asset_type or rows.asset_type
     purpose = _purpose(
         name or f"{kind.replace('_', '-')}-anomaly",
         model_version,
         kind,
-        columns,
-        period_s=period_s,
+        rows.columns,
+        period_s=rows.period_s,
         # A twin's residuals are counted in what the healthy machine may show.
-        tolerance=0.0 if twin is None else 1.0,
+        tolerance=1.0 if rows.has_physics else 0.0,
         false_alarm_share=false_alarms,
         trial_rows=shadow_rows,
     )
-    trained = train_anomaly(runs, purpose, patterns=known_faults(twin) if twin else ())
+    trained = train_anomaly(rows.runs, purpose, patterns=known_faults(rows.asset_type))
     bundle = _costed(trained.bundle, over_budget=over_budget)
     size_bytes = save(bundle, out)
     tell(
         bundle,
         out,
-        _lines(bundle, run_count=len(runs)),
-        notes=trained.notes,
+        _lines(bundle, run_count=len(rows.runs)),
+        notes=(*rows.notes, *trained.notes),
         size_bytes=size_bytes,
         as_json=as_json,
+    )
+
+
+def _file_rows(
+    data: Path,
+    time_column: str | None,
+    columns: Sequence[str] | None,
+    rate: str | None,
+    *,
+    twin: str | None,
+    config: Path | None,
+) -> HealthyRuns:
+    """Return the rows of a recording, as they are or through a twin."""
+    recording, period_s = _recording(data, time_column, columns, rate)
+    if twin is None:
+        found = recording.columns
+        runs = without_gaps(recording.time_ns, recording.value, period_s=period_s)
+    else:
+        settings = None if config is None else read_config(config)
+        found, runs = TwinRecording(recording, twin, settings).healthy_runs()
+    left_out = ", ".join(recording.left_out)
+    return HealthyRuns(
+        asset_type=twin or GENERIC,
+        columns=found,
+        runs=runs,
+        period_s=period_s,
+        has_physics=twin is not None,
+        notes=(f"columns of words are left out: {left_out}",) if left_out else (),
     )
 
 

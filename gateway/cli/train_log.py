@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from gateway.cli.past import log_of
 from gateway.config import read_config
 from gateway.core.arrays import FloatArray
@@ -17,6 +15,7 @@ from gateway.core.errors import ConfigError
 from gateway.core.records import Seq
 from gateway.core.rows import AssetId
 from gateway.recordings import usual_period_s
+from gateway.recordings.pace import without_gaps
 from gateway.service.own_rows import read_own_rows
 from twins import AssetTwin, build_twins
 
@@ -25,21 +24,28 @@ NICENESS: Final = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogRows:
-    """What the log holds of the assets of one type."""
+class HealthyRuns:
+    """What a model of the assets of one type is trained on."""
 
     asset_type: str
     columns: tuple[str, ...]
-    runs: list[FloatArray]
-    """One for each asset that has rows, (n, m)."""
+    runs: Sequence[FloatArray]
+    """Stretches of each asset, (n, m)."""
     period_s: float
     has_physics: bool
     """Whether the columns are residuals in the twin's own standard deviations."""
     notes: tuple[str, ...]
 
 
-def read_log_rows(path: Path, asset_type: str | None, *, from_ns: int, to_ns: int) -> LogRows:
-    """Return healthy rows out of the log of a configured gateway, at a low priority from here on.
+def step_back() -> None:
+    """Give the rest of this process a low priority."""
+    # A sandbox may forbid to change one's priority.
+    with suppress(PermissionError):
+        os.nice(NICENESS)
+
+
+def read_log_rows(path: Path, asset_type: str | None, *, from_ns: int, to_ns: int) -> HealthyRuns:
+    """Return healthy rows out of the log of a configured gateway.
 
     Args:
         path: The gateway's configuration.
@@ -50,9 +56,6 @@ def read_log_rows(path: Path, asset_type: str | None, *, from_ns: int, to_ns: in
         ConfigError: the configuration has no such assets, or the log no such rows.
         StoreError: the log cannot be read.
     """
-    # A sandbox may forbid to change one's priority.
-    with suppress(PermissionError):
-        os.nice(NICENESS)
     config = read_config(path)
     twins = build_twins({AssetId(name): settings for name, settings in config.twins.items()})
     twin = _chosen(twins, asset_type)
@@ -79,12 +82,16 @@ def read_log_rows(path: Path, asset_type: str | None, *, from_ns: int, to_ns: in
         notes.append(f"{in_alarm} rows in or before an alarm were left out")
     if damaged:
         notes.append(f"{len(damaged)} records of the log are damaged and were left out")
-    times = next(iter(own.runs.values())).time_ns
-    return LogRows(
+    period_s = usual_period_s(next(iter(own.runs.values())).time_ns)
+    return HealthyRuns(
         asset_type=twin.asset_type,
         columns=columns,
-        runs=[np.asarray(rows.value) for rows in own.runs.values()],
-        period_s=usual_period_s(times),
+        runs=[
+            stretch
+            for rows in own.runs.values()
+            for stretch in without_gaps(rows.time_ns, rows.value, period_s=period_s)
+        ],
+        period_s=period_s,
         has_physics=columns != twin.columns,
         notes=tuple(notes),
     )

@@ -20,6 +20,18 @@ class ModelStage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LifeCoverage:
+    """How often the intervals of a model of remaining life held, once the truth was known."""
+
+    told: float
+    """Share that is promised, 0 to 1."""
+    judged: int
+    """Lives that ended since the version came."""
+    held: int
+    """Those of them whose interval held the truth."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelStatus:
     """One version of one model on this gateway."""
 
@@ -34,6 +46,8 @@ class ModelStatus:
     """Rows it has scored in this stage."""
     rows_needed: int = 0
     """Rows after which the stage is decided; 0 where nothing is to be decided."""
+    coverage: LifeCoverage | None = None
+    """Of a model of remaining life in force; None for all others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gateway.core.manifest import MODEL_NAME_PATTERN, VERSION_PATTERN
+from gateway.core.manifest import MODEL_NAME_PATTERN, VERSION_PATTERN, RolloutRules
 from gateway.core.model_cost import ModelCost
 from gateway.core.settings import Settings
 
@@ -15,6 +15,15 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Numbers = Annotated[tuple[Finite, ...], Field(max_length=COLUMNS_MAX)]
 Positions = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=COLUMNS_MAX)]
+
+ROLLOUT = RolloutRules(
+    shadow_rows=200,
+    alarm_share_max=0.05,
+    latency_ms_max=50.0,
+    probation_rows=200,
+    probation_alarm_share_max=0.1,
+)
+"""Rows are rare here and dear: one a period. Two good intervals of 90 % seldom lie apart."""
 
 
 class ConditionTable(Settings):
@@ -117,6 +126,9 @@ class RulManifest(Settings):
     """What the training measured on lives left out, by name."""
     cost: ModelCost | None = None
     """Size and time, as measured where it was trained."""
+    rollout: RolloutRules = ROLLOUT
+    """When a gateway promotes it and when it returns; what counts as an alarm there is here an
+    interval that lies wholly apart from that of the version beside it."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

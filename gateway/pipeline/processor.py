@@ -1,4 +1,4 @@
-"""The chain twin → detector → assessment → alarms → cases, in memory, in the data's order. Pure."""
+"""The chain twin → detector, lives → assessment → alarms → cases, in memory, in order. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from gateway.core.cases import CaseKeeper
 from gateway.core.events import Event
 from gateway.core.frame import Frame, Origin, join_frames
 from gateway.core.ports import AlarmBoard, Detector, Twin
+from gateway.core.prognosis import Prognoser
 from gateway.core.rows import AssetId
 from gateway.core.tags import Tag, TagTable
 from gateway.core.twin_state import TwinState
@@ -27,6 +28,8 @@ class Chain:
     """The asset type; names the checkpoint."""
     twin: Twin
     detector: Detector | None
+    prognoser: Prognoser | None = None
+    """Tells their remaining lives, if any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +41,7 @@ class Processed:
     events: tuple[Event, ...]
 
 
-_Part = Twin | Detector | Watch | Assessor | AlarmBoard | CaseKeeper
+_Part = Twin | Detector | Prognoser | Watch | Assessor | AlarmBoard | CaseKeeper
 
 
 class Processor:
@@ -63,7 +66,9 @@ class Processor:
     @property
     def derived_tags(self) -> tuple[Tag, ...]:
         """Every tag that the stages compute."""
-        parts = [part for chain in self._chains for part in (chain.twin, chain.detector)]
+        parts = [
+            part for chain in self._chains for part in (chain.twin, chain.detector, chain.prognoser)
+        ]
         return tuple(
             tag
             for part in (*parts, self._watch, self._assessor)
@@ -77,6 +82,8 @@ class Processor:
             chain.twin.bind(table)
             if chain.detector is not None:
                 chain.detector.bind(table)
+            if chain.prognoser is not None:
+                chain.prognoser.bind(table)
         self._watch.bind(table)
         self._assessor.bind(table)
         self._board.bind(table)
@@ -91,13 +98,15 @@ class Processor:
             events += update.events
             if update.frame is not None:
                 derived.append(update.frame)
-            if chain.detector is None:
-                continue
             for rows in update.rows:
-                detected = chain.detector.update(rows)
-                events += detected.events
-                if detected.frame is not None:
-                    derived.append(detected.frame)
+                if chain.detector is not None:
+                    detected = chain.detector.update(rows)
+                    events += detected.events
+                    if detected.frame is not None:
+                        derived.append(detected.frame)
+                lives = None if chain.prognoser is None else chain.prognoser.update(rows)
+                if lives is not None:
+                    derived.append(lives)
         watched = self._watch.update(frame)
         if watched is not None:
             derived.append(watched)
@@ -181,4 +190,6 @@ class Processor:
             parts.append((f"twin.{chain.name}", chain.twin))
             if chain.detector is not None:
                 parts.append((f"detector.{chain.name}", chain.detector))
+            if chain.prognoser is not None:
+                parts.append((f"life.{chain.name}", chain.prognoser))
         return parts

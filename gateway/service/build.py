@@ -11,6 +11,8 @@ from analytics.cases import CaseBook
 from analytics.defaults import default_alarms, vibration_alarms
 from analytics.limits import AlarmLimit, alarm_limit
 from analytics.multivariate import AnomalyDetector
+from analytics.prognosis.host import LifeHost
+from analytics.prognosis.judged_cases import JudgedCases
 from analytics.vibration.sensor import Sensor
 from analytics.vibration.watch import ZONE, VibrationWatch
 from connectors.modbus.connector import ModbusConfig, ModbusConnector
@@ -43,8 +45,10 @@ class Parts:
     twins: tuple[AssetTwin, ...]
     detectors: tuple[AnomalyDetector, ...]
     """One for each twin, in the same order; none when no models are configured."""
+    lives: tuple[LifeHost, ...]
+    """The same for remaining life."""
     board: LimitAlarms
-    cases: CaseBook
+    cases: JudgedCases
     processor: Processor
 
     @property
@@ -68,6 +72,7 @@ def build_parts(config: Config, *, folder: Path, clock: Clock) -> Parts:
     connectors = _build_connectors(config, mistakes, folder=folder, clock=clock)
     twins = build_twins({AssetId(name): settings for name, settings in config.twins.items()})
     detectors = tuple(_detector(twin, clock) for twin in twins) if config.models else ()
+    lives = tuple(_life_host(twin, clock) for twin in twins) if config.models else ()
     sensors = _sensors(config)
     watch = VibrationWatch(sensors)
     assessment = _assessment(twins, sensors, has_scores=bool(detectors))
@@ -75,22 +80,28 @@ def build_parts(config: Config, *, folder: Path, clock: Clock) -> Parts:
     mistakes += _camera_mistakes(config)
     if not mistakes:
         mistakes += _unknown_tags(
-            config, connectors, (*twins, *detectors, watch, assessment), limits
+            config, connectors, (*twins, *detectors, *lives, watch, assessment), limits
         )
     if mistakes:
         raise ConfigError(*mistakes)
     board = LimitAlarms(
         limits, rules=config.alarms, reasons=(*detectors, watch), advisers=(*twins, watch)
     )
-    cases = _case_book(config, twins, watch)
+    cases = JudgedCases(_case_book(config, twins, watch), lives)
     chains = [
-        Chain(name=twin.name, twin=twin, detector=detectors[k] if detectors else None)
+        Chain(
+            name=twin.name,
+            twin=twin,
+            detector=detectors[k] if detectors else None,
+            prognoser=lives[k] if lives else None,
+        )
         for k, twin in enumerate(twins)
     ]
     return Parts(
         connectors=connectors,
         twins=twins,
         detectors=detectors,
+        lives=lives,
         board=board,
         cases=cases,
         processor=Processor(chains, watch, assessment, board, cases),
@@ -100,6 +111,11 @@ def build_parts(config: Config, *, folder: Path, clock: Clock) -> Parts:
 def model_name_of(asset_type: str) -> str:
     """Return the name of the anomaly model for a type, such as `centrifugal-pump-anomaly`."""
     return f"{asset_type.replace('_', '-')}-anomaly"
+
+
+def life_name_of(asset_type: str) -> str:
+    """Return the name of the model of remaining life for a type."""
+    return f"{asset_type.replace('_', '-')}-life"
 
 
 def import_protocols(config: Config) -> None:
@@ -155,6 +171,16 @@ def _detector(twin: AssetTwin, clock: Clock) -> AnomalyDetector:
     )
 
 
+def _life_host(twin: AssetTwin, clock: Clock) -> LifeHost:
+    return LifeHost(
+        model_name=life_name_of(twin.name),
+        asset_type=twin.asset_type,
+        assets=twin.assets,
+        columns=twin.columns,
+        monotonic_ns=clock.monotonic_ns,
+    )
+
+
 def _sensors(config: Config) -> tuple[Sensor, ...]:
     return tuple(
         Sensor(asset=AssetId(asset), name=name, settings=settings)
@@ -200,7 +226,7 @@ def _alarm_limits(
 def _unknown_tags(
     config: Config,
     connectors: Sequence[Connector],
-    stages: Sequence[AssetTwin | AnomalyDetector | VibrationWatch | Assessment],
+    stages: Sequence[AssetTwin | AnomalyDetector | LifeHost | VibrationWatch | Assessment],
     limits: Sequence[AlarmLimit],
 ) -> list[str]:
     measured = {tag.id for connector in connectors for tag in connector.tags}

@@ -46,7 +46,7 @@ RETURNED_SEVERITY: Final = 700
 REFUSED: Final = "config_refused"
 REFUSED_SEVERITY: Final = 400
 
-LEARNING_PARTS: Final = ("alarms", "twin.", "detector.")
+LEARNING_PARTS: Final = ("alarms", "twin.", "detector.", "life.")
 """How the names of those parts of a checkpoint open that belong to a configuration."""
 
 Note = Callable[[Event], None]

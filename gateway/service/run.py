@@ -161,7 +161,7 @@ def _assembled(
         table=table,
         ingress=ingress,
         pipeline=pipeline,
-        board=parts.board,
+        parts=parts,
         supervisors=supervisors,
         deliveries=deliveries,
         keeper=keeper,
@@ -219,7 +219,7 @@ def _keeper(config: Config, parts: Parts, ingress: Ingress, *, clock: Clock) -> 
     state_folder.mkdir(parents=True, exist_ok=True)
     return ModelKeeper(
         TufModelStore(config.models, folder=state_folder),
-        parts.detectors,
+        [*parts.detectors, *parts.lives],
         path=state_folder / "stages.json",
         period_s=config.models.period_s,
         clock=clock,

@@ -4,6 +4,7 @@ import asyncio
 import importlib.metadata
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 from cloud_sync.edge.delivery import Delivery
@@ -20,13 +21,14 @@ from gateway.core.device_status import DeviceStatus
 from gateway.core.errors import CommandError, StoreError, UplinkError
 from gateway.core.events import Event
 from gateway.core.log_status import Books, LogStatus
-from gateway.core.models import ModelStatus
-from gateway.core.ports import AlarmBoard, Clock
+from gateway.core.models import ModelStage, ModelStatus
+from gateway.core.ports import Clock
 from gateway.core.records import GatewayId, LedgerEntry
 from gateway.core.tags import TagId, TagTable
 from gateway.core.twin_state import TwinState
 from gateway.core.uplink_status import DeadLetter, UplinkStatus
 from gateway.pipeline import Ingress, Pipeline
+from gateway.service.build import Parts
 from gateway.service.changes import Changes
 from gateway.service.feed import Feed
 from gateway.service.gauge import LogGauge
@@ -45,7 +47,7 @@ class ServiceView:
         table: TagTable,
         ingress: Ingress,
         pipeline: Pipeline,
-        board: AlarmBoard,
+        parts: Parts,
         supervisors: Sequence[DeviceSupervisor],
         deliveries: Sequence[Delivery],
         keeper: ModelKeeper | None,
@@ -60,10 +62,11 @@ class ServiceView:
         self._table = table
         self._ingress = ingress
         self._pipeline = pipeline
-        self._board = board
+        self._board = parts.board
         self._supervisors = tuple(supervisors)
         self._deliveries = tuple(deliveries)
         self._keeper = keeper
+        self._lives = parts.lives
         self._vision = vision
         self._desk = desk
         self._feed = feed
@@ -130,9 +133,16 @@ class ServiceView:
         return tuple(delivery.status() for delivery in self._deliveries)
 
     def models(self) -> tuple[ModelStatus, ...]:
-        """Return every version of every anomaly model, then the vision models in force."""
-        scoring = self._keeper.models() if self._keeper else ()
-        return (*scoring, *self._vision.models())
+        """Return every version of every kept model, then the vision models in force."""
+        kept = self._keeper.models() if self._keeper else ()
+        coverage = {life.model_name: life.coverage for life in self._lives}
+        told = (
+            replace(status, coverage=coverage.get(status.name))
+            if status.stage is ModelStage.ACTIVE
+            else status
+            for status in kept
+        )
+        return (*told, *self._vision.models())
 
     def configuration(self) -> ConfigurationStatus:
         """Return which configuration runs, and whether it may stay."""

@@ -1,5 +1,7 @@
 """Health is the worst finding, a prognosis is told when it can be, a restart changes nothing."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,6 +18,7 @@ from analytics.assessment import (
 )
 from gateway.core.arrays import float_column, index_column, status_column, time_column
 from gateway.core.frame import Frame
+from gateway.core.prognosis import RUL_COLUMNS, Prognosis
 from gateway.core.quality import Status
 from gateway.core.rows import AssetId, OperatingState
 from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
@@ -24,7 +27,8 @@ from gateway.core.twin_state import TwinState
 PUMP, OTHER = AssetId("P-101"), AssetId("P-102")
 FINDINGS = [(PUMP, PHYSICS), (PUMP, SCORE), (OTHER, PHYSICS), (OTHER, SCORE)]
 T0_NS = 1_767_225_600 * 10**9
-INPUTS = [f"{asset}.{finding.column}" for asset, finding in FINDINGS]
+LIVES = [f"{asset}.{column}" for asset in (PUMP, OTHER) for column in RUL_COLUMNS]
+INPUTS = [*(f"{asset}.{finding.column}" for asset, finding in FINDINGS), *LIVES]
 
 
 def new() -> tuple[Assessment, TagTable]:
@@ -35,12 +39,19 @@ def new() -> tuple[Assessment, TagTable]:
     return assessment, table
 
 
-def frame(values: dict[str, float], at_s: float, *, bad: tuple[str, ...] = ()) -> Frame:
+def frame(
+    values: dict[str, float],
+    at_s: float,
+    *,
+    bad: tuple[str, ...] = (),
+    uncertain: tuple[str, ...] = (),
+) -> Frame:
+    status = dict.fromkeys(bad, Status.BAD) | dict.fromkeys(uncertain, Status.UNCERTAIN)
     return Frame(
         tag_index=index_column([INPUTS.index(name) for name in values]),
         time_ns=time_column([T0_NS + round(at_s * 1e9)] * len(values)),
         value=float_column(list(values.values())),
-        status=status_column([Status.BAD if name in bad else 0 for name in values]),
+        status=status_column([status.get(name, Status.GOOD) for name in values]),
         received_ns=T0_NS + round(at_s * 1e9),
         is_received=False,
     )
@@ -123,6 +134,53 @@ def test_a_falling_health_has_a_prognosis() -> None:
     assert left.hours == pytest.approx(true_h, rel=0.1)
     assert left.low_hours < left.hours < left.high_hours
     assert found["P-101.remaining_h"] == left.hours
+
+
+LIFE = {"P-101.rul_h": 30.0, "P-101.rul_low_h": 20.0, "P-101.rul_high_h": 45.0}
+
+
+def test_what_a_model_tells_of_the_life_goes_before_the_trend() -> None:
+    """For as long as it is Good; then the trend is told again, as it stands by then."""
+    assessment, table = new()
+    for k in range(80 * 6):
+        assessment.update(frame({"P-101.health": 0.95 - 0.005 * k / 6}, k * 10))
+    trend = assessment.explain(state(PUMP)).prognosis
+    assert trend is not None
+    found = told(assessment.update(frame(LIFE, 4801)), table)
+    assert found["P-101.remaining_h"] == 30.0
+    assert found["P-101.remaining_low_h"] == 20.0
+    assert found["P-101.remaining_high_h"] == 45.0
+    model = Prognosis(hours=30.0, low_hours=20.0, high_hours=45.0)
+    assert assessment.explain(state(PUMP)).prognosis == model
+    found = told(assessment.update(frame(LIFE, 4802, bad=tuple(LIFE))), table)
+    left = assessment.explain(state(PUMP)).prognosis
+    assert left is not None
+    assert found["P-101.remaining_h"] == left.hours == pytest.approx(trend.hours, abs=0.1)
+
+
+def test_a_guess_of_a_life_is_no_prognosis_and_an_open_end_has_none() -> None:
+    """Uncertain: no wear shows, or the upper end means *this much or more*."""
+    assessment, table = new()
+    guess = ("P-101.rul_h", "P-101.rul_high_h")
+    found = told(assessment.update(frame(LIFE, 1, uncertain=guess)), table)
+    assert np.isnan(found["P-101.remaining_h"])
+    assert assessment.explain(state(PUMP)).prognosis is None
+    found = told(assessment.update(frame(LIFE, 2, uncertain=guess[1:])), table)
+    assert found["P-101.remaining_h"] == 30.0
+    assert np.isnan(found["P-101.remaining_high_h"])
+    left = assessment.explain(state(PUMP)).prognosis
+    assert left == Prognosis(hours=30.0, low_hours=20.0, high_hours=np.inf)
+    again, _ = new()
+    again.restore(assessment.checkpoint())
+    assert again.explain(state(PUMP)).prognosis == left
+
+
+def test_a_checkpoint_of_an_older_version_starts_afresh() -> None:
+    assessment, _ = new()
+    content = json.loads(assessment.checkpoint())
+    del content["lives"]
+    with pytest.raises(ValueError, match="other assets"):
+        assessment.restore(json.dumps(content).encode())
 
 
 def test_a_checkpoint_goes_on_exactly_and_is_of_one_configuration() -> None:

@@ -16,13 +16,13 @@ from analytics.alarms import LimitAlarms
 from analytics.defaults import default_alarms
 from analytics.multivariate import AnomalyDetector
 from analytics.training.anomaly import Purpose, train_anomaly
-from analytics.training.data import Recording
 from gateway.cli.recordings import TwinRecording
 from gateway.config import Config
 from gateway.core.arrays import frozen
 from gateway.core.events import Event, Transition
 from gateway.core.frame import Frame, Origin
 from gateway.core.tags import ConfigEpoch, Tag, TagId, TagTable
+from gateway.recordings import Recording
 from gateway.simulate.faults import Fault, FaultKind
 from gateway.simulate.plant import KEYS, Plant
 from gateway.simulate.plant_config import plant_tables

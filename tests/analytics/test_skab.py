@@ -15,11 +15,11 @@ from analytics.alarms import LimitAlarms
 from analytics.defaults import anomaly_alarms
 from analytics.multivariate import AnomalyDetector
 from analytics.training.anomaly import Purpose, train_anomaly
-from analytics.training.data import Recording
 from gateway.cli.recordings import GENERIC, PLAIN_ASSET, plain_rows
 from gateway.core.arrays import BoolArray, frozen
 from gateway.core.events import Transition
 from gateway.core.tags import ConfigEpoch, TagTable
+from gateway.recordings import Recording
 from gateway.wire.bundle import write_bundle
 
 SHARED = Path(__file__).parent.parent.parent.parent / "shared"

@@ -9,6 +9,7 @@ from gateway.core.errors import CommandError, ModelError
 from gateway.core.manifest import VisionManifest
 from gateway.core.models import CanaryReport, Comparison, ModelStage
 from gateway.wire.bundle import Bundle, write_bundle
+from tests.analytics.life_hosts import life_bundle
 from tests.cloud_sync.edge_doubles import until
 from tests.cloud_sync.edge_models import NAME, NOISY, QUIET, RULES, FakeStore, Gateway, bundle_of
 
@@ -35,6 +36,25 @@ async def test_a_whole_life(gateway: Gateway) -> None:
     assert gateway.versions() == ("1.1", None, None)
     assert gateway.told == ["released", "promoted", "released", "shadow", "promoted", "confirmed"]
     assert (gateway.stage("1.0"), gateway.stage("1.1")) == (ModelStage.RETIRED, ModelStage.ACTIVE)
+
+
+async def test_a_model_of_remaining_life_goes_the_same_way_in_its_own_words(
+    gateway: Gateway,
+) -> None:
+    for version in ("1.0", "1.1"):
+        gateway.store.offered[NAME, version] = life_bundle(version, name=NAME)
+        gateway.host.canary = CanaryReport(
+            fault_count=0, missed=(), latency_ms_p99=2.0, is_finite=True
+        )
+        await gateway.keeper.look()
+    assert gateway.versions() == ("1.0", "1.1", None)
+    assert "gives numbers, in 2.0 ms" in gateway.events[1].text
+    await gateway.count(Comparison(rows=200, latencies_ms=(2.0,) * 200))
+    assert gateway.versions() == ("1.1", None, "1.0")
+    assert gateway.events[-1].text.endswith("tells another life on 0 of 200 rows in shadow")
+    await gateway.count(Comparison(rows=30, trial_only_alarms=25))
+    assert gateway.versions() == ("1.0", None, None)
+    assert "tells another life on 25 of 30 rows" in gateway.events[-1].text
 
 
 async def test_rows_add_up_over_counts(gateway: Gateway) -> None:

@@ -36,6 +36,7 @@ def report(**fields: object) -> CanaryReport:
     [
         (report(), True, Verdict.STAY, "raises all 3 known faults; now 600 rows"),
         (report(), False, Verdict.PROMOTE, "raises all 3 known faults; there is no other"),
+        (report(fault_count=0), True, Verdict.STAY, "gives numbers, in 1.0 ms; now 600 rows"),
         (report(missed=("bearing wear",)), True, Verdict.REJECT, "2 of 3 known faults; it misses"),
         (report(missed=("a", "b")), False, Verdict.REJECT, "1 of 3 known faults; it misses a, b"),
         (report(is_finite=False), False, Verdict.REJECT, "gives no number"),

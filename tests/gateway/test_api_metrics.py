@@ -1,8 +1,13 @@
 """The metrics, read back with the library's own parser."""
 
+from dataclasses import replace
+
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway.api.answers import CoverageAnswer
 from gateway.api.metrics import render_metrics
+from gateway.api.translate import model_answer
+from gateway.core.models import LifeCoverage, ModelStatus
 from tests.gateway.fake_view import FakeView
 
 
@@ -36,6 +41,29 @@ def test_what_cannot_be_told_is_left_out() -> None:
     found = samples()
     assert ("asset_score_ratio", ("P-102",)) not in found
     assert ("device_latency_seconds", ("station",)) not in found
+
+
+class LivesView(FakeView):
+    """The plant, with a model of remaining life in force."""
+
+    coverage = LifeCoverage(told=0.9, judged=0, held=0)
+
+    def models(self) -> tuple[ModelStatus, ...]:
+        first, *others = super().models()
+        return replace(first, name="pump-life", coverage=self.coverage), *others
+
+
+def test_how_often_lives_held_is_told_once_there_are_some() -> None:
+    view = LivesView()
+    assert "model_held_ratio{" not in render_metrics(view).decode()
+    view.coverage = LifeCoverage(told=0.9, judged=8, held=6)
+    text = render_metrics(view).decode()
+    assert 'model_held_ratio{model="pump-life",version="1.0"} 0.75' in text
+    assert 'model_promised_ratio{model="pump-life",version="1.0"} 0.9' in text
+    assert text.count("model_judged_lives{") == 1
+    answer = model_answer(view.models()[0])
+    assert answer.coverage == CoverageAnswer(told=0.9, judged=8, held=6)
+    assert model_answer(view.models()[1]).coverage is None
 
 
 def test_counters_end_in_total() -> None:

@@ -1,5 +1,7 @@
 """Rows for training out of the gateway's own log: the healthy ones, and only those."""
 
+import asyncio
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +11,14 @@ from gateway.cli.recordings import TwinRecording
 from gateway.cli.train_log import read_log_rows
 from gateway.config import Config, read_config
 from gateway.core.errors import ConfigError
+from gateway.core.manifest import AnomalyManifest
 from gateway.demo.stage import write_gateway_config
 from gateway.recordings import Recording, read_recording
 from gateway.service.importing import import_recording
 from gateway.simulate.plant import Plant
 from gateway.simulate.plant_config import write_sheets
 from gateway.simulate.recording import record
+from gateway.wire.bundle import read_bundle
 
 START_NS = 1_767_225_600 * 10**9
 ROWS = 900
@@ -56,6 +60,37 @@ async def test_the_log_gives_the_rows_that_the_recording_gives(
         assert [len(run) for run in rows.runs] == [len(run) for run in runs]
         for ours, theirs in zip(rows.runs, runs, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-9)
+
+
+async def test_a_model_is_trained_from_the_log_as_from_the_file(
+    gateway: tuple[Path, Config, Recording],
+) -> None:
+    """The command with --from makes the model that it makes of the recording with --twin."""
+    path, _, _ = gateway
+    made = []
+    for number, options in enumerate(
+        (
+            ["--from", "2025-12-31", "--to", "2026-01-02", "--asset-type", "compressor"],
+            ["--data", str(path.parent / "healthy.csv"), "--twin", "compressor"],
+        )
+    ):
+        out = path.parent / f"{number}.ewm"
+        arguments = ["anomaly", "-c", str(path), "--out", str(out), *options]
+        # A process of its own: from the log it gives itself a low priority.
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "gateway.cli",
+            "train",
+            *arguments,
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        assert await process.wait() == 0
+        made.append(read_bundle(out.read_bytes()).manifest)
+    ours, theirs = (manifest for manifest in made if isinstance(manifest, AnomalyManifest))
+    assert (ours.columns, ours.trained_rows) == (theirs.columns, theirs.trained_rows)
+    assert ours.name == theirs.name == "compressor-anomaly"
+    assert ours.metrics == pytest.approx(theirs.metrics, rel=1e-6)
 
 
 async def test_an_unknown_type_and_an_empty_span_are_told(
