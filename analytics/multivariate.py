@@ -77,6 +77,7 @@ class AnomalyDetector:
         self._asset_type = asset_type
         self._assets = tuple(assets)
         self._columns = tuple(columns)
+        self._positions = {_score_tag(asset): k for k, asset in enumerate(self._assets)}
         self._monotonic_ns = monotonic_ns
         self._versions = _Versions()
         self._newest: Rows | None = None
@@ -153,21 +154,25 @@ class AnomalyDetector:
 
     def evidence(self, tag: TagId) -> tuple[Evidence, ...]:
         """Return why an asset has its score, for an alarm on the tag of that score."""
-        position = next((k for k, asset in enumerate(self._assets) if _score_tag(asset) == tag), -1)
+        position = self._positions.get(tag, -1)
         if position < 0 or self._newest is None:
             return ()
-        _, share_by_column = self._reasons(position)
-        weighty = sorted(share_by_column.items(), key=lambda entry: -entry[1])[:_EVIDENCE_MAX]
-        value = self._newest.value[position]
+        active, scores = self._versions.active, self._newest_scores
+        if active is None or scores is None or np.isnan(scores.value[position]):
+            return ()
+        shares = active.shares()[position]
+        # The stable order gives the first of equal columns first.
+        largest = np.argsort(-shares, kind="stable")[:_EVIDENCE_MAX]
+        value = self._newest.value[position, active.column_places[largest]]
         return tuple(
             Evidence(
-                name=(name := f"{self._assets[position]}.{column}"),
-                value=float(value[self._columns.index(column)]),
-                share=share,
+                name=(name := f"{self._assets[position]}.{active.manifest.columns[column]}"),
+                value=float(value[place]),
+                share=float(shares[column]),
                 unit=self._units.get(name, ""),
             )
-            for column, share in weighty
-            if share >= _EVIDENCE_SHARE_MIN
+            for place, column in enumerate(largest)
+            if shares[column] >= _EVIDENCE_SHARE_MIN
         )
 
     def try_out(self, bundle: bytes) -> CanaryReport:

@@ -4,7 +4,7 @@ import csv
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from analytics.scoring import ALARM_SCORE, open_bundle
 from gateway.cli.recordings import PLAIN_ASSET, ROLES_BY_TWIN, TwinRecording, plain_rows
 from gateway.cli.score_rul import RulOptions, score_rul
 from gateway.config import read_config
+from gateway.core.arrays import frozen
 from gateway.core.errors import ConfigError
 from gateway.core.events import Transition
 from gateway.core.manifest import AnomalyManifest
@@ -133,7 +134,10 @@ def open_source(
     """
     recording = read_recording(data, time_column=time_column)
     if set(manifest.columns) <= set(recording.columns):
-        recording = read_recording(data, time_column=time_column, columns=manifest.columns)
+        at = [recording.columns.index(name) for name in manifest.columns]
+        recording = replace(
+            recording, columns=manifest.columns, value=frozen(recording.value[:, at])
+        )
         return Source(assets=(PLAIN_ASSET,), columns=recording.columns, rows=plain_rows(recording))
     if manifest.asset_type not in ROLES_BY_TWIN:
         missing = sorted(set(manifest.columns) - set(recording.columns))
