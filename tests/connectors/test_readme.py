@@ -209,8 +209,8 @@ def test_the_examples_of_modbus_work(tmp_path: Path) -> None:
         for name, table in tables.items()
         if not name.startswith("drive")
     }
-    names = ["blower.speed", "blower.flow", "blower.fan_running", "blower.filter_alarm"]
-    assert [tag.id for tag in found["blower"].tags] == names
+    names = ["speed", "flow", "fan_running", "filter_alarm", "drive_end"]
+    assert [tag.id for tag in found["blower"].tags] == [f"blower.{name}" for name in names]
     assert ModbusConfig.model_validate(tables["drive_1"]).is_serial
 
 
