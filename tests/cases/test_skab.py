@@ -9,7 +9,8 @@ into the log. All are processes of their own. The labels are read once, at the e
   the machine as it stands now. The file without anomalies is from another day with other settings;
   a model of it would alarm on the difference.
 - Time: the replay runs 20 times as fast, so every time constant is divided by 20, and what the
-  detector and the alarm see is the same as at the machine's own pace.
+  detector and the alarm see is the same as at the machine's own pace. The alarm is the one that
+  every asset with a score has by itself.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analytics.defaults import ANOMALY_ALARM
 from analytics.training.anomaly import Purpose, train_anomaly
 from cloud_sync.cloud.client import CloudClient
 from cloud_sync.cloud.setup import CONFIGURATION, HAND_OVER, OPERATOR_TOKEN, create_cloud
@@ -40,8 +42,6 @@ SHARED = Path(__file__).parents[2].parent / "shared"
 RUN = SHARED / "data" / "skab" / "valve1" / "0.csv.gz"
 SPEED = 20.0
 LEARNT_ROWS = 400
-SMOOTHING_S, DELAY_S, OFF_DELAY_S = 10.0, 10.0, 30.0
-"""The product's own defaults, in seconds of the machine."""
 COLUMNS = {
     "Accelerometer1RMS": "vibration_1_g",
     "Accelerometer2RMS": "vibration_2_g",
@@ -91,7 +91,7 @@ def bundle_of(recording: Recording) -> bytes:
         asset_type="generic",
         columns=tuple(COLUMNS.values()),
         period_s=1.0 / SPEED,
-        smoothing_s=SMOOTHING_S / SPEED,
+        smoothing_s=10.0 / SPEED,
     )
     return write_bundle(train_anomaly([recording.value[:LEARNT_ROWS]], purpose).bundle)
 
@@ -165,10 +165,10 @@ stale_after_s = {60 / SPEED}
 tags = {{ {tags} }}
 
 [twins.loop.alarms.{ALARM}]
-when = "anomaly_score > 1"
-delay_s = {DELAY_S / SPEED}
-off_delay_s = {OFF_DELAY_S / SPEED}
-dead_band = 0.1
+when = "{ANOMALY_ALARM.when}"
+delay_s = {ANOMALY_ALARM.delay_s / SPEED}
+off_delay_s = {ANOMALY_ALARM.off_delay_s / SPEED}
+dead_band = {ANOMALY_ALARM.dead_band}
 
 [models]
 url = "{cloud_url}/tuf"
