@@ -141,7 +141,8 @@ async def test_a_buffer_that_is_refused_is_bad_once_and_scans_go_on(tmp_path: Pa
 @pytest.mark.parametrize(
     ("settings", "mistake"),
     [
-        ({"address": "coil:1"}, "numbers in registers"),
+        ({"address": "coil:1"}, "does not fit coils"),
+        ({"address": "coil:1", "type": "bool"}, "numbers in registers"),
         ({"address": "65400"}, "go beyond 65535"),
         ({"count": 1}, "greater than or equal to 2"),
         ({"rate_hz": 0}, "greater than 0"),
