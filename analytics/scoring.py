@@ -8,15 +8,18 @@ import numpy as np
 
 from analytics.anomaly.engine import Assessed
 from analytics.anomaly.engines import open_engine
+from analytics.model_input import model_input, places_of
 from gateway.core.arrays import BoolArray, FloatArray, IndexArray, StatusArray, frozen
 from gateway.core.errors import ModelError
 from gateway.core.manifest import AnomalyManifest
-from gateway.core.quality import Status, is_bad, worst_status
+from gateway.core.quality import Status
 from gateway.core.rows import OperatingState, Rows
 from gateway.wire.bundle import Bundle, read_bundle
 
 ALARM_SCORE = 1.0
 """A score above it is anomalous: scores are over their calibrated threshold."""
+
+_BROKEN = np.uint32(Status.BAD_UNEXPECTED_ERROR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -80,16 +83,8 @@ class Scoring:
             ModelError: it is damaged, or wants columns that are not there.
         """
         bundle, self.manifest = open_bundle(data)
-        missing = [name for name in self.manifest.columns if name not in columns]
-        if missing:
-            raise ModelError(
-                f"{self.label} reads the columns {missing}, which {self.manifest.asset_type} "
-                "does not have here"
-            )
+        self._places = places_of(self.manifest.columns, columns, label=self.label)
         self.digest = sha256(data).hexdigest()
-        self._columns: IndexArray = np.array(
-            [columns.index(name) for name in self.manifest.columns]
-        )
         self._is_covered_state: BoolArray = np.array(
             [state.name.lower() in self.manifest.states for state in OperatingState]
         )
@@ -99,7 +94,7 @@ class Scoring:
     @property
     def column_places(self) -> IndexArray:
         """Where the model's columns stand among those of the rows, shape (m,)."""
-        return self._columns
+        return self._places
 
     @property
     def label(self) -> str:
@@ -108,27 +103,25 @@ class Scoring:
 
     def score(self, rows: Rows) -> Scores:
         """Score the rows of one instant, in one call of the model."""
-        value, status = rows.value[:, self._columns], rows.status[:, self._columns]
-        worst = worst_status(status, axis=1)
-        # A twin gives a plain Uncertain to residuals whose parameters it is still learning.
-        is_learning = (status == np.uint32(Status.UNCERTAIN)).any(axis=1)
-        is_known = ~is_bad(worst) & np.isfinite(value).all(axis=1)
-        is_covered = is_known & ~is_learning & self._is_covered_state[rows.state]
+        given = model_input(rows, self._places)
+        is_covered = given.is_usable & self._is_covered_state[rows.state]
         started_ns = self._monotonic_ns()
         try:
-            assessed = self._engine.update(rows.time_ns, value, is_covered)
+            assessed = self._engine.update(rows.time_ns, given.value, is_covered)
         except ModelError:
             # A graph that breaks on a row gave no number: the rules of the rollout see to it.
-            assessed = _no_number(len(value))
+            assessed = _no_number(len(is_covered))
         latency_ns = self._monotonic_ns() - started_ns
         score, is_waiting = assessed.score, assessed.is_waiting
-        if not np.isfinite(score).all():
-            reasons = _reasons(worst, is_covered & ~is_waiting, is_learning | is_waiting)
-            worst = np.where(np.isfinite(score), worst, reasons)
+        is_covered = is_covered & ~is_waiting
+        status, is_told = given.worst, np.isfinite(score)
+        if not is_told.all():
+            reason = np.where(is_covered, _BROKEN, given.why_none(is_waiting=is_waiting))
+            status = np.where(is_told, status, reason)
         return Scores(
             value=frozen(score),
-            status=frozen(worst),
-            is_covered=frozen(is_covered & ~is_waiting),
+            status=frozen(status),
+            is_covered=frozen(is_covered),
             is_begun=frozen(assessed.is_begun),
             latency_ns=latency_ns,
         )
@@ -156,13 +149,3 @@ def _no_number(count: int) -> Assessed:
         is_waiting=np.zeros(count, dtype=np.bool_),
         is_begun=np.ones(count, dtype=np.bool_),
     )
-
-
-_WAITING = np.uint32(Status.BAD_WAITING_FOR_INITIAL_DATA)
-
-
-def _reasons(worst: StatusArray, is_covered: BoolArray, is_learning: BoolArray) -> StatusArray:
-    """Return why rows have no score, shape (n,)."""
-    reason = np.where(is_learning, _WAITING, np.uint32(Status.BAD_OUT_OF_SERVICE))
-    reason = np.where(is_bad(worst), worst, reason)
-    return np.where(is_covered, np.uint32(Status.BAD_UNEXPECTED_ERROR), reason)

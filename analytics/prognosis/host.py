@@ -1,32 +1,22 @@
 """Remaining life on the gateway: the assets of one type, and the versions of their model.
 
-Up to three versions read the same rows, as those of the anomaly model do: the one in force, a
-candidate in shadow, and the former one during probation. Each has its own past of every asset, so
-a swap goes on with figures that have settled. Only the version in force makes samples.
-
-The versions are held in one frozen value that is replaced as a whole: loading and swapping may
-happen in another thread.
-
 Two versions are compared by what they would have a person do. Where the interval of the newer one
 lies wholly apart from that of the older, one of the two is wrong: in a `Comparison` this counts as
 an alarm of the newer alone. There are no alarms of the older one to be missed.
 """
 
 import json
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
-from analytics.instants import AHEAD_NS_MAX
 from analytics.prognosis.promises import JudgedLife
 from analytics.prognosis.version import Figures, LifeVersion, open_life_bundle, try_life
+from analytics.version_host import Said, VersionHost
 from gateway.core.arrays import BoolArray, FloatArray, IndexArray, StatusArray, index_column
-from gateway.core.errors import ModelError
 from gateway.core.events import Event
-from gateway.core.frame import Frame, Origin
+from gateway.core.frame import Frame
 from gateway.core.models import CanaryReport, Comparison, LifeCoverage
 from gateway.core.prognosis import RUL_COLUMNS
 from gateway.core.quality import Status
@@ -45,26 +35,10 @@ TELL_AGAIN_S: Final = 600.0
 """A figure that stands is told again after so long: after a restart nobody waits for the model's
 next row, which may be hours away."""
 
-_LATENCIES_MAX: Final = 1000
 _NEVER_TOLD: Final = np.uint32(0xFFFF_FFFF)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Versions:
-    """The versions that run now."""
-
-    active: LifeVersion | None = None
-    candidate: LifeVersion | None = None
-    former: LifeVersion | None = None
-
-    @property
-    def loaded(self) -> tuple[LifeVersion, ...]:
-        """Those that are there."""
-        every = (self.active, self.candidate, self.former)
-        return tuple(version for version in every if version is not None)
-
-
-class LifeHost:
+class LifeHost(VersionHost[LifeVersion]):
     """Implements the ports `Prognoser` and `ModelHost` for the assets of one type."""
 
     def __init__(
@@ -76,36 +50,22 @@ class LifeHost:
         columns: Sequence[str],
         monotonic_ns: Callable[[], int],
     ) -> None:
-        """Begin without a model.
-
-        Args:
-            model_name: Name of the model whose versions it runs, such as `pump-life`.
-            asset_type: Type of the assets; a model for another one is refused.
-            assets: In the order of the rows, n.
-            columns: Of the rows, m; a model may read some of them.
-            monotonic_ns: Tells the time for measuring latency, and for nothing else.
-        """
-        self._model_name = model_name
-        self._asset_type = asset_type
-        self._assets = tuple(assets)
-        self._columns = tuple(columns)
-        self._monotonic_ns = monotonic_ns
-        self._versions = _Versions()
-        self._restored: dict[str, str] = {}
+        """Begin without a model; the arguments are those of `VersionHost`."""
+        super().__init__(
+            LifeVersion,
+            open_life_bundle,
+            model_name=model_name,
+            asset_type=asset_type,
+            assets=assets,
+            columns=columns,
+            monotonic_ns=monotonic_ns,
+        )
         self._own: IndexArray = index_column([])
-        self._newest_ns: int | None = None
         self._is_running = np.zeros(len(assets), dtype=np.bool_)
         self._stopped_ns = np.zeros(len(assets), dtype=np.int64)
         self._told_status = np.full((len(assets), len(RUL_COLUMNS)), _NEVER_TOLD)
         self._told_ns = np.zeros(len(assets), dtype=np.int64)
         self._told_by = ""
-        self._comparison = Comparison()
-        self._latencies_ms: deque[float] = deque(maxlen=_LATENCIES_MAX)
-
-    @property
-    def model_name(self) -> str:
-        """Name of the model whose versions it runs."""
-        return self._model_name
 
     @property
     def derived_tags(self) -> tuple[Tag, ...]:
@@ -119,7 +79,7 @@ class LifeHost:
     @property
     def coverage(self) -> LifeCoverage | None:
         """How often the intervals of the version in force held; None without a version."""
-        active = self._versions.active
+        active = self._turns.active
         if active is None:
             return None
         counted = active.coverage
@@ -136,29 +96,20 @@ class LifeHost:
         Returns:
             New figures, and those that became Bad or good again; None when all stands as told.
         """
-        assert rows.assets == self._assets, rows.assets
-        assert rows.columns == self._columns, rows.columns
-        time_ns = min(rows.time_ns, rows.received_ns + AHEAD_NS_MAX)
-        if self._newest_ns is not None and time_ns <= self._newest_ns:
+        newer = self._newer(rows)
+        if newer is None:
             return None
-        if time_ns != rows.time_ns:
-            rows = replace(rows, time_ns=time_ns)
-        self._newest_ns = time_ns
-        self._follow_states(rows)
-        versions = self._versions
-        active = _take(versions.active, rows)
-        former = _take(versions.former, rows)
-        candidate = _take(versions.candidate, rows)
-        if rows.origin is not Origin.REPLAYED:
-            # Replayed rows were counted before the restart.
-            if candidate is not None:
-                self._compare(candidate, active)
-            elif active is not None and former is not None:
-                self._compare(active, former)
-        told_by = "" if versions.active is None else versions.active.digest
-        if active is None:
-            return self._tell(rows, *self._nothing(), is_new=None, told_by=told_by)
-        return self._tell(rows, active.hours, active.status, is_new=active.is_new, told_by=told_by)
+        self._follow_states(newer)
+        turns = self._turns
+        said = Said.of(turns, lambda version: version.take(newer))
+        on_trial = said.on_trial(newer.origin)
+        if on_trial is not None:
+            self._compare(*on_trial)
+        told_by = "" if turns.active is None else turns.active.digest
+        if said.active is None:
+            return self._tell(newer, *self._nothing(), is_new=None, told_by=told_by)
+        hours, status, is_new = said.active.hours, said.active.status, said.active.is_new
+        return self._tell(newer, hours, status, is_new=is_new, told_by=told_by)
 
     def end_life(self, asset: AssetId, *, opened_ns: int, closed_ns: int) -> tuple[Event, ...]:
         """Judge what was told of an asset that failed and was put right, and begin anew with it.
@@ -172,11 +123,11 @@ class LifeHost:
         stopped_ns = int(self._stopped_ns[position])
         end_ns = stopped_ns if opened_ns <= stopped_ns <= closed_ns else closed_ns
         events: list[Event] = []
-        versions = self._versions
-        for version in versions.loaded:
+        turns = self._turns
+        for version in turns.loaded:
             judged = version.judge(position, end_ns=end_ns)
             version.forget(position)
-            if version is versions.active:
+            if version is turns.active:
                 events.append(_judged(asset, version, judged, time_ns=closed_ns))
         return tuple(events)
 
@@ -189,68 +140,22 @@ class LifeHost:
         self._load(bundle)
         return try_life(bundle, asset_count=len(self._assets), monotonic_ns=self._monotonic_ns)
 
-    def activate(self, bundle: bytes) -> None:
-        """Put a version in force at the next row, with no version beside it.
-
-        Raises:
-            ModelError: the bundle is damaged, or not for this host.
-        """
-        self._swap(_Versions(active=self._load(bundle)))
-
-    def set_candidate(self, bundle: bytes | None) -> None:
-        """Let a version run in shadow from the next row on, or end the shadow.
-
-        Raises:
-            ModelError: the bundle is damaged, or not for this host.
-        """
-        candidate = None if bundle is None else self._load(bundle)
-        self._swap(replace(self._versions, candidate=candidate))
-
-    def promote(self) -> None:
-        """Swap candidate and active between two rows; the old one becomes the former version."""
-        versions = self._versions
-        assert versions.candidate is not None, "there is no candidate to promote"
-        self._swap(_Versions(active=versions.candidate, former=versions.active))
-
-    def roll_back(self) -> None:
-        """Put the former version in force again between two rows."""
-        versions = self._versions
-        assert versions.former is not None, "there is no former version to go back to"
-        self._swap(_Versions(active=versions.former, candidate=versions.candidate))
-
-    def end_probation(self) -> None:
-        """Let the former version go."""
-        self._swap(replace(self._versions, former=None))
-
-    def take_comparison(self) -> Comparison:
-        """Return what was counted since the last call, and begin anew."""
-        taken = replace(self._comparison, latencies_ms=tuple(self._latencies_ms))
-        self._comparison = Comparison()
-        self._latencies_ms.clear()
-        return taken
-
     def rebase(self, shift_ns: int) -> None:
         """Move every remembered time: the clock that the data's times come from was set."""
-        if self._newest_ns is not None:
-            self._newest_ns += shift_ns
+        super().rebase(shift_ns)
         self._stopped_ns[self._stopped_ns > 0] += shift_ns
         self._told_ns[self._told_ns > 0] += shift_ns
-        for version in self._versions.loaded:
-            version.rebase(shift_ns)
 
     def checkpoint(self) -> bytes:
         """Return the state of all versions; what was compared is not part of it."""
-        content = {
-            "configuration": self._configuration(),
-            "newest_ns": self._newest_ns,
+        own = {
             "is_running": self._is_running.tolist(),
             "stopped_ns": self._stopped_ns.tolist(),
             "told_status": self._told_status.tolist(),
             "told_ns": self._told_ns.tolist(),
             "told_by": self._told_by,
-            "versions": {each.digest: each.checkpoint() for each in self._versions.loaded},
         }
-        return json.dumps(content).encode()
+        return json.dumps(self._remembered() | own).encode()
 
     def restore(self, checkpoint: bytes) -> None:
         """Go on from a checkpoint; a version that is loaded only later finds its past then.
@@ -259,42 +164,12 @@ class LifeHost:
             ValueError: it was made under another configuration; the state is unchanged.
         """
         content = json.loads(checkpoint)
-        if content["configuration"] != self._configuration():
-            raise ValueError("the checkpoint of the lives belongs to another configuration")
-        self._newest_ns = content["newest_ns"]
+        self._recall(content["configuration"], content["newest_ns"], content["versions"])
         self._is_running[:] = content["is_running"]
         self._stopped_ns[:] = content["stopped_ns"]
         self._told_status[:] = content["told_status"]
         self._told_ns[:] = content["told_ns"]
         self._told_by = content["told_by"]
-        self._restored = content["versions"]
-        for version in self._versions.loaded:
-            self._resume(version)
-
-    def _load(self, data: bytes) -> LifeVersion:
-        _, manifest = open_life_bundle(data)
-        if manifest.name != self._model_name or manifest.asset_type != self._asset_type:
-            raise ModelError(
-                f"{manifest.name} {manifest.version} is for {manifest.asset_type}; here "
-                f"{self._model_name} for {self._asset_type} is run"
-            )
-        return LifeVersion(
-            data,
-            columns=self._columns,
-            asset_count=len(self._assets),
-            monotonic_ns=self._monotonic_ns,
-        )
-
-    def _swap(self, versions: _Versions) -> None:
-        for version in versions.loaded:
-            self._resume(version)
-        self._versions = versions
-        self._comparison = Comparison()
-        self._latencies_ms.clear()
-
-    def _resume(self, version: LifeVersion) -> None:
-        if version.digest in self._restored:
-            version.restore(self._restored.pop(version.digest))
 
     def _follow_states(self, rows: Rows) -> None:
         """Note when assets stopped; while the state is not known, nothing is."""
@@ -361,13 +236,6 @@ class LifeHost:
             is_received=False,
             clock=rows.clock,
         )
-
-    def _configuration(self) -> list[object]:
-        return [self._model_name, self._asset_type, list(self._assets), list(self._columns)]
-
-
-def _take(version: LifeVersion | None, rows: Rows) -> Figures | None:
-    return None if version is None else version.take(rows)
 
 
 def _judged(

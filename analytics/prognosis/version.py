@@ -14,13 +14,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from analytics.model_input import OUT_OF_SERVICE, WAITING, model_input, places_of
 from analytics.prognosis.conformal import Coverage
 from analytics.prognosis.promises import JudgedLife, Promises
 from analytics.prognosis.remaining_life import Lives, RemainingLife
 from gateway.core.arrays import BoolArray, FloatArray, StatusArray, frozen
 from gateway.core.errors import ModelError
 from gateway.core.models import CanaryReport
-from gateway.core.quality import Status, is_bad, worst_status
+from gateway.core.quality import Status, is_bad
 from gateway.core.rows import OperatingState, Rows
 from gateway.core.rul_manifest import RulManifest
 from gateway.wire.bundle import Bundle, read_bundle
@@ -130,23 +131,17 @@ class LifeVersion:
             ModelError: it is damaged, counts no hours, or wants columns that are not there.
         """
         bundle, self.manifest = open_life_bundle(data)
-        missing = [name for name in self.manifest.columns if name not in columns]
-        if missing:
-            raise ModelError(
-                f"{self.label} reads the columns {missing}, which {self.manifest.asset_type} "
-                "does not have here"
-            )
+        self._places = places_of(self.manifest.columns, columns, label=self.label)
         self.digest = sha256(data).hexdigest()
         """Of the bundle: tells its checkpoint from that of another one."""
         self.coverage = Coverage(told=self.manifest.intervals.level)
         """How often its intervals held the truth, as far as it is known."""
-        self._columns = np.array([columns.index(name) for name in self.manifest.columns])
         self._model = RemainingLife(self.manifest, bundle.model, asset_count=asset_count)
         self._promises = Promises(asset_count, cap=self.manifest.cap)
         self._period_ns = round(self.manifest.period * NS_PER_HOUR)
         self._due_ns = np.zeros(asset_count, dtype=np.int64)
         self._hours = np.full((asset_count, 3), np.nan)
-        self._status = np.full((asset_count, 3), Status.BAD_WAITING_FOR_INITIAL_DATA, np.uint32)
+        self._status = np.full((asset_count, 3), WAITING)
         self._monotonic_ns = monotonic_ns
 
     @property
@@ -159,20 +154,17 @@ class LifeVersion:
 
         An asset that does not run has no figure, and its rows are no evidence.
         """
-        value, status = rows.value[:, self._columns], rows.status[:, self._columns]
-        worst = worst_status(status, axis=1)
-        # A twin gives a plain Uncertain to residuals whose parameters it is still learning.
-        is_learning = (status == np.uint32(Status.UNCERTAIN)).any(axis=1)
-        is_known = ~is_bad(worst) & np.isfinite(value).all(axis=1)
-        is_usable = is_known & ~is_learning & (rows.state == OperatingState.RUNNING)
+        given = model_input(rows, self._places)
+        is_usable = given.is_usable & (rows.state == OperatingState.RUNNING)
         early_ns = round(EARLY_SHARE * self._period_ns)
         is_due = is_usable & (rows.time_ns >= self._due_ns - early_ns)
-        not_finite = np.zeros(len(value), dtype=np.bool_)
+        not_finite = np.zeros(len(is_due), dtype=np.bool_)
         at, latency_ns = np.flatnonzero(is_due), 0
         if len(at):
-            latency_ns = self._estimate(at, rows.time_ns, value[at], worst[at], not_finite)
-        reason = np.where(is_learning, _WAITING, _OUT_OF_SERVICE)
-        reason = np.where(is_bad(worst), worst, reason)
+            latency_ns = self._estimate(
+                at, rows.time_ns, given.value[at], given.worst[at], not_finite
+            )
+        reason = given.why_none()
         told = np.where(is_usable[:, np.newaxis], self._status, reason[:, np.newaxis])
         return Figures(
             hours=frozen(np.where(is_bad(told), np.nan, self._hours)),
@@ -198,7 +190,7 @@ class LifeVersion:
         self._model.forget(is_new)
         self._promises.forget(position)
         self._due_ns[position] = 0
-        self._hours[position], self._status[position] = np.nan, _WAITING
+        self._hours[position], self._status[position] = np.nan, WAITING
 
     def rebase(self, shift_ns: int) -> None:
         """Move every remembered time: the clock that the data's times come from was set."""
@@ -265,8 +257,6 @@ class LifeVersion:
         return latency_ns
 
 
-_WAITING: Final = np.uint32(Status.BAD_WAITING_FOR_INITIAL_DATA)
-_OUT_OF_SERVICE: Final = np.uint32(Status.BAD_OUT_OF_SERVICE)
 _UNCERTAIN: Final = np.uint32(Status.UNCERTAIN)
 
 
@@ -284,5 +274,5 @@ def _status_of(lives: Lives, worst: StatusArray, is_taken: BoolArray, *, cap: fl
             np.where(lives.is_known & (lives.high < cap), worst, guess),
         )
     )
-    reason = np.where(is_taken, _WAITING, _OUT_OF_SERVICE)
+    reason = np.where(is_taken, WAITING, OUT_OF_SERVICE)
     return np.where(np.isnan(lives.rul)[:, np.newaxis], reason[:, np.newaxis], status)

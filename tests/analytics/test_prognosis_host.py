@@ -181,7 +181,7 @@ class TestRefusals:
             (life_bundle(time_unit="count", time_column="cycle"), "counts 'cycle'"),
             (life_bundle(name="other-life"), "here machine-life for machine is run"),
             (life_bundle(asset_type="fan"), "is for fan"),
-            (life_bundle(columns=(*COLUMNS[:-1], "torque")), "'torque'"),
+            (life_bundle(columns=(*COLUMNS[:-1], "torque")), "the columns torque"),
             (anomaly_bundle(), "is a anomaly model, not one of remaining life"),
             (b"nothing", "damaged"),
         ],
