@@ -31,6 +31,12 @@ class Chain:
     prognoser: Prognoser | None = None
     """Tells their remaining lives, if any."""
 
+    @property
+    def parts(self) -> tuple[tuple[str, Twin | Detector | Prognoser], ...]:
+        """Those that are there, by the names of their checkpoints, in the order of the data."""
+        every = (("twin", self.twin), ("detector", self.detector), ("life", self.prognoser))
+        return tuple((f"{stage}.{self.name}", part) for stage, part in every if part is not None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Processed:
@@ -66,24 +72,16 @@ class Processor:
     @property
     def derived_tags(self) -> tuple[Tag, ...]:
         """Every tag that the stages compute."""
-        parts = [
-            part for chain in self._chains for part in (chain.twin, chain.detector, chain.prognoser)
-        ]
+        parts = [part for chain in self._chains for _, part in chain.parts]
         return tuple(
-            tag
-            for part in (*parts, self._watch, self._assessor)
-            if part is not None
-            for tag in part.derived_tags
+            tag for part in (*parts, self._watch, self._assessor) for tag in part.derived_tags
         )
 
     def bind(self, table: TagTable) -> None:
         """Resolve tag ids to positions, once, before the first frame."""
         for chain in self._chains:
-            chain.twin.bind(table)
-            if chain.detector is not None:
-                chain.detector.bind(table)
-            if chain.prognoser is not None:
-                chain.prognoser.bind(table)
+            for _, part in chain.parts:
+                part.bind(table)
         self._watch.bind(table)
         self._assessor.bind(table)
         self._board.bind(table)
@@ -187,9 +185,5 @@ class Processor:
             ("cases", self._cases),
         ]
         for chain in self._chains:
-            parts.append((f"twin.{chain.name}", chain.twin))
-            if chain.detector is not None:
-                parts.append((f"detector.{chain.name}", chain.detector))
-            if chain.prognoser is not None:
-                parts.append((f"life.{chain.name}", chain.prognoser))
+            parts += chain.parts
         return parts

@@ -46,8 +46,9 @@ RETURNED_SEVERITY: Final = 700
 REFUSED: Final = "config_refused"
 REFUSED_SEVERITY: Final = 400
 
-LEARNING_PARTS: Final = ("alarms", "twin.", "detector.", "life.")
-"""How the names of those parts of a checkpoint open that belong to a configuration."""
+LEARNING_PARTS: Final = ("alarms", "assessment", "vibration", "twin.", "detector.", "life.")
+"""How the names of those parts of a checkpoint open that belong to a configuration. Cases do not:
+what a technician said during a trial is not taken back with it."""
 
 Note = Callable[[Event], None]
 """Takes the events, in order."""

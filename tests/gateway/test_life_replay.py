@@ -13,6 +13,7 @@ from gateway.core.tags import ConfigEpoch, TagId, TagTable
 from gateway.pipeline.operator import repeat_operator
 from gateway.pipeline.processor import Processed
 from gateway.service.build import Parts, build_parts
+from gateway.service.changes import LEARNING_PARTS
 from gateway.wire.clock import SystemClock
 from tests.analytics.life_hosts import HOUR_NS, T0_NS, life_bundle
 from tests.analytics.lives import COLUMNS, life
@@ -123,3 +124,13 @@ def test_the_state_of_a_worn_machine_has_the_model_s_prognosis(tmp_path: Path) -
     (state,) = chain.parts.processor.twin_states()
     assert state.prognosis is not None
     assert 0 <= state.prognosis.low_hours <= state.prognosis.hours < 20
+
+
+def test_all_that_a_trial_may_spoil_belongs_to_its_configuration(tmp_path: Path) -> None:
+    """A stage that is added later is put back, too, when a new configuration is left again."""
+    kept = set(Chain(tmp_path).parts.processor.checkpoint())
+    spoilt = {name for name in kept if name.startswith(LEARNING_PARTS)}
+    assert kept - spoilt == {"cases"}
+    assert {name.partition(".")[0] for name in spoilt} == {
+        part.rstrip(".") for part in LEARNING_PARTS
+    }
