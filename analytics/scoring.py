@@ -6,6 +6,7 @@ from hashlib import sha256
 
 import numpy as np
 
+from analytics.anomaly.averaging_engine import AveragingEngine
 from analytics.anomaly.engine import Assessed
 from analytics.anomaly.engines import open_engine
 from analytics.model_input import model_input, places_of
@@ -88,7 +89,15 @@ class Scoring:
         self._is_covered_state: BoolArray = np.array(
             [state.name.lower() in self.manifest.states for state in OperatingState]
         )
-        self._engine = open_engine(bundle.model, self.manifest, asset_count=asset_count)
+        engine = open_engine(bundle.model, self.manifest, asset_count=asset_count)
+        if self.manifest.is_averaged:
+            engine = AveragingEngine(
+                engine,
+                period_s=self.manifest.period_s,
+                asset_count=asset_count,
+                column_count=len(self.manifest.columns),
+            )
+        self._engine = engine
         self._monotonic_ns = monotonic_ns
 
     @property

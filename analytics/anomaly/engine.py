@@ -11,10 +11,11 @@ class Assessed:
     """What a model says of the rows of one instant."""
 
     score: FloatArray
-    """Above 1 is anomalous, shape (n,); NaN for rows that do not count, for assets that wait, and
-    where the model gave no number."""
+    """Above 1 is anomalous, shape (n,); NaN for rows that do not count, for assets with too few
+    rows, and where the model gave no number."""
     is_waiting: BoolArray
-    """Assets with too few rows before this one, shape (n,)."""
+    """Assets for which this row decides nothing: too few are before it, or it is a part of a mean
+    that goes on, shape (n,)."""
     is_begun: BoolArray
     """Assets that this row could have alarmed for, shape (n,)."""
 

@@ -78,6 +78,8 @@ class Purpose:
     """Names of the rows' m columns."""
     period_s: float = 1.0
     """Time between rows."""
+    is_averaged: bool = False
+    """Whether the rows are means over that time."""
     smoothing_s: float = 10.0
     """Time constant of the average over time."""
     tolerance: float = 0.0
@@ -233,6 +235,7 @@ def _bundled(fitted: _Fitted, purpose: Purpose, patterns: Sequence[FaultPattern]
         columns=purpose.columns,
         states=purpose.states,
         period_s=purpose.period_s,
+        is_averaged=purpose.is_averaged,
         smoothing_s=purpose.smoothing_s,
         tolerance=purpose.tolerance,
         false_alarm_share=purpose.false_alarm_share,

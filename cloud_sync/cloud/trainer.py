@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -19,8 +20,10 @@ from analytics.training.anomaly import Purpose, train_anomaly
 from analytics.training.evaluation import Evaluation, compare, evaluate
 from cloud_sync.cloud.messages import RetrainOutcome
 from cloud_sync.cloud.rows import AlarmPeriod, Run, read_healthy_rows, split_by_time
+from gateway.core.arrays import frozen
 from gateway.core.errors import GatewayError
 from gateway.core.manifest import AnomalyManifest
+from gateway.recordings.pace import period_means
 from gateway.wire.bundle import write_bundle
 
 JOB: Final = "job.json"
@@ -73,6 +76,8 @@ def train_candidate(job: TrainingJob, incumbent: bytes) -> tuple[TrainingReport,
         periods=job.periods,
         row_count_max=job.row_count_max,
     )
+    if manifest.is_averaged:
+        runs = tuple(_averaged(run, period_s=manifest.period_s) for run in runs)
     figures = {
         "rows": float(sum(map(len, runs))),
         "rows_in_alarm": float(sum(run.alarm_row_count for run in runs)),
@@ -125,6 +130,11 @@ def main(folder: Path) -> None:
     (folder / REPORT).write_text(report.model_dump_json(), encoding="utf-8")
 
 
+def _averaged(run: Run, *, period_s: float) -> Run:
+    time_ns, value = period_means(run.time_ns, run.value, period_s=period_s)
+    return replace(run, time_ns=frozen(time_ns), value=frozen(value))
+
+
 def _purpose(manifest: AnomalyManifest, version: str) -> Purpose:
     """Return the purpose of the version in force; the rows are of running assets only."""
     return Purpose(
@@ -133,6 +143,7 @@ def _purpose(manifest: AnomalyManifest, version: str) -> Purpose:
         asset_type=manifest.asset_type,
         columns=manifest.columns,
         period_s=manifest.period_s,
+        is_averaged=manifest.is_averaged,
         smoothing_s=manifest.smoothing_s,
         tolerance=manifest.tolerance,
         false_alarm_share=manifest.false_alarm_share,

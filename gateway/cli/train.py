@@ -22,6 +22,8 @@ from gateway.recordings.pace import resampled, seconds_of, without_gaps
 from gateway.wire.bundle import Bundle
 
 SMOOTHING_S: Final = 10.0
+_PACE_TOLERANCE: Final = 0.1
+"""A recording whose rows come nearly at the rate that was asked for is taken as it is."""
 FALSE_ALARM_SHARE_MAX: Final = 0.03
 """More is no alarm but a habit."""
 
@@ -131,6 +133,7 @@ def anomaly(
         kind,
         rows.columns,
         period_s=rows.period_s,
+        is_averaged=rows.is_averaged,
         # A twin's residuals are counted in what the healthy machine may show.
         tolerance=1.0 if rows.has_physics else 0.0,
         false_alarm_share=false_alarms,
@@ -159,7 +162,7 @@ def _file_rows(
     config: Path | None,
 ) -> HealthyRuns:
     """Return the rows of a recording, as they are or through a twin."""
-    recording, period_s = _recording(data, time_column, columns, rate)
+    recording, period_s, is_averaged = _recording(data, time_column, columns, rate)
     if twin is None:
         found = recording.columns
         runs = without_gaps(recording.time_ns, recording.value, period_s=period_s)
@@ -172,6 +175,7 @@ def _file_rows(
         columns=found,
         runs=runs,
         period_s=period_s,
+        is_averaged=is_averaged,
         has_physics=twin is not None,
         notes=(f"columns of words are left out: {left_out}",) if left_out else (),
     )
@@ -179,16 +183,21 @@ def _file_rows(
 
 def _recording(
     data: Path, time_column: str | None, columns: Sequence[str] | None, rate: str | None
-) -> tuple[Recording, float]:
-    """Return the recording, at the rate that was asked for, and the time between its rows."""
+) -> tuple[Recording, float, bool]:
+    """Return the recording, the time between its rows, and whether they are means over it."""
     if rate is None:
         recording = read_recording(data, time_column=time_column, columns=columns)
-        return recording, usual_period_s(recording.time_ns)
+        return recording, usual_period_s(recording.time_ns), False
     period_s = seconds_of(rate)
     if period_s is None:
         raise ConfigError(f"--rate: {rate!r} is no time; write 1s, 500ms or 1min")
     recording = read_recording(data, time_column=time_column, columns=columns, period_s=period_s)
-    return resampled(recording, period_s), period_s
+    own_s = usual_period_s(recording.time_ns)
+    if own_s > period_s * (1.0 + _PACE_TOLERANCE):
+        raise ConfigError(f"--rate: {rate} is shorter than the {own_s:g} s between rows of {data}")
+    if own_s > period_s * (1.0 - _PACE_TOLERANCE):
+        return recording, period_s, False
+    return resampled(recording, period_s), period_s, True
 
 
 def _costed(bundle: Bundle, *, over_budget: bool) -> Bundle:
@@ -228,6 +237,7 @@ def _purpose(
     columns: tuple[str, ...],
     *,
     period_s: float,
+    is_averaged: bool,
     tolerance: float,
     false_alarm_share: float,
     trial_rows: int,
@@ -240,6 +250,7 @@ def _purpose(
         asset_type=asset_type,
         columns=columns,
         period_s=period_s,
+        is_averaged=is_averaged,
         smoothing_s=SMOOTHING_S,
         tolerance=tolerance,
         false_alarm_share=false_alarm_share,

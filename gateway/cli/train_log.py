@@ -32,6 +32,8 @@ class HealthyRuns:
     runs: Sequence[FloatArray]
     """Stretches of each asset, (n, m)."""
     period_s: float
+    is_averaged: bool
+    """Whether they are means over that time."""
     has_physics: bool
     """Whether the columns are residuals in the twin's own standard deviations."""
     notes: tuple[str, ...]
@@ -92,6 +94,7 @@ def read_log_rows(path: Path, asset_type: str | None, *, from_ns: int, to_ns: in
             for stretch in without_gaps(rows.time_ns, rows.value, period_s=period_s)
         ],
         period_s=period_s,
+        is_averaged=False,
         has_physics=columns != twin.columns,
         notes=tuple(notes),
     )

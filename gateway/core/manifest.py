@@ -73,6 +73,9 @@ class AnomalyManifest(Settings):
     """Operating states it covers; in any other it says that it cannot tell."""
     period_s: Annotated[float, Field(gt=0)] = 1.0
     """Time between the rows it was trained on."""
+    is_averaged: bool = False
+    """Whether those rows were means over that time: then it reads such means, however fast rows
+    come."""
     smoothing_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
     """Time constant of the average over time that the threshold was calibrated for."""
     tolerance: Annotated[float, Field(ge=0)] = 0.0

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -42,22 +43,26 @@ def without_gaps(time_ns: TimeArray, value: FloatArray, *, period_s: float) -> l
     return np.split(rows, cuts)
 
 
-def resampled(recording: Recording, period_s: float) -> Recording:
-    """Return the mean of each column over each period that has rows; NaN where all are NaN.
+def period_means(
+    time_ns: TimeArray, value: FloatArray, *, period_s: float
+) -> tuple[TimeArray, FloatArray]:
+    """Return the time and the mean of each column (r, m) over each period that has rows.
 
-    A row carries the end of its period: it is known only then.
+    NaN where a column has no number in a period. A mean carries the end of its period: it is known
+    only then.
     """
     period_ns = round(period_s * _NS_PER_S)
-    places, inverse = np.unique(recording.time_ns // period_ns, return_inverse=True)
-    known = np.isfinite(recording.value)
-    sums = np.zeros((len(places), recording.value.shape[1]))
+    places, inverse = np.unique(time_ns // period_ns, return_inverse=True)
+    known = np.isfinite(value)
+    sums = np.zeros((len(places), value.shape[1]))
     counts = np.zeros(sums.shape)
-    np.add.at(sums, inverse, np.where(known, recording.value, 0.0))
+    np.add.at(sums, inverse, np.where(known, value, 0.0))
     np.add.at(counts, inverse, known)
     mean = np.where(counts > 0, sums / np.maximum(counts, 1.0), np.nan)
-    return Recording(
-        time_ns=frozen((places + 1) * period_ns),
-        columns=recording.columns,
-        value=frozen(mean),
-        left_out=recording.left_out,
-    )
+    return (places + 1) * period_ns, mean
+
+
+def resampled(recording: Recording, period_s: float) -> Recording:
+    """Return the means over each period of a recording."""
+    time_ns, mean = period_means(recording.time_ns, recording.value, period_s=period_s)
+    return replace(recording, time_ns=frozen(time_ns), value=frozen(mean))

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pytest
 from click.testing import CliRunner
 
 from analytics.alarms import LimitAlarms
@@ -82,10 +83,12 @@ def as_the_service_runs_it(bundle: bytes, rows: FloatArray) -> dict[int, tuple[f
     return found
 
 
-def test_the_command_gives_what_the_service_gives(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rate", [[], ["--rate", "4s"]], ids=["as they are", "means"])
+def test_the_command_gives_what_the_service_gives(tmp_path: Path, rate: list[str]) -> None:
     """To the six digits of the file, for every row that the twin has finished."""
     model, out = tmp_path / "loop.ewm", tmp_path / "scores.csv"
-    train = ["anomaly", "--data", str(write_rows(tmp_path / "healthy.csv", healthy(500)))]
+    healthy_rows = write_rows(tmp_path / "healthy.csv", healthy(2000 if rate else 500))
+    train = ["anomaly", "--data", str(healthy_rows), *rate]
     assert CliRunner().invoke(train_command, [*train, "--out", str(model)]).exit_code == 0
     rows = faulty(300)
     test = write_rows(tmp_path / "test.csv", rows)
