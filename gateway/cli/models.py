@@ -51,10 +51,11 @@ def _print(models: ModelList, *, as_json: bool) -> None:
     if as_json:
         click.echo(models.model_dump_json(indent=1))
         return
+    width = max((len(model.name) for model in models.models), default=0)
     for model in models.models:
         rows = f"{model.rows}/{model.rows_needed} rows" if model.rows_needed else ""
         click.echo(
-            f"{model.name:<24}{model.version:<9}{model.stage:<12}"
+            f"{model.name:<{width}}  {model.version:<9}{model.stage:<12}"
             f"{model.since.astimezone():{SINCE}}  {rows:<16}{model.reason}"
             f"{_judged(model.coverage)}"
         )
